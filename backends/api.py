@@ -1,0 +1,159 @@
+"""The contract between the suite and a backend.
+
+The suite owns what must be equal: the initial weights, the batch order, the learning rates, the
+clock, the accuracy. A backend owns what must be native: the lowering of the spec, the memory
+layout, the compiled inner loop, the synchronisation with the device, its memory counters.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple, Optional
+
+import msgspec
+
+from bench.spec.shapes import Node
+from bench.spec.training import Optimizer
+from bench.spec.weights import FloatArray, IntArray, Weights
+
+
+class Unsupported(Exception):  # noqa: N818 - the outcome's name, not a fault of the program
+    """What the backend cannot do at all: a layer, a mode, a device, a precision. Names it."""
+
+
+class Recipe(msgspec.Struct, frozen=True):
+    """What the suite knows of a backend without importing its framework.
+
+    Attributes:
+        name: as typed after --backends, and the name of the backend's folder.
+        title: as people write the framework's name.
+        distributions: the packages that must be installed, the one whose version is quoted first.
+        modes: every mode, the fastest to start first.
+        default_modes: those that run unless --modes says otherwise.
+        adapter: `module:class` of the `Backend`, imported by a worker only.
+        extra: the extra of this project that installs it; empty when the base install has it.
+        environment: variables that the worker's process starts with.
+    """
+
+    name: str
+    title: str
+    distributions: tuple[str, ...]
+    modes: tuple[str, ...]
+    default_modes: tuple[str, ...]
+    adapter: str
+    extra: str = ""
+    environment: dict[str, str] = {}
+
+
+class Device(msgspec.Struct, frozen=True):
+    """A place to train on. `kind` is cpu, gpu or mps; `title` is the maker's name for it."""
+
+    kind: str
+    index: int = 0
+    title: str = ""
+
+    @property
+    def name(self) -> str:
+        """As typed after --devices: `cpu`, `gpu:0`, `mps`."""
+        return f"gpu:{self.index}" if self.kind == "gpu" else self.kind
+
+
+class Workload(NamedTuple):
+    """All that a session is made from.
+
+    Attributes:
+        model: the resolved model.
+        optimizer: the rule of the update; the learning rate of each step comes with `train`.
+        weights: initial values by address, canonical layout, float32.
+        images: (examples, height, width, channels) float32, already scaled. Keep no view of it.
+        labels: (examples,) int32 classes.
+        device: one of the backend's devices.
+        mode: one of the recipe's modes.
+        precision: "float32" (with TF32 off) or "float64".
+        seed: for dropout alone.
+    """
+
+    model: Node
+    optimizer: Optimizer
+    weights: Weights
+    images: FloatArray
+    labels: IntArray
+    device: Device
+    mode: str
+    precision: str = "float32"
+    seed: int = 0
+
+
+class Gradients(NamedTuple):
+    """One training-mode forward and backward pass: logits (batch, classes), loss, gradients."""
+
+    logits: FloatArray
+    loss: float
+    weights: Weights
+
+
+class Session(ABC):
+    """A model, its optimizer's state and its data on one device. Owns the device's memory."""
+
+    @abstractmethod
+    def compile(self, steps: int, batch_size: int) -> None:
+        """Do all that the first `train` call of (steps, batch_size) would do but train.
+
+        Trace, compile, load kernels; then the weights, the statistics and the optimizer's state
+        are as they were before. Returns with the device idle.
+        """
+
+    @abstractmethod
+    def train(self, batches: IntArray, learning_rates: FloatArray) -> FloatArray:
+        """Train one step on each batch, in order.
+
+        Args:
+            batches: (steps, batch) int32 indices into the workload's images.
+            learning_rates: (steps,) float32.
+
+        Returns:
+            (steps,) float32: each step's mean loss before its update. The device is idle.
+        """
+
+    @abstractmethod
+    def predict(self, images: FloatArray) -> FloatArray:
+        """Logits (n, classes) of (n, height, width, channels) scaled images, in inference mode."""
+
+    @abstractmethod
+    def gradients(self, batch: IntArray) -> Gradients:
+        """Logits, mean loss and gradients of one batch of indices, (batch,), in training mode.
+
+        Changes nothing: neither weights nor running statistics.
+        """
+
+    @abstractmethod
+    def weights(self) -> Weights:
+        """Every weight and running statistic by address, in the canonical layout, float32 or 64."""
+
+    def device_memory(self) -> Optional[int]:
+        """Peak bytes that the device's allocator has held; None where it is not known, never 0."""
+        return None
+
+
+class Backend(ABC):
+    """A framework in this process. Constructing it imports the framework and sets its threads."""
+
+    @abstractmethod
+    def __init__(self, threads: int) -> None:
+        """Import and configure: `threads` CPU threads, in the framework's own words."""
+
+    @abstractmethod
+    def versions(self) -> dict[str, str]:
+        """Version by package, of all that takes part: the framework's own first."""
+
+    @abstractmethod
+    def devices(self) -> list[Device]:
+        """What the framework can train on here, the fastest kind first."""
+
+    @abstractmethod
+    def session(self, workload: Workload) -> Session:
+        """Lower the model, and place weights and data on the device.
+
+        Raises:
+            Unsupported: a layer, mode, device or precision that this framework lacks.
+        """

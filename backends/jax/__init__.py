@@ -1,0 +1,15 @@
+"""JAX: pure functions under jit, one step a call or a whole scan of steps, with donated state."""
+
+from backends.api import Recipe
+
+RECIPE = Recipe(
+    name="jax",
+    title="JAX",
+    distributions=("jax", "jaxlib"),
+    modes=("jit", "scan"),
+    default_modes=("jit", "scan"),
+    adapter="backends.jax.session:JaxBackend",
+    extra="jax",
+    # By default JAX reserves three quarters of a GPU's memory when it starts.
+    environment={"XLA_PYTHON_CLIENT_PREALLOCATE": "false"},
+)

@@ -1,0 +1,12 @@
+"""NumPy: forward and backward written out; the reference in float64, a contender in float32."""
+
+from backends.api import Recipe
+
+RECIPE = Recipe(
+    name="numpy",
+    title="NumPy",
+    distributions=("numpy",),
+    modes=("eager",),
+    default_modes=("eager",),
+    adapter="backends.numpy.session:NumpyBackend",
+)

@@ -1,0 +1,16 @@
+"""PyTorch: a module tree with fused optimizers, eager or as one compiled step."""
+
+from backends.api import Recipe
+
+RECIPE = Recipe(
+    name="torch",
+    title="PyTorch",
+    distributions=("torch",),
+    modes=("eager", "compile"),
+    default_modes=("eager", "compile"),
+    adapter="backends.torch.session:TorchBackend",
+    extra="torch",
+    # Inductor caches compiled code on disk, XLA does not: off, so that compile times compare.
+    # Its pool of compiler processes would outlive the compilation and disturb the training.
+    environment={"TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1", "TORCHINDUCTOR_COMPILE_THREADS": "1"},
+)
