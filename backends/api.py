@@ -150,6 +150,10 @@ class Backend(ABC):
     def devices(self) -> list[Device]:
         """What the framework can train on here, the fastest kind first."""
 
+    def is_out_of_memory(self, error: Exception) -> bool:
+        """Whether the error says that memory ran out, on the host or on the device."""
+        return isinstance(error, MemoryError)
+
     @abstractmethod
     def session(self, workload: Workload) -> Session:
         """Lower the model, and place weights and data on the device.

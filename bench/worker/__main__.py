@@ -1,0 +1,96 @@
+"""Run one task: read it from standard input, write events to the file descriptor in argv[1].
+
+The framework's own output goes to standard output and error, apart from the events.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import importlib
+import os
+import sys
+import traceback
+from time import perf_counter
+from typing import Optional
+
+from backends.api import Backend, Unsupported
+from bench.worker.process import bind_to, end_with_parent, resident_memory
+from bench.worker.protocol import (
+    Devices,
+    Event,
+    Failed,
+    Imported,
+    PhaseBegan,
+    PhaseEnded,
+    Probe,
+    Task,
+    decode_task,
+    encode,
+)
+from bench.worker.training import Tell, train
+
+_LONGEST_REASON = 500  # characters: a reason stands in a table, the log holds the rest
+
+
+def main() -> int:
+    """The exit status: 0 when the task ended well or diverged, 1 when it failed."""
+    end_with_parent()
+    faulthandler.enable()
+    events = os.fdopen(int(sys.argv[1]), "wb", buffering=0)
+
+    def tell(event: Event) -> None:
+        events.write(encode(event))
+
+    task = decode_task(sys.stdin.buffer.readline())
+    bind_to(task.cpus)
+    backend = _imported(task, tell)
+    if backend is None:
+        return 1
+    try:
+        _run(task, backend, tell)
+    except Exception as error:
+        traceback.print_exc()
+        tell(Failed(_outcome(error, backend), _reason(error)))
+        return 1
+    return 0
+
+
+def _imported(task: Task, tell: Tell) -> Optional[Backend]:
+    """The backend with its framework imported; None when that failed, which is told."""
+    tell(PhaseBegan("import"))
+    start = perf_counter()
+    try:
+        module, name = task.adapter.split(":")
+        backend: Backend = getattr(importlib.import_module(module), name)(task.threads)
+        versions = backend.versions()
+    except Exception as error:
+        traceback.print_exc()
+        tell(Failed("unavailable", f"the framework cannot be imported: {_reason(error)}"))
+        return None
+    tell(PhaseEnded("import", perf_counter() - start))
+    tell(Imported(versions, resident_memory()))
+    return backend
+
+
+def _run(task: Task, backend: Backend, tell: Tell) -> None:
+    if isinstance(task, Probe):
+        tell(Devices({device.name: device.title for device in backend.devices()}))
+    else:
+        train(task, backend, tell)
+
+
+def _outcome(error: Exception, backend: Backend) -> str:
+    if isinstance(error, Unsupported):
+        return "unsupported"
+    return "out_of_memory" if backend.is_out_of_memory(error) else "failed"
+
+
+def _reason(error: Exception) -> str:
+    text = str(error).strip()
+    if isinstance(error, Unsupported):
+        return text[:_LONGEST_REASON]
+    return f"{type(error).__name__}: {text}"[:_LONGEST_REASON]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,52 @@
+"""What a worker asks of the operating system: its CPUs, its memory, and to end with its parent."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+from typing import Optional
+
+_PR_SET_PDEATHSIG = 1  # from <linux/prctl.h>
+
+
+def end_with_parent() -> None:
+    """Have the kernel kill this process when its parent ends, so that no worker is left behind."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def bind_to(cpus: tuple[int, ...]) -> None:
+    """Bind this process to the CPUs: the one setting that reaches every framework's threads."""
+    if cpus and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, cpus)
+
+
+def resident_memory() -> Optional[int]:
+    """Bytes of memory that this process holds now; None where the system does not tell."""
+    return _status_field("VmRSS:")
+
+
+def peak_memory() -> Optional[int]:
+    """The kernel's high-water mark of this process's resident memory, in bytes.
+
+    Not `ru_maxrss` on Linux: that one survives exec and would start at the parent's size.
+    """
+    if sys.platform == "linux":
+        return _status_field("VmHWM:")
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _status_field(name: str) -> Optional[int]:
+    try:
+        with open("/proc/self/status", encoding="ascii", errors="replace") as status:
+            for line in status:
+                if line.startswith(name):
+                    return int(line.split()[1]) * 1024
+    except OSError:
+        return None
+    return None

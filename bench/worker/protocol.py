@@ -1,0 +1,140 @@
+"""What the runner and a worker say to each other: one task in, a stream of events out, as JSON."""
+
+from __future__ import annotations
+
+from typing import Any, Optional, Union
+
+import msgspec
+
+from bench.spec.layers import Layer, kind_of
+from bench.spec.training import TrainSpec
+
+
+class TaskBase(msgspec.Struct, frozen=True, tag_field="task", tag=kind_of):
+    """What every task names: the adapter to import and the CPUs to run on.
+
+    Attributes:
+        adapter: `module:class` of the backend.
+        threads: CPU threads that the framework is told to use.
+        cpus: the CPUs that the process is bound to; empty leaves the affinity as it is.
+    """
+
+    adapter: str
+    threads: int = 1
+    cpus: tuple[int, ...] = ()
+
+
+class Probe(TaskBase, frozen=True):
+    """Tell the versions and the devices that the framework sees."""
+
+
+class TrainTask(TaskBase, frozen=True, kw_only=True):
+    """Train and evaluate one model.
+
+    Attributes:
+        model: the model spec.
+        train: the training spec, with this trial's seed.
+        data: the folder of the decoded data set.
+        train_samples: use only so many of the training examples; None uses all.
+        device: the device's name, `cpu`, `gpu:0`, `mps`.
+        mode: one of the backend's modes.
+        precision: the arithmetic's precision, `float32`.
+        evaluation_batch: how many images each prediction takes.
+    """
+
+    model: Layer
+    train: TrainSpec
+    data: str
+    device: str
+    mode: str
+    train_samples: Optional[int] = None
+    precision: str = "float32"
+    evaluation_batch: int = 1000
+
+
+Task = Union[Probe, TrainTask]
+
+
+class EventBase(msgspec.Struct, frozen=True, tag_field="event", tag=kind_of):
+    """What every event shares: a JSON form with its name."""
+
+
+class Imported(EventBase, frozen=True):
+    """The framework is imported: its versions, and the memory that the process holds since."""
+
+    versions: dict[str, str]
+    baseline_memory_bytes: Optional[int]
+
+
+class Devices(EventBase, frozen=True):
+    """The answer to a probe: the names of the devices and their makers' names."""
+
+    devices: dict[str, str]
+
+
+class PhaseBegan(EventBase, frozen=True):
+    """The worker turned to a phase."""
+
+    phase: str
+
+
+class PhaseEnded(EventBase, frozen=True):
+    """A phase took so many seconds: import, data, build or compile."""
+
+    phase: str
+    seconds: float
+
+
+class EpochEnded(EventBase, frozen=True):
+    """One epoch was trained and evaluated.
+
+    Attributes:
+        epoch: counted from 1.
+        images: how many images the steps processed.
+        seconds: from the first step's start until the device was idle.
+        mean_loss: the mean of the steps' losses; infinite or not a number when training diverged.
+        test_accuracy: the share of test images classified right, after the epoch.
+        evaluate_seconds: the time that evaluation took, off the training clock.
+    """
+
+    epoch: int
+    images: int
+    seconds: float
+    mean_loss: Optional[float]
+    test_accuracy: float
+    evaluate_seconds: float
+
+
+class Finished(EventBase, frozen=True):
+    """The task ended well. Peaks in bytes; None where not known."""
+
+    peak_memory_bytes: Optional[int]
+    device_peak_memory_bytes: Optional[int]
+
+
+class Failed(EventBase, frozen=True):
+    """The task ended with an outcome other than ok, and why."""
+
+    outcome: str
+    reason: str
+
+
+Event = Union[Imported, Devices, PhaseBegan, PhaseEnded, EpochEnded, Finished, Failed]
+
+_TASKS: msgspec.json.Decoder[Task] = msgspec.json.Decoder(Task)
+_EVENTS: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
+
+
+def encode(message: Any) -> bytes:
+    """One line of JSON with its newline."""
+    return msgspec.json.encode(message) + b"\n"
+
+
+def decode_task(line: bytes) -> Task:
+    """The task in a line of JSON."""
+    return _TASKS.decode(line)
+
+
+def decode_event(line: bytes) -> Event:
+    """The event in a line of JSON."""
+    return _EVENTS.decode(line)
