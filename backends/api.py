@@ -27,21 +27,20 @@ class Recipe(msgspec.Struct, frozen=True):
     Attributes:
         name: as typed after --backends, and the name of the backend's folder.
         title: as people write the framework's name.
-        distributions: the packages that must be installed, the one whose version is quoted first.
+        requirements: the packages that must be installed, as pip takes them; the first is the
+            framework, whose version is quoted.
         modes: every mode, the fastest to start first.
         default_modes: those that run unless --modes says otherwise.
         adapter: `module:class` of the `Backend`, imported by a worker only.
-        extra: the extra of this project that installs it; empty when the base install has it.
         environment: variables that the worker's process starts with.
     """
 
     name: str
     title: str
-    distributions: tuple[str, ...]
+    requirements: tuple[str, ...]
     modes: tuple[str, ...]
     default_modes: tuple[str, ...]
     adapter: str
-    extra: str = ""
     environment: dict[str, str] = {}
 
 

@@ -5,11 +5,10 @@ from backends.api import Recipe
 RECIPE = Recipe(
     name="jax",
     title="JAX",
-    distributions=("jax", "jaxlib"),
+    requirements=("jax>=0.10", "jaxlib>=0.10"),
     modes=("jit", "scan"),
     default_modes=("jit", "scan"),
     adapter="backends.jax.session:JaxBackend",
-    extra="jax",
     # By default JAX reserves three quarters of a GPU's memory when it starts.
     environment={"XLA_PYTHON_CLIENT_PREALLOCATE": "false"},
 )

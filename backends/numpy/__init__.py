@@ -5,7 +5,7 @@ from backends.api import Recipe
 RECIPE = Recipe(
     name="numpy",
     title="NumPy",
-    distributions=("numpy",),
+    requirements=("numpy>=1.26",),
     modes=("eager",),
     default_modes=("eager",),
     adapter="backends.numpy.session:NumpyBackend",

@@ -5,11 +5,10 @@ from backends.api import Recipe
 RECIPE = Recipe(
     name="tensorflow",
     title="TensorFlow",
-    distributions=("tensorflow", "keras"),
+    requirements=("tensorflow>=2.21",),
     modes=("eager", "graph", "xla"),
     default_modes=("graph", "xla"),
     adapter="backends.tensorflow.session:TensorFlowBackend",
-    extra="tensorflow",
     # Without the first, TensorFlow prints its banner and device warnings into every trial's log.
     environment={"TF_CPP_MIN_LOG_LEVEL": "2", "TF_FORCE_GPU_ALLOW_GROWTH": "true"},
 )

@@ -5,11 +5,10 @@ from backends.api import Recipe
 RECIPE = Recipe(
     name="torch",
     title="PyTorch",
-    distributions=("torch",),
+    requirements=("torch==2.13.*",),
     modes=("eager", "compile"),
     default_modes=("eager", "compile"),
     adapter="backends.torch.session:TorchBackend",
-    extra="torch",
     # Inductor caches compiled code on disk, XLA does not: off, so that compile times compare.
     # Its pool of compiler processes would outlive the compilation and disturb the training.
     environment={"TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1", "TORCHINDUCTOR_COMPILE_THREADS": "1"},

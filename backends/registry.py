@@ -1,0 +1,70 @@
+"""Which backends there are: those of this project, and those that other packages bring.
+
+A package adds a backend through the entry point group `bench.backends`, whose value is a
+`Recipe`. Nothing here imports a framework.
+"""
+
+from __future__ import annotations
+
+import re
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, entry_points, version
+from typing import Optional
+
+from backends.api import Recipe
+
+BUILT_IN = ("numpy", "torch", "tensorflow", "jax")
+GROUP = "bench.backends"
+
+
+class PluginError(ValueError):
+    """An entry point that brings no recipe: names it and what is wrong."""
+
+
+def recipes() -> dict[str, Recipe]:
+    """Every backend's recipe by name, this project's first.
+
+    Raises:
+        PluginError: an entry point fails to load, is no recipe, or takes a name that is taken.
+    """
+    found = {name: _built_in(name) for name in BUILT_IN}
+    for point in entry_points(group=GROUP):
+        recipe = _plugged_in(point.name, point.load)
+        if recipe.name in found:
+            raise PluginError(f"{GROUP} {point.name}: the name {recipe.name!r} is taken")
+        found[recipe.name] = recipe
+    return found
+
+
+def _built_in(name: str) -> Recipe:
+    recipe: Recipe = import_module(f"backends.{name}").RECIPE
+    return recipe
+
+
+def _plugged_in(name: str, load: object) -> Recipe:
+    try:
+        recipe = load() if callable(load) else None
+    except Exception as error:
+        raise PluginError(f"{GROUP} {name}: {type(error).__name__}: {error}") from error
+    if not isinstance(recipe, Recipe):
+        raise PluginError(f"{GROUP} {name}: received {recipe!r}, expected a backends.api.Recipe")
+    return recipe
+
+
+def installed_version(recipe: Recipe) -> Optional[str]:
+    """The framework's installed version; None when one of the required packages is missing."""
+    try:
+        versions = [version(_distribution(text)) for text in recipe.requirements]
+    except PackageNotFoundError:
+        return None
+    return versions[0]
+
+
+def install_command(recipe: Recipe) -> str:
+    """The command that installs what the backend needs."""
+    return "python -m pip install " + " ".join(f"'{text}'" for text in recipe.requirements)
+
+
+def _distribution(requirement: str) -> str:
+    """The package's name in `torch==2.13.*`."""
+    return re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0]

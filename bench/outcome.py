@@ -1,0 +1,105 @@
+"""From what a worker told and how it ended to one record."""
+
+import signal
+from collections.abc import Sequence
+from statistics import median
+
+import msgspec
+
+from bench.executor import WorkerEnd
+from bench.records import EpochRecord, Outcome, TrialRecord
+from bench.worker.protocol import (
+    EpochEnded,
+    Event,
+    Failed,
+    Finished,
+    Imported,
+    PhaseBegan,
+    PhaseEnded,
+)
+
+_REASON_LINES = 3  # of a dead worker's output: a reason stands in a table
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """How a trial ended, and why if not well."""
+
+    outcome: Outcome
+    reason: str | None = None
+
+
+INTERRUPTED = Verdict("interrupted", "the run was stopped before this trial ended")
+
+
+def verdict_of(events: Sequence[Event], end: WorkerEnd, timeout: float) -> Verdict:
+    """Judge a trial by its last word, and where it had none by its process's end."""
+    for event in reversed(events):
+        if isinstance(event, Failed):
+            return Verdict(msgspec.convert(event.outcome, Outcome), event.reason)
+        if isinstance(event, Finished):
+            return Verdict("ok")
+    where = f"in phase {_last_phase(events)}"
+    if end.timed_out:
+        return Verdict("timeout", f"not done after {timeout:g} s, {where}{_last_words(end.log)}")
+    how = _exit(end.exit_status)
+    return Verdict("crashed", f"the worker ended {where}, {how}{_last_words(end.log)}")
+
+
+def _last_phase(events: Sequence[Event]) -> str:
+    began = [event.phase for event in events if isinstance(event, PhaseBegan)]
+    return began[-1] if began else "start"
+
+
+def _exit(status: int) -> str:
+    if status >= 0:
+        return f"with exit status {status}"
+    try:
+        return f"killed by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"killed by signal {-status}"
+
+
+def _last_words(log: str) -> str:
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    return ": " + " | ".join(lines[-_REASON_LINES:]) if lines else ""
+
+
+def measured(record: TrialRecord, events: Sequence[Event]) -> TrialRecord:
+    """The record with everything that the events tell, however far the trial came."""
+    epochs = [event for event in events if isinstance(event, EpochEnded)]
+    phases = {event.phase: event.seconds for event in events if isinstance(event, PhaseEnded)}
+    imported = next((event for event in events if isinstance(event, Imported)), None)
+    finished = next((event for event in events if isinstance(event, Finished)), None)
+    return msgspec.structs.replace(
+        record,
+        versions=imported.versions if imported else {},
+        baseline_memory_bytes=imported.baseline_memory_bytes if imported else None,
+        peak_memory_bytes=finished.peak_memory_bytes if finished else None,
+        device_peak_memory_bytes=finished.device_peak_memory_bytes if finished else None,
+        import_seconds=phases.get("import"),
+        data_seconds=phases.get("data"),
+        build_seconds=phases.get("build"),
+        compile_seconds=phases.get("compile"),
+        train_seconds=sum(epoch.seconds for epoch in epochs) if epochs else None,
+        evaluate_seconds=sum(epoch.evaluate_seconds for epoch in epochs) if epochs else None,
+        throughput_images_per_second=steady_throughput(epochs),
+        test_accuracy=epochs[-1].test_accuracy if epochs else None,
+        final_train_loss=epochs[-1].mean_loss if epochs else None,
+        per_epoch=[_epoch_record(epoch) for epoch in epochs],
+    )
+
+
+def steady_throughput(epochs: Sequence[EpochEnded]) -> float | None:
+    """Images a second: the median over the epochs, the first left out when there are several."""
+    rates = [epoch.images / epoch.seconds for epoch in epochs]
+    return median(rates[1:] or rates) if rates else None
+
+
+def _epoch_record(epoch: EpochEnded) -> EpochRecord:
+    return EpochRecord(
+        seconds=epoch.seconds,
+        mean_loss=epoch.mean_loss,
+        test_accuracy=epoch.test_accuracy,
+        images=epoch.images,
+        evaluate_seconds=epoch.evaluate_seconds,
+    )

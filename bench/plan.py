@@ -1,0 +1,133 @@
+"""What will be measured: from the choices of a command to jobs, and from jobs to trials in order.
+
+A job is what is compared: model, batch size, backend, mode and device. A trial is one process:
+one job, one seed, one repeat. Each repeat is a block that holds every job once, in an order drawn
+from the seed, so that drift of the machine falls on all jobs alike.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+
+import msgspec
+import numpy as np
+
+from backends.api import Recipe
+from bench.choices import ChoiceError, check_known
+
+MODES_DEFAULT = "default"
+ALL = "all"
+DEVICE_PATTERN = re.compile(r"auto|all|cpu|mps|gpu(:\d+)?")
+
+
+class Job(msgspec.Struct, frozen=True):
+    """One thing to compare with others."""
+
+    model: str
+    batch_size: int
+    backend: str
+    mode: str
+    device: str
+
+
+class Trial(msgspec.Struct, frozen=True):
+    """One process: a job, the seed of its weights and batch order, and which repeat it is."""
+
+    job: Job
+    seed: int
+    repeat: int
+
+    @property
+    def name(self) -> str:
+        """The trial's name within its run."""
+        job = self.job
+        return f"{job.model}-b{job.batch_size}-{job.backend}-{job.mode}-{job.device}-r{self.repeat}"
+
+
+def choose_modes(recipes: Sequence[Recipe], received: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """The modes of each backend: `default`, `all`, or those of its own that are named.
+
+    Raises:
+        ChoiceError: a name that is a mode of none of the backends.
+    """
+    if received == [MODES_DEFAULT]:
+        return {recipe.name: recipe.default_modes for recipe in recipes}
+    if received == [ALL]:
+        return {recipe.name: recipe.modes for recipe in recipes}
+    known = dict.fromkeys(mode for recipe in recipes for mode in recipe.modes)
+    check_known(received, known, "mode")
+    return {
+        recipe.name: tuple(mode for mode in recipe.modes if mode in received) for recipe in recipes
+    }
+
+
+def check_devices(received: Sequence[str]) -> None:
+    """Check the words after --devices.
+
+    Raises:
+        ChoiceError: a word that names no device.
+    """
+    if not received:
+        raise ChoiceError("received no device, expected auto, all, cpu, gpu, gpu:1 or mps")
+    for name in received:
+        if not DEVICE_PATTERN.fullmatch(name):
+            raise ChoiceError(
+                f"unknown device {name!r}: expected auto, all, cpu, gpu, gpu:1 or mps"
+            )
+
+
+def choose_devices(received: Sequence[str], seen: Sequence[str]) -> list[str]:
+    """The devices of one backend.
+
+    Args:
+        received: auto (the first GPU if there is one, else the CPU), all, or names.
+        seen: the names of the devices that the backend sees, the fastest kind first.
+
+    Returns:
+        Names without repetition. One that is named and not seen stays: its trial will say so.
+    """
+    chosen: list[str] = []
+    for name in received:
+        if name == "auto":
+            chosen += [seen[0]]
+        elif name == ALL:
+            chosen += seen
+        else:
+            chosen += ["gpu:0" if name == "gpu" else name]
+    return list(dict.fromkeys(chosen))
+
+
+def jobs(
+    models: Sequence[str],
+    batch_sizes: Sequence[int],
+    modes: Mapping[str, Sequence[str]],
+    devices: Mapping[str, Sequence[str]],
+) -> list[Job]:
+    """Every combination, backend by backend.
+
+    Args:
+        models: names of models.
+        batch_sizes: examples a step.
+        modes: each backend's modes.
+        devices: each backend's devices.
+    """
+    return [
+        Job(model, batch_size, backend, mode, device)
+        for model in models
+        for batch_size in batch_sizes
+        for backend in modes
+        for device in devices[backend]
+        for mode in modes[backend]
+    ]
+
+
+def trials(planned: Sequence[Job], repeats: int, seed: int) -> list[Trial]:
+    """Every trial in the order of the run.
+
+    Repeat r trains with seed + r - 1, the same for every job, so that the spread over repeats
+    shows what another initialisation does to the accuracy.
+    """
+    ordered: list[Trial] = []
+    for repeat in range(1, repeats + 1):
+        order = np.random.default_rng([seed, repeat]).permutation(len(planned))
+        ordered += [Trial(planned[index], seed + repeat - 1, repeat) for index in order]
+    return ordered

@@ -1,0 +1,188 @@
+"""Run the trials of a plan, one after the other, and record each as it ends.
+
+Imports no framework: a trial happens in a worker, which the executor starts.
+"""
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from backends.api import Recipe
+from backends.registry import install_command
+from bench.executor import Executor, WorkerEnd
+from bench.outcome import INTERRUPTED, Verdict, measured, verdict_of
+from bench.plan import Trial
+from bench.records import ModelFacts, RunFolder, TrialRecord
+from bench.spec.training import Optimizer, TrainSpec
+from bench.worker.protocol import Event, Imported, TrainTask
+
+
+class Experiment(msgspec.Struct, frozen=True, kw_only=True):
+    """What the trials of a run have in common.
+
+    Attributes:
+        models: each model's spec and what follows from it, by name.
+        recipes: each backend's recipe, by name.
+        framework_versions: the installed version of each backend's framework; None is missing.
+        dataset: the data set's name.
+        data: the folder of the decoded data set.
+        optimizer: the rule of the update.
+        epochs: how often each trial sees every example.
+        train_samples: only so many training examples; None is all.
+        threads: CPU threads of each framework.
+        cpus: the CPUs that each worker is bound to.
+        timeout: seconds after which a worker is killed.
+    """
+
+    models: dict[str, ModelFacts]
+    recipes: dict[str, Recipe]
+    framework_versions: dict[str, str | None]
+    dataset: str
+    data: Path
+    optimizer: Optimizer
+    epochs: int
+    train_samples: int | None
+    threads: int
+    cpus: tuple[int, ...]
+    timeout: float
+
+
+class Observer(Protocol):
+    """Watches a run; what it shows is no part of the measurement."""
+
+    def trial_began(self, trial: Trial) -> None:
+        """A trial starts."""
+
+    def trial_event(self, trial: Trial, event: Event) -> None:
+        """Its worker told something."""
+
+    def trial_ended(self, trial: Trial, record: TrialRecord) -> None:
+        """It is over, and its record is on the disk."""
+
+
+def run_trials(
+    planned: Sequence[Trial],
+    experiment: Experiment,
+    executor: Executor,
+    folder: RunFolder,
+    observer: Observer,
+) -> list[TrialRecord]:
+    """Run every trial in order; each costs one record, however it ends.
+
+    A KeyboardInterrupt records the trial it hits as interrupted and ends the run there.
+    """
+    records: list[TrialRecord] = []
+    for trial in planned:
+        observer.trial_began(trial)
+        record = _run_trial(trial, experiment, executor, observer)
+        folder.append(record)
+        records.append(record)
+        observer.trial_ended(trial, record)
+        if record.outcome == "interrupted":
+            break
+    return records
+
+
+def _run_trial(
+    trial: Trial, experiment: Experiment, executor: Executor, observer: Observer
+) -> TrialRecord:
+    if experiment.framework_versions[trial.job.backend] is None:
+        return _blank(trial, experiment, _not_installed(experiment.recipes[trial.job.backend]))
+    events: list[Event] = []
+
+    def on_event(event: Event) -> None:
+        events.append(event)
+        observer.trial_event(trial, event)
+
+    started = time.monotonic()
+    began = _blank(trial, experiment, INTERRUPTED)
+    recipe = experiment.recipes[trial.job.backend]
+    try:
+        end = executor.run(
+            task_of(trial, experiment), recipe.environment, experiment.timeout, on_event
+        )
+    except KeyboardInterrupt:
+        return measured(began, events)
+    ended = _with_end(began, events, end, experiment.timeout)
+    return msgspec.structs.replace(ended, wall_seconds=time.monotonic() - started)
+
+
+def _with_end(
+    record: TrialRecord, events: Sequence[Event], end: WorkerEnd, timeout: float
+) -> TrialRecord:
+    verdict = verdict_of(events, end, timeout)
+    ended = msgspec.structs.replace(
+        record,
+        outcome=verdict.outcome,
+        reason=verdict.reason,
+        exit_status=end.exit_status,
+        environment=end.environment,
+        framework_version=_imported_version(events) or record.framework_version,
+    )
+    return measured(ended, events)
+
+
+def _imported_version(events: Sequence[Event]) -> str | None:
+    """The version that the worker imported: it has the last word over the installed metadata."""
+    imported = (event.versions for event in events if isinstance(event, Imported))
+    return next((next(iter(versions.values()), None) for versions in imported), None)
+
+
+def task_of(trial: Trial, experiment: Experiment) -> TrainTask:
+    """What the trial's worker is told."""
+    job = trial.job
+    return TrainTask(
+        adapter=experiment.recipes[job.backend].adapter,
+        threads=experiment.threads,
+        cpus=experiment.cpus,
+        model=experiment.models[job.model].layer,
+        train=TrainSpec(
+            batch_size=job.batch_size,
+            epochs=experiment.epochs,
+            seed=trial.seed,
+            optimizer=experiment.optimizer,
+        ),
+        data=str(experiment.data),
+        device=job.device,
+        mode=job.mode,
+        train_samples=experiment.train_samples,
+    )
+
+
+def _not_installed(recipe: Recipe) -> Verdict:
+    return Verdict("unavailable", f"not installed; install it with: {install_command(recipe)}")
+
+
+def _blank(trial: Trial, experiment: Experiment, verdict: Verdict) -> TrialRecord:
+    """The trial's record as far as the plan tells it."""
+    job = trial.job
+    facts = experiment.models[job.model]
+    return TrialRecord(
+        trial=trial.name,
+        backend=job.backend,
+        framework_version=experiment.framework_versions[job.backend],
+        mode=job.mode,
+        device=job.device,
+        model=job.model,
+        dataset=experiment.dataset,
+        batch_size=job.batch_size,
+        epochs=experiment.epochs,
+        train_samples=experiment.train_samples,
+        threads=experiment.threads,
+        seed=trial.seed,
+        repeat=trial.repeat,
+        outcome=verdict.outcome,
+        reason=verdict.reason,
+        num_parameters=facts.num_parameters,
+        macs_per_image=facts.macs_per_image,
+        started_at=timestamp(),
+    )
+
+
+def timestamp() -> str:
+    """Now, in UTC, as ISO 8601 to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
