@@ -1,0 +1,29 @@
+"""The loss: softmax cross-entropy on logits, mean over the batch."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bench.spec.weights import FloatArray, IntArray
+
+
+def softmax_cross_entropy(logits: FloatArray, labels: IntArray) -> tuple[float, FloatArray]:
+    """The mean of -log softmax(logits)[label], and its gradient (softmax - one-hot) / batch.
+
+    Args:
+        logits: (batch, classes).
+        labels: (batch,) classes.
+
+    Returns:
+        The loss, and its gradient by the logits, (batch, classes).
+    """
+    rows = np.arange(len(labels))
+    # Softmax does not change when a row is shifted; with a largest value of 0, exp is at most 1.
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    exponentials = np.exp(shifted)
+    totals = exponentials.sum(axis=1, keepdims=True)
+    loss = np.mean(np.log(totals[:, 0]) - shifted[rows, labels])
+    gradient = exponentials / totals
+    gradient[rows, labels] -= 1
+    gradient /= len(labels)
+    return float(loss), gradient

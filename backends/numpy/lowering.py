@@ -1,0 +1,136 @@
+"""From a resolved model to one forward pass, layer by layer.
+
+Each layer becomes a function (x, training) -> (y, backward); see `backends.numpy.passes`.
+"""
+
+from __future__ import annotations
+
+from functools import singledispatch
+from typing import Any, Optional
+
+import numpy as np
+
+from backends.api import Unsupported
+from backends.numpy.activations import activation
+from backends.numpy.convolution import conv, depthwise_conv
+from backends.numpy.merges import add, concatenate, multiply
+from backends.numpy.normalisation import batch_norm
+from backends.numpy.passes import Backward, Forward, biased, chain, elementwise
+from backends.numpy.pooling import avg_pool, global_avg_pool, max_pool
+from backends.numpy.weights import Store
+from bench.spec.layers import (
+    Activation,
+    Add,
+    AvgPool,
+    BatchNorm,
+    Concatenate,
+    Conv,
+    Dense,
+    DepthwiseConv,
+    Dropout,
+    Flatten,
+    GlobalAvgPool,
+    Identity,
+    MaxPool,
+    Multiply,
+    Sequential,
+)
+from bench.spec.shapes import Node
+from bench.spec.weights import FloatArray, weight_specs
+
+
+def lower(node: Node, store: Store, wanted: bool = False) -> Forward:
+    """The forward pass of the layer at `node` and all below it.
+
+    Args:
+        node: the model, or a part of it.
+        store: holds the layer's weights.
+        wanted: whether anything before the layer is trained, so that the gradient by the layer's
+            input is wanted. Nothing comes before the first layers: they leave theirs out.
+
+    Raises:
+        Unsupported: a layer of an unknown class.
+    """
+    return _lower(node.layer, node, store, wanted)
+
+
+@singledispatch
+def _lower(layer: Any, node: Node, store: Store, wanted: bool) -> Forward:
+    raise Unsupported(f"{node.path or 'the model'}: NumPy has no lowering for {layer!r:.60}")
+
+
+_lower.register(Activation, activation)
+_lower.register(AvgPool, avg_pool)
+_lower.register(BatchNorm, batch_norm)
+_lower.register(Conv, conv)
+_lower.register(DepthwiseConv, depthwise_conv)
+_lower.register(GlobalAvgPool, global_avg_pool)
+_lower.register(MaxPool, max_pool)
+
+
+@_lower.register
+def _(layer: Dense, node: Node, store: Store, wanted: bool) -> Forward:
+    kernel = store.parameter(node, "kernel")
+
+    def forward(x: FloatArray, training: bool) -> tuple[FloatArray, Backward]:
+        def backward(dy: FloatArray) -> Optional[FloatArray]:
+            np.matmul(x.T, dy, out=kernel.gradient)
+            return dy @ kernel.value.T if wanted else None
+
+        return x @ kernel.value, backward
+
+    return biased(forward, store.parameter(node, "bias")) if layer.bias else forward
+
+
+@_lower.register
+def _(layer: Flatten, node: Node, store: Store, wanted: bool) -> Forward:
+    return elementwise(lambda x: (x.reshape(len(x), -1), lambda dy: dy.reshape(x.shape)))
+
+
+@_lower.register
+def _(layer: Identity, node: Node, store: Store, wanted: bool) -> Forward:
+    return elementwise(lambda x: (x, lambda dy: dy))
+
+
+@_lower.register
+def _(layer: Dropout, node: Node, store: Store, wanted: bool) -> Forward:
+    def forward(x: FloatArray, training: bool) -> tuple[FloatArray, Backward]:
+        if not training:
+            return x, lambda dy: dy
+        mask = (store.random.random(x.shape, x.dtype) >= layer.rate).astype(x.dtype)
+        mask /= 1 - layer.rate
+        return x * mask, lambda dy: dy * mask
+
+    return forward
+
+
+@_lower.register
+def _(layer: Sequential, node: Node, store: Store, wanted: bool) -> Forward:
+    parts = []
+    for child in node.children:
+        parts.append(lower(child, store, wanted))
+        wanted = wanted or _is_trained(child)
+    return chain(parts)
+
+
+def _is_trained(node: Node) -> bool:
+    return any(spec.trainable for spec in weight_specs(node).values())
+
+
+def _branches(node: Node, store: Store, wanted: bool) -> list[Forward]:
+    return [lower(child, store, wanted) for child in node.children]
+
+
+@_lower.register
+def _(layer: Add, node: Node, store: Store, wanted: bool) -> Forward:
+    return add(_branches(node, store, wanted))
+
+
+@_lower.register
+def _(layer: Concatenate, node: Node, store: Store, wanted: bool) -> Forward:
+    return concatenate(_branches(node, store, wanted))
+
+
+@_lower.register
+def _(layer: Multiply, node: Node, store: Store, wanted: bool) -> Forward:
+    return multiply(_branches(node, store, wanted))

@@ -1,0 +1,69 @@
+"""Batch normalisation: forward, backward and the running statistics."""
+
+from __future__ import annotations
+
+from typing import Optional
+
+import numpy as np
+
+from backends.numpy.passes import Backward, Forward, channel_sum
+from backends.numpy.weights import Statistic, Store
+from bench.spec.layers import BatchNorm
+from bench.spec.shapes import Node
+from bench.spec.weights import FloatArray
+
+
+def batch_norm(layer: BatchNorm, node: Node, store: Store, wanted: bool) -> Forward:
+    """Lower batch normalisation: the batch's statistics in training, the running ones after."""
+    scale, shift = store.parameter(node, "scale"), store.parameter(node, "shift")
+    mean, variance = store.statistic(node, "mean"), store.statistic(node, "variance")
+
+    def train(x: FloatArray) -> tuple[FloatArray, Backward]:
+        count = x.size // x.shape[-1]
+        batch_mean = channel_sum(x) / count
+        centred = x - batch_mean
+        batch_variance = channel_sum(centred * centred) / count
+        _follow(mean, layer.momentum, batch_mean)
+        _follow(variance, layer.momentum, batch_variance * _bessel(count, node.path))
+        inverse = 1 / np.sqrt(batch_variance + layer.epsilon)
+        normal = centred * inverse
+
+        def backward(dy: FloatArray) -> Optional[FloatArray]:
+            shift.gradient[:] = channel_sum(dy)
+            scale.gradient[:] = channel_sum(dy * normal)
+            if not wanted:
+                return None
+            # The mean and the variance depend on x too: their shares are taken from dy.
+            shares = (shift.gradient + normal * scale.gradient) / count
+            dx: FloatArray = (dy - shares) * (scale.value * inverse)
+            return dx
+
+        return normal * scale.value + shift.value, backward
+
+    def infer(x: FloatArray) -> FloatArray:
+        factor = scale.value / np.sqrt(variance.value + layer.epsilon)
+        y: FloatArray = (x - mean.value) * factor + shift.value
+        return y
+
+    def forward(x: FloatArray, training: bool) -> tuple[FloatArray, Backward]:
+        return train(x) if training else (infer(x), _no_backward)
+
+    return forward
+
+
+def _follow(statistic: Statistic, momentum: float, batch: FloatArray) -> None:
+    statistic.following[:] = momentum * statistic.value + (1 - momentum) * batch
+
+
+def _bessel(count: int, path: str) -> float:
+    """What turns the biased variance of `count` values into the unbiased one."""
+    if count < 2:
+        raise ValueError(
+            f"{path or 'the model'}: received {count} value a channel in a training batch, "
+            "expected 2 or more for the unbiased variance: make the batch larger"
+        )
+    return count / (count - 1)
+
+
+def _no_backward(dy: FloatArray) -> Optional[FloatArray]:
+    raise RuntimeError("received a backward pass in inference mode, expected training mode")

@@ -1,0 +1,81 @@
+"""The optimizers' updates, in place on the flat vector of all weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import singledispatch
+from typing import Any
+
+import numpy as np
+
+from backends.api import Unsupported
+from bench.spec.training import Adam, Sgd
+from bench.spec.weights import FloatArray
+
+# One step with the given learning rate, from the gradients that lie in the vector of gradients.
+Update = Callable[[float], None]
+
+
+@singledispatch
+def update_rule(optimizer: Any, weights: FloatArray, gradients: FloatArray) -> Update:
+    """The step of the optimizer, with its own state, on these two vectors.
+
+    Args:
+        optimizer: `Sgd` or `Adam`.
+        weights: all trainable weights, flat; changed by each step.
+        gradients: theirs, in the same order; a step may overwrite them.
+
+    Raises:
+        Unsupported: another optimizer.
+    """
+    raise Unsupported(f"received the optimizer {optimizer!r:.60}, expected Sgd or Adam")
+
+
+@update_rule.register
+def _(optimizer: Sgd, weights: FloatArray, gradients: FloatArray) -> Update:
+    velocity, scratch = np.zeros_like(weights), np.empty_like(weights)
+
+    def update(learning_rate: float) -> None:
+        _add_scaled(gradients, optimizer.l2, weights, scratch)
+        velocity[:] *= optimizer.momentum
+        velocity[:] += gradients
+        step = velocity
+        if optimizer.nesterov:
+            _add_scaled(gradients, optimizer.momentum, velocity, scratch)
+            step = gradients
+        _add_scaled(weights, -learning_rate, step, scratch)
+
+    return update
+
+
+@update_rule.register
+def _(optimizer: Adam, weights: FloatArray, gradients: FloatArray) -> Update:
+    mean, square = np.zeros_like(weights), np.zeros_like(weights)
+    scratch = np.empty_like(weights)
+    steps = 0
+
+    def update(learning_rate: float) -> None:
+        nonlocal steps
+        steps += 1
+        _add_scaled(gradients, optimizer.l2, weights, scratch)
+        mean[:] *= optimizer.beta1
+        _add_scaled(mean, 1 - optimizer.beta1, gradients, scratch)
+        gradients[:] *= gradients
+        square[:] *= optimizer.beta2
+        _add_scaled(square, 1 - optimizer.beta2, gradients, scratch)
+        # mean / (1 - beta1^t) / (sqrt(square / (1 - beta2^t)) + epsilon), built up in `scratch`
+        np.divide(square, 1 - optimizer.beta2**steps, out=scratch)
+        np.sqrt(scratch, out=scratch)
+        scratch[:] += optimizer.epsilon
+        np.divide(mean, scratch, out=scratch)
+        scratch[:] *= learning_rate / (1 - optimizer.beta1**steps)
+        weights[:] -= scratch
+
+    return update
+
+
+def _add_scaled(total: FloatArray, factor: float, vector: FloatArray, scratch: FloatArray) -> None:
+    """Add factor * vector to `total` without a new array; a factor of 0 adds nothing."""
+    if factor:
+        np.multiply(vector, factor, out=scratch)
+        total += scratch

@@ -1,0 +1,72 @@
+"""The form of a lowered layer: a forward pass that returns its output and its backward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Optional
+
+from backends.numpy.weights import Parameter
+from bench.spec.weights import FloatArray
+
+# From the loss's gradient by a layer's output, dy, to that by its input, dx. Writes the gradients
+# of the layer's weights on the way. None instead of dx: nothing before the layer is trained, so
+# that dx is of no use. Must not change dy, which other branches may read too.
+Backward = Callable[[FloatArray], Optional[FloatArray]]
+
+# From (x, training) to (y, backward). Must not change x, which other branches may read too.
+Forward = Callable[[FloatArray, bool], tuple[FloatArray, Backward]]
+
+
+def channel_sum(x: FloatArray) -> FloatArray:
+    """The sum over all axes but the last: (..., c) -> (c,)."""
+    total: FloatArray = x.sum(axis=tuple(range(x.ndim - 1)))
+    return total
+
+
+def chain(parts: list[Forward]) -> Forward:
+    """Each part applied to the output of the one before; backward in the opposite order."""
+
+    def forward(x: FloatArray, training: bool) -> tuple[FloatArray, Backward]:
+        backwards = []
+        for part in parts:
+            x, part_backward = part(x, training)
+            backwards.append(part_backward)
+
+        def backward(dy: FloatArray) -> Optional[FloatArray]:
+            gradient: Optional[FloatArray] = dy
+            for part_backward in reversed(backwards):
+                if gradient is None:
+                    break
+                gradient = part_backward(gradient)
+            return gradient
+
+        return x, backward
+
+    return forward
+
+
+def biased(product: Forward, bias: Parameter) -> Forward:
+    """Add the bias, y = product(x) + b; db is the sum of dy over the batch and the image."""
+
+    def forward(x: FloatArray, training: bool) -> tuple[FloatArray, Backward]:
+        y, product_backward = product(x, training)
+        y += bias.value
+
+        def backward(dy: FloatArray) -> Optional[FloatArray]:
+            bias.gradient[:] = channel_sum(dy)
+            return product_backward(dy)
+
+        return y, backward
+
+    return forward
+
+
+def elementwise(
+    function: Callable[[FloatArray], tuple[FloatArray, Callable[[FloatArray], FloatArray]]],
+) -> Forward:
+    """A function without weights that is the same in training and inference."""
+
+    def forward(x: FloatArray, training: bool) -> tuple[FloatArray, Backward]:
+        return function(x)
+
+    return forward

@@ -1,0 +1,76 @@
+"""Pooling: the largest or the mean value of each window, or the mean of the whole map."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from backends.numpy.passes import Backward, Forward
+from backends.numpy.weights import Store
+from backends.numpy.windows import windows_of
+from bench.spec.layers import AvgPool, GlobalAvgPool, MaxPool
+from bench.spec.shapes import Node, padding_of
+from bench.spec.weights import FloatArray
+
+
+def max_pool(layer: MaxPool, node: Node, store: Store, wanted: bool) -> Forward:
+    """Lower to a running maximum over the offsets; dy goes to the first maximum of a window."""
+    windows = windows_of(node, layer.size, layer.steps, padding_of(layer.padding, layer.size))
+
+    def forward(x: FloatArray, training: bool) -> tuple[FloatArray, Backward]:
+        padded = windows.padded(x, -math.inf)
+        first, *others = windows.offsets(padded)
+        y = first.copy()
+        for view in others:
+            np.maximum(y, view, out=y)
+
+        def backward(dy: FloatArray) -> FloatArray:
+            dpadded = windows.padded_zeros(x)
+            open_windows = np.ones(y.shape, bool)
+            for view, dview in zip(windows.offsets(padded), windows.offsets(dpadded)):
+                wins = (view == y) & open_windows
+                dview += wins * dy
+                open_windows &= ~wins
+            return windows.inner(dpadded)
+
+        return y, backward
+
+    return forward
+
+
+def avg_pool(layer: AvgPool, node: Node, store: Store, wanted: bool) -> Forward:
+    """Lower to a sum over the offsets, divided by their number."""
+    windows = windows_of(node, layer.size, layer.steps, 0)
+
+    def forward(x: FloatArray, training: bool) -> tuple[FloatArray, Backward]:
+        first, *others = windows.offsets(x)
+        y = first.copy()
+        for view in others:
+            y += view
+        y /= layer.size**2
+
+        def backward(dy: FloatArray) -> FloatArray:
+            dx = windows.padded_zeros(x)
+            share = dy / layer.size**2
+            for dview in windows.offsets(dx):
+                dview += share
+            return dx
+
+        return y, backward
+
+    return forward
+
+
+def global_avg_pool(layer: GlobalAvgPool, node: Node, store: Store, wanted: bool) -> Forward:
+    """Lower to the mean over height and width: every position takes an equal share of dy."""
+    height, width, _ = node.input_shape
+
+    def forward(x: FloatArray, training: bool) -> tuple[FloatArray, Backward]:
+        def backward(dy: FloatArray) -> FloatArray:
+            share = dy / (height * width)
+            return np.broadcast_to(share[:, None, None, :], x.shape)
+
+        return x.mean(axis=(1, 2)), backward
+
+    return forward

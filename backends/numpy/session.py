@@ -1,0 +1,111 @@
+"""NumPy as a backend: one eager step after the other, on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import numpy as np
+import numpy.typing as npt
+
+from backends.api import Backend, Device, Gradients, Session, Unsupported, Workload
+from backends.numpy import RECIPE
+from backends.numpy.loss import softmax_cross_entropy
+from backends.numpy.lowering import lower
+from backends.numpy.optimizers import update_rule
+from backends.numpy.weights import Store
+from bench.spec.weights import FloatArray, IntArray, Weights
+
+_PRECISIONS = {"float32": np.float32, "float64": np.float64}
+_CPU = Device(kind="cpu")
+# Inference in parts of this many images: a convolution unrolls its windows into k * k copies.
+_PREDICT_BATCH = 128
+
+
+class NumpySession(Session):
+    """A model with its weights, its optimizer's state and its data in arrays of one precision."""
+
+    def __init__(self, workload: Workload, dtype: npt.DTypeLike) -> None:
+        self._dtype = np.dtype(dtype)
+        self._images = np.array(workload.images, dtype=dtype)
+        self._labels = np.array(workload.labels)
+        self._store = Store(workload.model, workload.weights, dtype, workload.seed)
+        self._forward = lower(workload.model, self._store)
+        self._update = update_rule(
+            workload.optimizer, self._store.values.flat, self._store.gradients.flat
+        )
+
+    def compile(self, steps: int, batch_size: int) -> None:
+        """Nothing to do: NumPy runs each operation as it is called."""
+
+    def train(self, batches: IntArray, learning_rates: FloatArray) -> FloatArray:
+        """Train one step on each batch, in order; see `Session.train`."""
+        losses = np.empty(len(batches), np.float32)
+        with _diverging_allowed():
+            for step, (batch, rate) in enumerate(zip(batches, learning_rates)):
+                _, losses[step] = self._differentiate(batch)
+                self._store.keep_statistics()
+                self._update(float(rate))
+        return losses
+
+    def predict(self, images: FloatArray) -> FloatArray:
+        """Logits (n, classes) of (n, height, width, channels) images; see `Session.predict`."""
+        parts = range(0, len(images), _PREDICT_BATCH)
+        with _diverging_allowed():
+            return np.concatenate(
+                [self._infer(images[start : start + _PREDICT_BATCH]) for start in parts]
+            )
+
+    def gradients(self, batch: IntArray) -> Gradients:
+        """Logits, loss and gradients of one batch; see `Session.gradients`."""
+        stream = self._store.random.bit_generator.state
+        with _diverging_allowed():
+            logits, loss = self._differentiate(batch)
+        self._store.random.bit_generator.state = stream
+        return Gradients(logits, loss, self._store.copy_gradients())
+
+    def weights(self) -> Weights:
+        """Every weight and running statistic, in the session's precision."""
+        return self._store.weights()
+
+    def _differentiate(self, batch: IntArray) -> tuple[FloatArray, float]:
+        """Logits and loss; the gradients and the next statistics are left in the store."""
+        logits, backward = self._forward(self._images[batch], True)
+        loss, dlogits = softmax_cross_entropy(logits, self._labels[batch])
+        backward(dlogits)
+        return logits, loss
+
+    def _infer(self, images: FloatArray) -> FloatArray:
+        logits, _ = self._forward(images.astype(self._dtype, copy=False), False)
+        return logits
+
+
+def _diverging_allowed() -> np.errstate:
+    """Let overflow pass in silence: a loss of inf or NaN is a result, which the suite judges."""
+    return np.errstate(over="ignore", invalid="ignore", divide="ignore")
+
+
+class NumpyBackend(Backend):
+    """NumPy, whose matrix products run in the threads of the BLAS library that it came with."""
+
+    def __init__(self, threads: int) -> None:
+        """Do nothing: BLAS read its number of threads from the environment when it was loaded."""
+
+    def versions(self) -> dict[str, str]:
+        """NumPy's version."""
+        return {"numpy": np.__version__}
+
+    def devices(self) -> list[Device]:
+        """The CPU, which is all that NumPy knows."""
+        return [_CPU]
+
+    def session(self, workload: Workload) -> NumpySession:
+        """Lower the model and copy weights and data; see `Backend.session`."""
+        _support("device", workload.device.kind, [_CPU.kind])
+        _support("mode", workload.mode, RECIPE.modes)
+        _support("precision", workload.precision, _PRECISIONS)
+        return NumpySession(workload, _PRECISIONS[workload.precision])
+
+
+def _support(what: str, received: str, known: Collection[str]) -> None:
+    if received not in known:
+        raise Unsupported(f"{what}: received {received!r}, NumPy has only {', '.join(known)}")

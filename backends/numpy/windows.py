@@ -1,0 +1,60 @@
+"""The windows of convolution and pooling, seen one kernel offset at a time.
+
+For the offset (i, j) of a size x size window, the values that all windows have there form one
+strided view of the padded map. Convolution and pooling are loops over these size * size views,
+each of them (batch, out height, out width, ...).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from bench.spec.shapes import Node
+from bench.spec.weights import FloatArray
+
+
+class Windows(NamedTuple):
+    """The geometry of a layer's windows; `height` and `width` count the windows."""
+
+    size: int
+    stride: int
+    pad: int
+    height: int
+    width: int
+
+    def padded(self, x: FloatArray, value: float = 0.0) -> FloatArray:
+        """The map with `pad` rows and columns of `value` on every side; x itself without any."""
+        if self.pad == 0:
+            return x
+        padded = np.full(self._padded_shape(x.shape), value, x.dtype)
+        self.inner(padded)[...] = x
+        return padded
+
+    def padded_zeros(self, x: FloatArray) -> FloatArray:
+        """Zeros of the shape of the padded map, whatever the padding."""
+        return np.zeros(self._padded_shape(x.shape), x.dtype)
+
+    def inner(self, padded: FloatArray) -> FloatArray:
+        """The map inside the padding, a view."""
+        height, width = padded.shape[1:3]
+        return padded[:, self.pad : height - self.pad, self.pad : width - self.pad]
+
+    def offsets(self, padded: FloatArray) -> Iterator[FloatArray]:
+        """The view of each offset, row by row: the order in which a window is read."""
+        down, across = self.stride * (self.height - 1) + 1, self.stride * (self.width - 1) + 1
+        for i in range(self.size):
+            for j in range(self.size):
+                yield padded[:, i : i + down : self.stride, j : j + across : self.stride]
+
+    def _padded_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        batch, height, width, *rest = shape
+        return (batch, height + 2 * self.pad, width + 2 * self.pad, *rest)
+
+
+def windows_of(node: Node, size: int, stride: int, pad: int) -> Windows:
+    """The windows of the layer at `node`, which makes one output position of each window."""
+    height, width = node.output_shape[:2]
+    return Windows(size, stride, pad, height, width)
