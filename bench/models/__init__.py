@@ -1,0 +1,20 @@
+"""Models as specs: a model is a function from a number of classes to a layer.
+
+A family a file. Its functions take depths and widths as plain arguments; the registry gives the
+published and the small forms their names.
+"""
+
+from bench.models.errors import ModelError
+from bench.models.loading import LoadedModel, load
+from bench.models.registry import MODELS, ModelEntry, build, entry, names_for
+
+__all__ = [
+    "MODELS",
+    "LoadedModel",
+    "ModelEntry",
+    "ModelError",
+    "build",
+    "entry",
+    "load",
+    "names_for",
+]
