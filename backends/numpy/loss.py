@@ -22,8 +22,8 @@ def softmax_cross_entropy(logits: FloatArray, labels: IntArray) -> tuple[float, 
     shifted = logits - logits.max(axis=1, keepdims=True)
     exponentials = np.exp(shifted)
     totals = exponentials.sum(axis=1, keepdims=True)
-    loss = np.mean(np.log(totals[:, 0]) - shifted[rows, labels])
+    losses = np.log(totals[:, 0]) - shifted[rows, labels]
     gradient = exponentials / totals
     gradient[rows, labels] -= 1
     gradient /= len(labels)
-    return float(loss), gradient
+    return float(losses.sum() / len(labels)), gradient

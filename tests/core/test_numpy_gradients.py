@@ -1,0 +1,205 @@
+"""The layers of the NumPy backend against finite differences."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from backends.numpy.erf import erf
+from backends.numpy.lowering import lower
+from backends.numpy.weights import Store
+from bench.spec.layers import (
+    ACTIVATIONS,
+    Activation,
+    AvgPool,
+    BatchNorm,
+    Conv,
+    Dense,
+    DepthwiseConv,
+    Dropout,
+    Flatten,
+    GlobalAvgPool,
+    Identity,
+    Layer,
+    MaxPool,
+    add,
+    concatenate,
+    multiply,
+    sequential,
+)
+from bench.spec.shapes import Node, resolve
+from bench.spec.weights import FloatArray, Weights, initial_weights
+
+MAP, VECTOR = (5, 6, 4), (7,)
+GATE = sequential(GlobalAvgPool(), Dense(4), Activation("sigmoid"))
+CASES: dict[str, tuple[Layer, tuple[int, ...]]] = {
+    "dense": (Dense(3), VECTOR),
+    "dense without bias": (Dense(3, bias=False), VECTOR),
+    "conv": (Conv(3, 3), MAP),
+    "conv valid": (Conv(3, 2, padding="valid"), MAP),
+    "conv stride 2": (Conv(3, 3, stride=2), MAP),
+    "conv groups": (Conv(6, 3, stride=2, groups=2), MAP),
+    "conv 5x5": (Conv(2, 5, padding="valid"), MAP),
+    "conv 1x1 without bias": (Conv(3, 1, bias=False), MAP),
+    "conv 1x1 stride 2": (Conv(3, 1, stride=2), MAP),
+    "conv of one channel": (Conv(3, 3), (5, 6, 1)),
+    "depthwise": (DepthwiseConv(3), MAP),
+    "depthwise stride 2": (DepthwiseConv(3, stride=2, bias=False), MAP),
+    "depthwise valid": (DepthwiseConv(2, padding="valid"), MAP),
+    "batch norm of a map": (BatchNorm(), MAP),
+    "batch norm of a vector": (BatchNorm(epsilon=1e-3), VECTOR),
+    **{name: (Activation(name), MAP) for name in ACTIVATIONS},
+    "max pool": (MaxPool(2), MAP),
+    "max pool that overlaps": (MaxPool(3, stride=2), MAP),
+    "max pool same": (MaxPool(3, stride=1, padding="same"), MAP),
+    "max pool same stride 2": (MaxPool(3, stride=2, padding="same"), MAP),
+    "max pool with gaps": (MaxPool(2, stride=3), MAP),
+    "avg pool": (AvgPool(2), MAP),
+    "avg pool that overlaps": (AvgPool(3, stride=1), MAP),
+    "global avg pool": (GlobalAvgPool(), MAP),
+    "flatten": (Flatten(), MAP),
+    "dropout": (Dropout(0.4), MAP),
+    "identity": (Identity(), MAP),
+    "add": (add(Identity(), Conv(4, 3), Identity()), MAP),
+    "concatenate": (concatenate(Identity(), Conv(2, 3), MaxPool(3, 1, "same")), MAP),
+    "multiply": (multiply(Identity(), Conv(4, 3), Activation("tanh")), MAP),
+    "multiply by a gate": (multiply(Identity(), GATE), MAP),
+    "multiply a gate": (multiply(GATE, Conv(4, 1)), MAP),
+    # Without a bias, which batch normalisation takes away again: its gradient is 0.
+    "sequential": (
+        sequential(Conv(4, 3, bias=False), BatchNorm(), Activation("relu"), MaxPool(2)),
+        MAP,
+    ),
+}
+every_layer = pytest.mark.parametrize("case", CASES)
+
+
+def random_weights(model: Node, seed: int = 1) -> Weights:
+    """Weights without the zeros and ones that would hide a mistake."""
+    stream = np.random.default_rng(seed)
+    return {
+        address: (value + 0.3 * stream.random(value.shape)).astype(np.float32)
+        for address, value in initial_weights(model, seed).items()
+    }
+
+
+class Lowered:
+    """One layer, an input of a batch of 3, and the scalar sum(y * cotangent)."""
+
+    def __init__(self, case: str, dtype: npt.DTypeLike, wanted: bool = True) -> None:
+        layer, shape = CASES[case]
+        model = resolve(layer, shape)
+        stream = np.random.default_rng(2)
+        self.store = Store(model, random_weights(model), dtype)
+        self.forward = lower(model, self.store, wanted)
+        # Wide enough to reach both corners of relu6.
+        self.x: FloatArray = (4 * stream.standard_normal((3, *shape))).astype(dtype)
+        self.cotangent: FloatArray = stream.standard_normal((3, *model.output_shape)).astype(dtype)
+
+    def scalar(self) -> float:
+        self.store.random = np.random.default_rng(3)
+        y, _ = self.forward(self.x, True)
+        return float((y * self.cotangent).sum())
+
+    def input_gradient(self) -> FloatArray | None:
+        """Also leaves the weights' gradients in the store."""
+        self.store.random = np.random.default_rng(3)
+        _, backward = self.forward(self.x, True)
+        return backward(self.cotangent)
+
+
+def finite_differences(function: Callable[[], float], at: FloatArray) -> FloatArray:
+    """The derivative of function() by every element of `at`, which it reads."""
+    gradient = np.empty_like(at)
+    for index in np.ndindex(at.shape):
+        value, sides = at[index], []
+        for sign in (1, -1):
+            at[index] = value + sign * 1e-5
+            sides.append(function())
+        at[index] = value
+        gradient[index] = (sides[0] - sides[1]) / 2e-5
+    return gradient
+
+
+def relative_error(actual: FloatArray | None, expected: FloatArray) -> float:
+    assert actual is not None
+    assert actual.shape == expected.shape
+    return float(np.abs(actual - expected).max(initial=0) / np.abs(expected).max(initial=1e-30))
+
+
+@every_layer
+def test_the_gradient_by_the_input_agrees_with_finite_differences(case: str) -> None:
+    lowered = Lowered(case, np.float64)
+    expected = finite_differences(lowered.scalar, lowered.x)
+    assert relative_error(lowered.input_gradient(), expected) < 1e-6
+
+
+@every_layer
+def test_the_gradient_by_each_weight_agrees_with_finite_differences(case: str) -> None:
+    lowered = Lowered(case, np.float64)
+    lowered.input_gradient()
+    for address, value in lowered.store.values.views.items():
+        gradient = lowered.store.gradients.views[address].copy()
+        expected = finite_differences(lowered.scalar, value)
+        assert relative_error(gradient, expected) < 1e-6, address
+
+
+@every_layer
+def test_a_first_layer_has_the_same_gradients_by_its_weights(case: str) -> None:
+    first, inner = Lowered(case, np.float64, wanted=False), Lowered(case, np.float64)
+    first.input_gradient()
+    inner.input_gradient()
+    np.testing.assert_array_equal(first.store.gradients.flat, inner.store.gradients.flat)
+
+
+def test_a_first_layer_leaves_the_gradient_by_its_input_out() -> None:
+    for case in ("dense", "conv", "depthwise", "batch norm of a map", "add", "sequential"):
+        assert Lowered(case, np.float64, wanted=False).input_gradient() is None, case
+
+
+class Single(np.ndarray):
+    """An array that refuses to become float64, and whose results are such arrays again."""
+
+    def __array_finalize__(self, obj: object) -> None:
+        assert self.dtype != np.float64, "float32 became float64"
+
+
+@every_layer
+@pytest.mark.parametrize("training", [True, False])
+def test_float32_stays_float32(case: str, training: bool) -> None:
+    lowered = Lowered(case, np.float32)
+    y, backward = lowered.forward(lowered.x.view(Single), training)
+    assert y.dtype == np.float32
+    if training:
+        dx = backward(lowered.cotangent.view(Single))
+        assert dx is not None
+        assert dx.dtype == np.float32
+
+
+def test_the_first_of_equal_maxima_takes_the_gradient() -> None:
+    model = resolve(MaxPool(2), (2, 2, 1))
+    forward = lower(model, Store(model, {}, np.float64), wanted=True)
+    x = np.array([1.0, 5.0, 5.0, 5.0]).reshape(1, 2, 2, 1)
+    dx = forward(x, True)[1](np.full((1, 1, 1, 1), 7.0))
+    assert dx is not None
+    assert dx.ravel().tolist() == [0, 7, 0, 0]
+
+
+def test_dropout_keeps_the_mean_in_training_and_everything_in_inference() -> None:
+    model = resolve(Dropout(0.25), (100_000,))
+    forward = lower(model, Store(model, {}, np.float32))
+    ones = np.ones((1, 100_000), np.float32)
+    trained, inferred = forward(ones, True)[0], forward(ones, False)[0]
+    assert set(np.unique(trained)) == {np.float32(0), np.float32(1 / 0.75)}
+    assert np.mean(trained == 0) == pytest.approx(0.25, abs=0.01)
+    np.testing.assert_array_equal(inferred, ones)
+
+
+def test_erf_has_all_digits() -> None:
+    x = np.linspace(-7, 7, 20_001)
+    expected = np.array([math.erf(value) for value in x])
+    assert np.abs(erf(x) - expected).max() < 4e-16
+    assert np.abs(erf(x.astype(np.float32)) - expected).max() < 3e-7
+    assert erf(np.array([np.inf, -np.inf, 0.0])).tolist() == [1, -1, 0]
