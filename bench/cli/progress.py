@@ -1,0 +1,121 @@
+"""What a person sees while a run goes on: a live line on a terminal, plain lines elsewhere.
+
+Everything is drawn when a worker tells something, never by a clock of its own: a display that
+ticks would take time from the trial that is being measured.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+
+from bench.plan import Trial
+from bench.records import TrialRecord
+from bench.runner import Observer
+from bench.worker.protocol import EpochEnded, Event, PhaseBegan
+
+
+@contextmanager
+def observer_for(console: Console, total: int) -> Iterator[Observer]:
+    """The observer that fits the console: live on a terminal, else plain lines, or silent."""
+    if not console.is_terminal or console.quiet:
+        yield PlainLines(console, total)
+        return
+    columns = (
+        SpinnerColumn(finished_text=" "),
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[left]}"),
+        TextColumn("{task.description}", markup=False),
+    )
+    with Progress(*columns, console=console, auto_refresh=False, transient=True) as progress:
+        yield LiveLine(progress, total)
+
+
+class PlainLines:
+    """One line for each trial that ends."""
+
+    def __init__(self, console: Console, total: int) -> None:
+        self._console = console
+        self._total = total
+        self._done = 0
+
+    def trial_began(self, trial: Trial) -> None:
+        """Nothing to say yet."""
+
+    def trial_event(self, trial: Trial, event: Event) -> None:
+        """Nothing to say yet."""
+
+    def trial_ended(self, trial: Trial, record: TrialRecord) -> None:
+        """Say how it ended."""
+        self._done += 1
+        line = f"[{self._done}/{self._total}] {describe(record)}"
+        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+class LiveLine:
+    """A line that follows the running trial, under the lines of those that ended."""
+
+    def __init__(self, progress: Progress, total: int) -> None:
+        self._progress = progress
+        self._total = total
+        self._done = 0
+        self._began = time.monotonic()
+        self._bar = progress.add_task("", total=total, left="")
+
+    def trial_began(self, trial: Trial) -> None:
+        """Show which trial runs."""
+        self._show(f"{contender(trial)}: starting")
+
+    def trial_event(self, trial: Trial, event: Event) -> None:
+        """Show the phase, or the epoch's figures."""
+        if isinstance(event, PhaseBegan):
+            self._show(f"{contender(trial)}: {event.phase}")
+        elif isinstance(event, EpochEnded):
+            rate = event.images / event.seconds
+            self._show(
+                f"{contender(trial)}: epoch {event.epoch}, accuracy {event.test_accuracy:.4f}, "
+                f"{rate:,.0f} images/s"
+            )
+
+    def trial_ended(self, trial: Trial, record: TrialRecord) -> None:
+        """Leave a line with how it ended."""
+        self._done += 1
+        self._progress.console.print(
+            f"[{self._done}/{self._total}] {describe(record)}", highlight=False, markup=False
+        )
+        self._progress.update(self._bar, completed=self._done, left=self._time_left())
+        self._progress.refresh()
+
+    def _show(self, text: str) -> None:
+        self._progress.update(self._bar, description=text)
+        self._progress.refresh()
+
+    def _time_left(self) -> str:
+        seconds = (time.monotonic() - self._began) / self._done * (self._total - self._done)
+        return f"{seconds / 60:.0f} min left" if seconds >= 90 else f"{seconds:.0f} s left"
+
+
+def contender(trial: Trial) -> str:
+    """The trial in a few words."""
+    job = trial.job
+    return (
+        f"{job.backend} {job.mode} on {job.device}, {job.model}, batch {job.batch_size}, "
+        f"repeat {trial.repeat}"
+    )
+
+
+def describe(record: TrialRecord) -> str:
+    """How a trial ended, in one line."""
+    who = (
+        f"{record.backend} {record.mode} on {record.device}, {record.model}, "
+        f"batch {record.batch_size}, repeat {record.repeat}"
+    )
+    if record.outcome != "ok":
+        return f"{who}: {record.outcome}: {record.reason}"
+    return (
+        f"{who}: {record.throughput_images_per_second:,.0f} images/s, "
+        f"accuracy {record.test_accuracy:.4f}"
+    )

@@ -1,0 +1,48 @@
+"""The tables that commands print."""
+
+from collections.abc import Iterable, Sequence
+
+from rich.table import Table
+from rich.text import Text
+
+from bench.records import TrialRecord
+from bench.request import Prepared
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[str] = ()) -> Table:
+    """A table of plain text; the columns named in `right` hold numbers."""
+    aligned = set(right)
+    made = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    for title in header:
+        made.add_column(title, justify="right" if title in aligned else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*(Text(cell) for cell in row))
+    return made
+
+
+def plan_table(prepared: Prepared) -> Table:
+    """Every trial in the order in which it would run."""
+    rows = [
+        (
+            str(number),
+            trial.job.model,
+            str(trial.job.batch_size),
+            trial.job.backend,
+            prepared.experiment.framework_versions[trial.job.backend] or "not installed",
+            trial.job.mode,
+            trial.job.device,
+            str(trial.repeat),
+            str(trial.seed),
+        )
+        for number, trial in enumerate(prepared.trials, start=1)
+    ]
+    header = ("#", "model", "batch", "backend", "version", "mode", "device", "repeat", "seed")
+    return table(header, rows, right=("#", "batch", "repeat", "seed"))
+
+
+def summary_table(records: Sequence[TrialRecord]) -> Table:
+    """The contenders with their medians, as in the report."""
+    from reports.summary import summary_rows
+
+    header, rows = summary_rows(records)
+    return table(header, rows)

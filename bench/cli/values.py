@@ -1,0 +1,52 @@
+"""Option values: lists, durations and counts, each checked as it is read."""
+
+import re
+from typing import Any
+
+import click
+
+from bench.choices import split_list
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smh]?)")
+_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+class NameList(click.ParamType[Any]):
+    """Names separated by commas."""
+
+    name = "list"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> list[str]:
+        """The names, each once."""
+        return value if isinstance(value, list) else split_list(value)
+
+
+class CountList(click.ParamType[Any]):
+    """Whole numbers of 1 or more, separated by commas."""
+
+    name = "list"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> list[int]:
+        """The numbers, each once."""
+        if isinstance(value, list):
+            return value
+        names = split_list(value)
+        if not names or not all(re.fullmatch(r"[1-9]\d{0,6}", name) for name in names):
+            self.fail(f"received {value!r}, expected whole numbers of 1 or more like 64,256")
+        return list(dict.fromkeys(int(name) for name in names))
+
+
+class Duration(click.ParamType[Any]):
+    """A time such as 90, 90s, 10m or 1.5h."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        """Seconds."""
+        if isinstance(value, float):
+            return value
+        match = _DURATION.fullmatch(str(value).strip())
+        seconds = float(match[1]) * _UNITS[match[2]] if match else 0.0
+        if not 0 < seconds <= 1e7:
+            self.fail(f"received {value!r}, expected a time above 0 like 90s, 10m or 1.5h")
+        return seconds

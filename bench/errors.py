@@ -1,0 +1,20 @@
+"""The errors that speak of what the user gave: the command line shows them as a sentence.
+
+Each is a ValueError and lives beside what it checks:
+
+    ChoiceError    bench.choices     a name, number or combination on the command line
+    DataError      bench.data.idx    a data set's files
+    ModelError     bench.models      a model's name, or the user's own model file
+    PluginError    backends.registry an installed package that brings no usable backend
+    RecordError    bench.records     a run folder
+    ShapeError     bench.spec.shapes a layer that does not fit its input
+"""
+
+from backends.registry import PluginError
+from bench.choices import ChoiceError
+from bench.data.idx import DataError
+from bench.models import ModelError
+from bench.records import RecordError
+from bench.spec.shapes import ShapeError
+
+USER_ERRORS = (ChoiceError, DataError, ModelError, PluginError, RecordError, ShapeError)

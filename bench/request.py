@@ -1,0 +1,209 @@
+"""From what a command asks to what a run will do: everything is checked before anything starts."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from backends.api import Recipe
+from backends.registry import install_command, installed_version, recipes
+from bench.choices import ChoiceError, check_known
+from bench.data.decoded import Dataset, open_decoded
+from bench.data.prepare import prepare
+from bench.executor import Executor
+from bench.machine import has_accelerator, usable_cpus
+from bench.models import load, names_for
+from bench.plan import ALL, Job, Trial, check_devices, choose_devices, choose_modes, jobs, trials
+from bench.records import DatasetFacts, Missing, ModelFacts
+from bench.runner import Experiment
+from bench.spec.layers import Layer
+from bench.spec.shapes import ShapeError, resolve
+from bench.spec.training import Optimizer
+from bench.spec.weights import count_macs, count_parameters
+from bench.worker.protocol import Devices, Event, Probe
+
+_PROBE_SECONDS = 120.0  # a cold disk can take a minute to import a framework
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """What a command asks, as typed: lists are names, nothing is looked up yet."""
+
+    backends: list[str]
+    models: list[str]
+    modes: list[str]
+    devices: list[str]
+    batch_sizes: list[int]
+    optimizer: Optimizer
+    epochs: int
+    repeats: int
+    seed: int
+    threads: int | None
+    timeout: float
+    train_samples: int | None
+    data_dir: Path | None
+
+
+class Prepared(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run will do.
+
+    Attributes:
+        experiment: what the trials have in common.
+        jobs: what is compared.
+        trials: the processes, in order.
+        dataset: the data set's facts.
+        missing: backends that `all` left out since they are not installed.
+        notes: what else the reader should know.
+    """
+
+    experiment: Experiment
+    jobs: list[Job]
+    trials: list[Trial]
+    dataset: DatasetFacts
+    missing: list[Missing]
+    notes: list[str]
+
+
+def prepare_run(request: Request, executor: Executor) -> Prepared:
+    """Check the request, prepare the data and make the plan.
+
+    Raises:
+        ValueError: in one of the classes that say what was received and what was expected.
+    """
+    check_devices(request.devices)
+    chosen, missing = choose_backends(request.backends)
+    modes = choose_modes(chosen, request.modes)
+    source = prepare(request.data_dir)
+    data = open_decoded(source.folder)
+    facts = dataset_facts(data, request)
+    models = load_models(request.models, facts)
+    threads, cpus = choose_threads(request.threads)
+    devices = {recipe.name: _devices(recipe, request.devices, executor) for recipe in chosen}
+    planned = jobs(list(models), request.batch_sizes, modes, devices)
+    experiment = Experiment(
+        models=models,
+        recipes={recipe.name: recipe for recipe in chosen},
+        framework_versions={recipe.name: installed_version(recipe) for recipe in chosen},
+        dataset=facts.name,
+        data=source.folder,
+        optimizer=request.optimizer,
+        epochs=request.epochs,
+        train_samples=request.train_samples,
+        threads=threads,
+        cpus=cpus,
+        timeout=request.timeout,
+    )
+    return Prepared(
+        experiment=experiment,
+        jobs=planned,
+        trials=trials(planned, request.repeats, request.seed),
+        dataset=facts,
+        missing=missing,
+        notes=source.notes,
+    )
+
+
+def choose_backends(received: Sequence[str]) -> tuple[list[Recipe], list[Missing]]:
+    """The recipes asked for; `all` means those installed, and names the others.
+
+    Raises:
+        ChoiceError: a name that no backend has.
+    """
+    known = recipes()
+    if list(received) != [ALL]:
+        check_known(received, known, "backend")
+        return [known[name] for name in received], []
+    installed = {name: installed_version(recipe) is not None for name, recipe in known.items()}
+    missing = [
+        Missing(name, install_command(recipe))
+        for name, recipe in known.items()
+        if not installed[name]
+    ]
+    return [recipe for name, recipe in known.items() if installed[name]], missing
+
+
+def dataset_facts(data: Dataset, request: Request) -> DatasetFacts:
+    """The data set's facts, with only as many training examples as are asked for.
+
+    Raises:
+        ChoiceError: more examples are asked for than there are, or fewer than a batch holds.
+    """
+    available = len(data.train_labels)
+    examples = request.train_samples or available
+    if examples > available:
+        raise ChoiceError(
+            f"received --train-samples {examples}, expected at most {available}: "
+            f"{data.name} holds no more"
+        )
+    if examples < max(request.batch_sizes):
+        raise ChoiceError(
+            f"received {examples} training examples and batch size {max(request.batch_sizes)}, "
+            "expected at least one full batch: ask for a smaller batch"
+        )
+    return DatasetFacts(
+        data.name, examples, len(data.test_labels), tuple(data.input_shape), data.classes
+    )
+
+
+def load_models(references: Sequence[str], dataset: DatasetFacts) -> dict[str, ModelFacts]:
+    """Each model by name, its shapes checked against the data set.
+
+    Raises:
+        ChoiceError: the model's output does not fit the data set's classes.
+        ShapeError: its layers do not fit the data set's images.
+        bench.models.ModelError: there is no such model.
+    """
+    if list(references) == [ALL]:
+        references = names_for(dataset.input_shape)
+    if not references:
+        raise ChoiceError("received no model, expected a name or path/to/file.py:function")
+    models = dict(load(reference, dataset.classes) for reference in references)
+    return {name: _model_facts(name, layer, dataset) for name, layer in models.items()}
+
+
+def _model_facts(name: str, layer: Layer, dataset: DatasetFacts) -> ModelFacts:
+    try:
+        model = resolve(layer, dataset.input_shape)
+    except ShapeError as error:
+        shape = " x ".join(str(size) for size in dataset.input_shape)
+        raise ChoiceError(
+            f"model {name} does not fit the {shape} images of {dataset.name}: {error}"
+        ) from error
+    if model.output_shape != (dataset.classes,):
+        raise ChoiceError(
+            f"model {name}: received an output of shape {model.output_shape}, expected "
+            f"({dataset.classes},): one logit for each class of {dataset.name}"
+        )
+    return ModelFacts(layer, count_parameters(model), count_macs(model))
+
+
+def choose_threads(asked: int | None) -> tuple[int, tuple[int, ...]]:
+    """The number of threads and the CPUs that every worker is bound to.
+
+    Raises:
+        ChoiceError: more threads than CPUs.
+    """
+    usable = usable_cpus()
+    threads = asked or len(usable)
+    if threads > len(usable):
+        raise ChoiceError(
+            f"received --threads {threads}, expected at most {len(usable)}: "
+            "this process may use no more CPUs"
+        )
+    return threads, usable[:threads]
+
+
+def _devices(recipe: Recipe, received: Sequence[str], executor: Executor) -> list[str]:
+    asks = "auto" in received or ALL in received
+    may_see_more = asks and has_accelerator() and installed_version(recipe) is not None
+    return choose_devices(received, probe(recipe, executor) if may_see_more else ["cpu"])
+
+
+def probe(recipe: Recipe, executor: Executor) -> list[str]:
+    """The devices that the framework sees, asked of a worker; the CPU if it does not answer.
+
+    A framework that cannot start fails its trials too, and is recorded there with the reason.
+    """
+    told: list[Event] = []
+    executor.run(Probe(recipe.adapter), recipe.environment, _PROBE_SECONDS, told.append)
+    answers = [list(event.devices) for event in told if isinstance(event, Devices)]
+    return answers[0] if answers and answers[0] else ["cpu"]

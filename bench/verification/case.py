@@ -1,0 +1,94 @@
+"""What both sides of a check are given: the model, weights that hide nothing, and batches."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from bench.spec.layers import Dropout, Layer
+from bench.spec.shapes import Node, Shape, resolve
+from bench.spec.training import Adam, Optimizer, Sgd
+from bench.spec.weights import FloatArray, IntArray, Weights, initial_weights
+
+BATCH = 8
+STEPS = (1, 10, 50)
+# The rate falls between the fifth and the sixth step: an optimizer whose velocity holds the rate
+# goes another way from there.
+RATE_FALLS_AFTER = 5
+
+# Settings that make each rule count: an epsilon that is not lost beside the root, and a penalty
+# that moves the weights as much as the gradient does.
+OPTIMIZERS: dict[str, Optimizer] = {
+    "SGD with momentum": Sgd(learning_rate=0.01, momentum=0.9),
+    "SGD with Nesterov momentum": Sgd(learning_rate=0.01, momentum=0.9, nesterov=True),
+    "SGD with L2": Sgd(learning_rate=0.01, momentum=0.9, l2=0.1),
+    "Adam": Adam(learning_rate=0.001, epsilon=1e-3, l2=0.01),
+}
+
+
+class Case(NamedTuple):
+    """One model and all that both sides are given.
+
+    Attributes:
+        model: resolved, without dropout.
+        weights: by address, float32, none of them at a value that hides a fault.
+        images: (examples, ...) float32 in -1 to 1.
+        labels: (examples,) int32.
+        batches: (50, batch) int32 indices; no batch is like the one before.
+    """
+
+    model: Node
+    weights: Weights
+    images: FloatArray
+    labels: IntArray
+    batches: IntArray
+
+
+def make_case(layer: Layer, input_shape: Shape) -> Case:
+    """The case of a model for images of a shape (without the batch), the same at every call."""
+    random = np.random.default_rng(20_260_101)
+    model = resolve(without_dropout(layer), input_shape)
+    examples = BATCH * 10
+    order = np.concatenate([random.permutation(examples) for _ in range(STEPS[-1] // 10)])
+    return Case(
+        model=model,
+        weights=shaken(initial_weights(model, seed=1), random),
+        images=random.uniform(-1, 1, (examples, *input_shape)).astype(np.float32),
+        labels=random.integers(0, model.output_shape[-1], examples).astype(np.int32),
+        batches=order.reshape(-1, BATCH).astype(np.int32),
+    )
+
+
+def rates(optimizer: Optimizer) -> FloatArray:
+    """The learning rate of each of the 50 steps: (50,) float32, halved after the fifth."""
+    values = np.full(STEPS[-1], optimizer.learning_rate, np.float32)
+    values[RATE_FALLS_AFTER:] /= 2
+    return values
+
+
+def without_dropout(layer: Layer) -> Layer:
+    """The layer with every dropout rate 0: random streams cannot agree between frameworks."""
+    if isinstance(layer, Dropout):
+        return Dropout(0.0)
+    parts = getattr(layer, "parts", None)
+    if parts is None:
+        return layer
+    return msgspec.structs.replace(layer, parts=tuple(without_dropout(part) for part in parts))
+
+
+def shaken(weights: Weights, random: np.random.Generator) -> Weights:
+    """The weights with those that start constant moved off 0 and 1.
+
+    A bias of 0 or a running variance of 1 would hide that a backend ignores it.
+    """
+    return {
+        name: value if value.std() > 0 and value.ndim > 1 else _moved(value, random)
+        for name, value in weights.items()
+    }
+
+
+def _moved(value: FloatArray, random: np.random.Generator) -> FloatArray:
+    moved: FloatArray = (value + random.uniform(-0.2, 0.2, value.shape)).astype(np.float32)
+    return moved

@@ -1,0 +1,145 @@
+"""Make a certificate: run the backend and the reference on one case, and compare."""
+
+from __future__ import annotations
+
+from backends.api import Backend, Device, Session
+from bench.spec.layers import Layer
+from bench.spec.shapes import Shape
+from bench.spec.training import Optimizer
+from bench.spec.weights import Weights, count_parameters, weight_specs
+from bench.verification.case import OPTIMIZERS, STEPS, Case, make_case
+from bench.verification.certificate import TOLERANCES, TRAINING_ALLOWANCE, Check
+from bench.verification.compare import compare_arrays, compare_weights
+from bench.verification.locate import first_difference
+from bench.verification.reference import (
+    Answers,
+    answers,
+    reference_session,
+    trajectory,
+    workload,
+)
+
+_FIRST = "SGD with momentum"
+
+
+class Subject:
+    """The contender that is checked: a backend in one mode, on one device, in one precision."""
+
+    def __init__(self, backend: Backend, device: Device, mode: str, precision: str) -> None:
+        """See the class."""
+        self._backend = backend
+        self._device = device
+        self._mode = mode
+        self.precision = precision
+        self.tolerance = TOLERANCES[precision]
+
+    def session(self, case: Case, optimizer: Optimizer) -> Session:
+        """A session of the contender on the case."""
+        return self._backend.session(
+            workload(case, optimizer, self._device, self._mode, self.precision)
+        )
+
+
+def certify(subject: Subject, layer: Layer, input_shape: Shape) -> tuple[Check, ...]:
+    """All checks of the contender on one model.
+
+    Raises:
+        backends.api.Unsupported: the backend lacks a layer, the mode, device or precision.
+    """
+    case = make_case(layer, input_shape)
+    session = subject.session(case, OPTIMIZERS[_FIRST])
+    reference = reference_session(case, OPTIMIZERS[_FIRST])
+    checks = [*_at_rest(subject, case, session, reference)]
+    for name, optimizer in OPTIMIZERS.items():
+        if name != _FIRST:
+            session = subject.session(case, optimizer)
+            reference = reference_session(case, optimizer)
+        checks += _in_training(subject, case, name, session, reference)
+    return tuple(checks)
+
+
+def _at_rest(
+    subject: Subject, case: Case, session: Session, reference: Session
+) -> tuple[Check, ...]:
+    """Before any step: the weights came and went unharmed, and both sides compute the same."""
+    held = session.weights()
+    got, wanted = answers(session, case), answers(reference, case)
+    return (
+        _parameter_count(case, held),
+        compare_weights("round trip of the weights", held, case.weights, 0.0),
+        *_compare_answers(subject, case, got, wanted),
+        compare_weights("weights unchanged by the checks", session.weights(), held, 0.0),
+    )
+
+
+def _compare_answers(
+    subject: Subject, case: Case, got: Answers, wanted: Answers
+) -> tuple[Check, ...]:
+    tolerance = subject.tolerance
+    inference = compare_arrays("logits in inference", got.inference, wanted.inference, tolerance)
+    training = compare_arrays(
+        "logits in training", got.gradients.logits, wanted.gradients.logits, tolerance
+    )
+    loss = compare_arrays("loss", got.loss, wanted.loss, tolerance)
+    gradients = compare_weights(
+        "gradients", got.gradients.weights, wanted.gradients.weights, tolerance
+    )
+    return (
+        *tuple(_located(subject, case, check) for check in (inference, training)),
+        loss,
+        gradients,
+    )
+
+
+def _located(subject: Subject, case: Case, check: Check) -> Check:
+    """The check with the first layer that diverges, when it failed."""
+    if check.passed:
+        return check
+    optimizer = OPTIMIZERS[_FIRST]
+
+    def differs(beginning: Case) -> bool:
+        got = answers(subject.session(beginning, optimizer), beginning)
+        wanted = answers(reference_session(beginning, optimizer), beginning)
+        return not all(
+            compare_arrays("", *pair, subject.tolerance).passed
+            for pair in (
+                (got.inference, wanted.inference),
+                (got.gradients.logits, wanted.gradients.logits),
+            )
+        )
+
+    return check.at(first_difference(case, differs))
+
+
+def _parameter_count(case: Case, held: Weights) -> Check:
+    """The number of trainable parameters that the session holds, against the spec's."""
+    trainable = {name for name, spec in weight_specs(case.model).items() if spec.trainable}
+    got = sum(value.size for name, value in held.items() if name in trainable)
+    wanted = count_parameters(case.model)
+    where = "" if got == wanted else f"{got:,} instead of {wanted:,}"
+    return Check("number of parameters", abs(got - wanted) / max(wanted, 1), 0.0, where)
+
+
+def _in_training(
+    subject: Subject, case: Case, name: str, session: Session, reference: Session
+) -> list[Check]:
+    """The weights, and the statistics apart, after 1, 10 and 50 steps of an optimizer."""
+    optimizer = OPTIMIZERS[name]
+    got, wanted = trajectory(session, case, optimizer), trajectory(reference, case, optimizer)
+    trainable = {key for key, spec in weight_specs(case.model).items() if spec.trainable}
+    checks = []
+    for steps in STEPS:
+        tolerance = subject.tolerance * TRAINING_ALLOWANCE[steps]
+        for kind, is_trainable in (("weights", True), ("running statistics", False)):
+            pair = [
+                {
+                    key: value
+                    for key, value in side[steps].items()
+                    if (key in trainable) == is_trainable
+                }
+                for side in (got, wanted)
+            ]
+            if any(pair):
+                label = f"{kind} after {steps} of {name}"
+                checks.append(compare_weights(label, pair[0], pair[1], tolerance, case.weights))
+    return checks

@@ -1,0 +1,62 @@
+"""What the suites share: a tiny data set, the fake backend, and a home of their own."""
+
+import gzip
+import os
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+PLUGIN = Path(__file__).parent / "plugin"
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory, monkeypatch):
+    """Decoded data and certificates go to a folder that all tests of a session share."""
+    monkeypatch.setenv("EVENBENCH_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture
+def plugin(monkeypatch):
+    """The fake backend, installed for this test and the processes that it starts."""
+    monkeypatch.syspath_prepend(PLUGIN)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(PLUGIN), str(ROOT)]))
+
+
+def write_idx(path: Path, array: np.ndarray) -> None:
+    header = struct.pack(">HBB", 0, 8, array.ndim) + struct.pack(f">{array.ndim}I", *array.shape)
+    data = header + array.astype(np.uint8).tobytes()
+    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+
+
+@pytest.fixture
+def tiny_data(tmp_path) -> Path:
+    """A data set of 6 x 5 images in three classes: 64 to train, 20 to test."""
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    for split, count in (("train", 64), ("t10k", 20)):
+        write_idx(folder / f"{split}-images-idx3-ubyte", random.integers(0, 256, (count, 6, 5)))
+        write_idx(folder / f"{split}-labels-idx1-ubyte.gz", np.arange(count) % 3)
+    return folder
+
+
+@pytest.fixture
+def bench():
+    """Run the command line in a process of its own, as a person would."""
+
+    def run(*arguments: str, **options) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            [sys.executable, "-m", "bench", *arguments],
+            capture_output=True,
+            text=True,
+            timeout=300,
+            cwd=options.pop("cwd", ROOT),
+            **options,
+        )
+
+    return run

@@ -1,0 +1,231 @@
+"""The runner with real worker processes, over a fake backend that fails in every way."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from backends.registry import recipes
+from bench.data.decoded import open_decoded
+from bench.data.prepare import prepare
+from bench.executor import LocalExecutor
+from bench.plan import Job, Trial
+from bench.records import ModelFacts, RunFolder, read_run
+from bench.runner import Experiment, run_trials
+from bench.spec.layers import Dense, Flatten, sequential
+from bench.spec.training import Sgd
+from bench.worker.protocol import EpochEnded, PhaseBegan
+
+LAYER = sequential(Flatten(), Dense(3))
+
+
+class Silent:
+    def __init__(self):
+        self.events = []
+
+    def trial_began(self, trial):
+        pass
+
+    def trial_event(self, trial, event):
+        self.events.append(event)
+
+    def trial_ended(self, trial, record):
+        pass
+
+
+@pytest.fixture
+def experiment(plugin, tiny_data):
+    known = recipes()
+    return Experiment(
+        models={"tiny": ModelFacts(LAYER, 93, 90)},
+        recipes=known,
+        framework_versions={"numpy": "2", "fake": "1.0", "broken": "1.0", "torch": None},
+        dataset="tiny",
+        data=prepare(tiny_data).folder,
+        optimizer=Sgd(),
+        epochs=2,
+        train_samples=None,
+        threads=1,
+        cpus=(),
+        timeout=60,
+    )
+
+
+def trial(mode, backend="fake", repeat=1, device="cpu"):
+    return Trial(Job("tiny", 16, backend, mode, device), seed=0, repeat=repeat)
+
+
+def run(experiment, folder, *trials, observer=None, **changes):
+    import msgspec
+
+    experiment = msgspec.structs.replace(experiment, **changes)
+    return run_trials(
+        trials, experiment, LocalExecutor(), RunFolder(folder), observer or Silent()
+    )
+
+
+def workers():
+    own = psutil.Process()
+    return [child for child in own.children(recursive=True) if child.status() != "zombie"]
+
+
+def test_a_trial_that_works_is_measured(experiment, tmp_path):
+    observer = Silent()
+    (record,) = run(experiment, tmp_path / "run", trial("works"), observer=observer)
+    assert (record.outcome, record.reason) == ("ok", None)
+    assert record.framework_version == "1.0+imported"
+    assert len(record.per_epoch) == 2
+    assert record.per_epoch[0].images == 64
+    assert record.final_train_loss == 1.0
+    # The fake answers class 0 always; 7 of the 20 test labels are 0.
+    assert record.test_accuracy == 7 / 20
+    assert record.device_peak_memory_bytes == 12345
+    assert record.peak_memory_bytes >= record.baseline_memory_bytes > 10_000_000
+    phases = [event.phase for event in observer.events if isinstance(event, PhaseBegan)]
+    assert phases == ["import", "data", "build", "compile"]
+    assert record.import_seconds > 0
+    assert record.environment["FAKE_VARIABLE"] == "set by the recipe"
+    assert record.environment["OMP_NUM_THREADS"] == "1"
+
+
+def test_throughput_leaves_the_first_epoch_out(experiment, tmp_path):
+    observer = Silent()
+    (record,) = run(experiment, tmp_path / "run", trial("works"), observer=observer)
+    epochs = [event for event in observer.events if isinstance(event, EpochEnded)]
+    assert record.throughput_images_per_second == 64 / epochs[1].seconds
+
+
+@pytest.mark.parametrize(
+    ("mode", "outcome", "reason"),
+    [
+        ("raises", "failed", "RuntimeError: the fake framework gives up"),
+        ("exits", "crashed", "exit status 7"),
+        ("segfaults", "crashed", "SIGSEGV"),
+        ("killed", "crashed", "SIGKILL"),
+        ("forks", "crashed", "exit status 3"),
+        ("garbles", "crashed", "not text"),
+        ("nan", "diverged", "not a finite number"),
+        ("infinite", "diverged", "not a finite number"),
+        ("starved", "out_of_memory", "MemoryError"),
+        ("unsupported", "unsupported", "0.flatten"),
+    ],
+)
+def test_a_fault_costs_one_record(experiment, tmp_path, mode, outcome, reason):
+    folder = tmp_path / "run"
+    first, second = run(experiment, folder, trial(mode), trial("works"))
+    assert first.outcome == outcome
+    assert reason in first.reason
+    assert "Traceback" not in first.reason
+    assert second.outcome == "ok"
+    assert first.import_seconds > 0, "what was measured before the fault is kept"
+    assert workers() == []
+
+
+@pytest.mark.parametrize("mode", ["hangs", "deaf"])
+def test_a_hang_is_killed_at_the_time_limit(experiment, tmp_path, mode):
+    (record,) = run(experiment, tmp_path / "run", trial(mode), timeout=3)
+    assert record.outcome == "timeout"
+    assert "not done after 3 s" in record.reason
+    assert workers() == []
+
+
+def test_loud_output_neither_blocks_nor_is_kept(experiment, tmp_path):
+    (record,) = run(experiment, tmp_path / "run", trial("shouts"))
+    assert record.outcome == "ok"
+
+
+def test_a_framework_that_cannot_be_imported_is_unavailable(experiment, tmp_path):
+    (record,) = run(experiment, tmp_path / "run", trial("works", backend="broken"))
+    assert record.outcome == "unavailable"
+    assert "not_there" in record.reason
+
+
+def test_a_framework_that_is_not_installed_is_unavailable(experiment, tmp_path):
+    (record,) = run(experiment, tmp_path / "run", trial("eager", backend="torch"))
+    assert record.outcome == "unavailable"
+    assert "python -m pip install 'torch==" in record.reason
+
+
+def test_a_device_that_is_not_seen_is_unsupported(experiment, tmp_path):
+    (record,) = run(experiment, tmp_path / "run", trial("works", device="gpu:3"))
+    assert record.outcome == "unsupported"
+    assert "gpu:0, cpu" in record.reason
+
+
+def test_records_are_on_the_disk_as_they_end(experiment, tmp_path):
+    lengths = []
+
+    class Reader(Silent):
+        def trial_ended(self, trial, record):
+            lengths.append((tmp_path / "run" / "trials.jsonl").read_text().count("\n"))
+
+    run(experiment, tmp_path / "run", trial("works"), trial("raises"), observer=Reader())
+    assert lengths == [1, 2]
+
+
+def test_an_interrupt_records_the_trial_and_ends_the_run(experiment, tmp_path):
+    class Interrupter(Silent):
+        def trial_event(self, trial, event):
+            if trial.job.mode == "hangs" and event == PhaseBegan("compile"):
+                os.kill(os.getpid(), signal.SIGINT)
+
+    records = run(
+        experiment,
+        tmp_path / "run",
+        trial("works"),
+        trial("hangs"),
+        trial("works", repeat=2),
+        observer=Interrupter(),
+    )
+    assert [record.outcome for record in records] == ["ok", "interrupted"]
+    assert records[1].data_seconds > 0
+    assert workers() == []
+
+
+def test_no_worker_outlives_a_killed_runner(plugin, tiny_data, tmp_path):
+    command = [sys.executable, "-m", "bench", "run", "--backends", "fake", "--modes", "hangs"]
+    options = ["--data-dir", str(tiny_data), "--models", "tiny.py:tiny", "--batch-sizes", "16"]
+    (tmp_path / "tiny.py").write_text(
+        "from bench.spec.layers import *\n"
+        "def tiny(classes): return sequential(Flatten(), Dense(classes))\n"
+    )
+    runner = subprocess.Popen([*command, *options], cwd=tmp_path, stderr=subprocess.DEVNULL)
+    try:
+        worker = _first_child(runner.pid)
+    finally:
+        runner.kill()
+        runner.wait()
+    gone, alive = psutil.wait_procs([worker], timeout=10)
+    assert not alive
+
+
+def _first_child(pid):
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        children = psutil.Process(pid).children()
+        if children:
+            return children[0]
+        time.sleep(0.05)
+    raise AssertionError("the runner started no worker")
+
+
+def test_a_run_reads_back_as_written(experiment, tmp_path):
+    from bench.records import RecordError
+
+    run(experiment, tmp_path / "run", trial("works"))
+    with pytest.raises(RecordError, match=r"manifest\.json"):
+        read_run(tmp_path / "run")
+    with pytest.raises(RecordError, match=r"holds trials\.jsonl"):
+        RunFolder(tmp_path / "run")
+
+
+def test_the_numpy_backend_learns_in_a_worker(experiment, tmp_path):
+    (record,) = run(experiment, tmp_path / "run", trial("eager", backend="numpy"), epochs=3)
+    assert record.outcome == "ok"
+    losses = [epoch.mean_loss for epoch in record.per_epoch]
+    assert losses[-1] < losses[0]
+    assert open_decoded(experiment.data).classes == 3

@@ -1,0 +1,37 @@
+"""A backend without a framework: its modes are the ways in which a trial can go."""
+
+from backends.api import Recipe
+
+MODES = (
+    "works",
+    "raises",
+    "exits",
+    "segfaults",
+    "killed",
+    "hangs",
+    "deaf",
+    "forks",
+    "shouts",
+    "garbles",
+    "nan",
+    "infinite",
+    "starved",
+    "unsupported",
+)
+RECIPE = Recipe(
+    name="fake",
+    title="Fake",
+    requirements=("evenbench-fake>=1",),
+    modes=MODES,
+    default_modes=("works",),
+    adapter="evenbench_fake.session:FakeBackend",
+    environment={"FAKE_VARIABLE": "set by the recipe"},
+)
+BROKEN = Recipe(
+    name="broken",
+    title="Broken",
+    requirements=("evenbench-fake>=1",),
+    modes=("works",),
+    default_modes=("works",),
+    adapter="evenbench_fake.not_there:FakeBackend",
+)

@@ -1,0 +1,113 @@
+"""The fake backend's session: trains nothing, and fails as its mode says."""
+
+import ctypes
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+
+from backends.api import Backend, Device, Gradients, Session, Unsupported
+
+
+class FakeBackend(Backend):
+    def __init__(self, threads):
+        self.threads = threads
+
+    def versions(self):
+        return {"fake": "1.0+imported"}
+
+    def devices(self):
+        return [Device("gpu", 0, "Fake GPU"), Device("cpu")]
+
+    def session(self, workload):
+        if workload.mode == "unsupported":
+            raise Unsupported("layer 0.flatten: the fake framework has no Flatten")
+        return FakeSession(workload)
+
+
+class FakeSession(Session):
+    def __init__(self, workload):
+        self.mode = workload.mode
+        self.initial = workload.weights
+        self.classes = workload.model.output_shape[0]
+
+    def compile(self, steps, batch_size):
+        pass
+
+    def train(self, batches, learning_rates):
+        FAULTS.get(self.mode, works)()
+        loss = {"nan": np.nan, "infinite": np.inf}.get(self.mode, 1.0)
+        return np.full(len(batches), loss, np.float32)
+
+    def predict(self, images):
+        return np.eye(self.classes, dtype=np.float32)[np.zeros(len(images), int)]
+
+    def gradients(self, batch):
+        return Gradients(np.zeros((len(batch), self.classes), np.float32), 0.0, self.initial)
+
+    def weights(self):
+        return self.initial
+
+    def device_memory(self):
+        return 12345
+
+
+def works():
+    pass
+
+
+def raises():
+    raise RuntimeError("the fake framework gives up")
+
+
+def exits():
+    os._exit(7)
+
+
+def segfaults():
+    ctypes.string_at(0)
+
+
+def killed():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def hangs():
+    time.sleep(600)
+
+
+def deaf():
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGABRT):
+        signal.signal(number, signal.SIG_IGN)
+    time.sleep(600)
+
+
+def forks():
+    """Leave a child behind that holds every pipe of the worker."""
+    subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], close_fds=False)
+    os._exit(3)
+
+
+def shouts():
+    for _ in range(64):
+        sys.stdout.write("x" * 65536 + "\n")
+
+
+def garbles():
+    os.write(1, b"\xff\xfe not text \x00\n")
+    os._exit(9)
+
+
+def starved():
+    resource.setrlimit(resource.RLIMIT_AS, (2**30, 2**30))
+    np.ones(2**29)
+
+
+FAULTS = {
+    function.__name__: function
+    for function in (raises, exits, segfaults, killed, hangs, deaf, forks, shouts, garbles, starved)
+}
