@@ -84,11 +84,8 @@ def _compare_answers(
     gradients = compare_weights(
         "gradients", got.gradients.weights, wanted.gradients.weights, tolerance
     )
-    return (
-        *tuple(_located(subject, case, check) for check in (inference, training)),
-        loss,
-        gradients,
-    )
+    located = [_located(subject, case, check) for check in (inference, training)]
+    return (*located, loss, gradients)
 
 
 def _located(subject: Subject, case: Case, check: Check) -> Check:

@@ -1,0 +1,177 @@
+"""The same demands on every installed backend, in every mode, against the float64 reference."""
+
+import importlib
+import os
+
+import numpy as np
+import pytest
+
+from backends.api import Unsupported
+from backends.registry import installed_version, recipes
+from bench.models import MODELS, build
+from bench.spec.layers import (
+    ACTIVATIONS,
+    Activation,
+    AvgPool,
+    BatchNorm,
+    Conv,
+    Dense,
+    DepthwiseConv,
+    Dropout,
+    Flatten,
+    GlobalAvgPool,
+    Identity,
+    MaxPool,
+    add,
+    concatenate,
+    multiply,
+    sequential,
+)
+from bench.verification.case import OPTIMIZERS, make_case, rates
+from bench.verification.certify import Subject, certify
+from bench.verification.compare import compare_weights
+from bench.verification.reference import reference_session, workload
+
+CONTENDERS = [
+    (recipe.name, mode)
+    for recipe in recipes().values()
+    if installed_version(recipe)
+    for mode in recipe.modes
+]
+
+# Every layer of the vocabulary, every stride, padding and group, in one network of a few pixels.
+EVERY_LAYER = sequential(
+    Conv(8, 3, stride=2, bias=False),
+    BatchNorm(momentum=0.8, epsilon=1e-3),
+    concatenate(*(Activation(function) for function in ACTIVATIONS)),
+    Conv(8, 3, groups=4),
+    Activation("relu"),
+    MaxPool(3, stride=1, padding="same"),
+    add(Identity(), sequential(DepthwiseConv(3), BatchNorm(), Conv(8, 1))),
+    concatenate(Identity(), Conv(4, 5), sequential(MaxPool(3, 1, "same"), Conv(4, 1))),
+    multiply(
+        Identity(),
+        sequential(GlobalAvgPool(), Dense(4), Activation("relu"), Dense(16), Activation("sigmoid")),
+    ),
+    DepthwiseConv(3, stride=2, bias=False),
+    MaxPool(3, stride=2, padding="same"),
+    AvgPool(2, stride=1),
+    Conv(6, 2, padding="valid"),
+    Dropout(0.5),
+    Flatten(),
+    Dense(7),
+)
+SHAPE = (21, 18, 2)
+
+
+@pytest.fixture(scope="module")
+def backends():
+    """Each backend, imported once."""
+    made = {}
+
+    def get(name):
+        if name not in made:
+            recipe = recipes()[name]
+            os.environ.update(recipe.environment)
+            module, adapter = recipe.adapter.split(":")
+            made[name] = getattr(importlib.import_module(module), adapter)(2)
+        return made[name]
+
+    return get
+
+
+def subject(backends, name, mode, precision="float32"):
+    backend = backends(name)
+    return Subject(backend, backend.devices()[-1], mode, precision)
+
+
+def failures(checks):
+    return [check for check in checks if not check.passed]
+
+
+@pytest.mark.parametrize(("name", "mode"), CONTENDERS)
+def test_every_layer_agrees_with_the_reference(backends, name, mode):
+    assert failures(certify(subject(backends, name, mode), EVERY_LAYER, SHAPE)) == []
+
+
+@pytest.mark.parametrize(("name", "mode"), CONTENDERS)
+def test_every_layer_agrees_in_float64_to_nine_digits(backends, name, mode):
+    checks = certify(subject(backends, name, mode, "float64"), EVERY_LAYER, SHAPE)
+    assert failures(checks) == []
+
+
+@pytest.mark.parametrize("model", ["mlp", "linear_mlp", "lenet5", "cnn"])
+@pytest.mark.parametrize(("name", "mode"), CONTENDERS)
+def test_the_first_models_agree_with_the_reference(backends, name, mode, model):
+    layer, shape = build(model), MODELS[model].input_shape
+    assert failures(certify(subject(backends, name, mode), layer, shape)) == []
+
+
+@pytest.mark.parametrize(("name", "mode"), CONTENDERS)
+def test_twenty_steps_of_sgd_follow_the_reference(backends, name, mode):
+    case = make_case(build("mlp"), (28, 28, 1))
+    optimizer = OPTIMIZERS["SGD with momentum"]
+    session = subject(backends, name, mode).session(case, optimizer)
+    reference = reference_session(case, optimizer)
+    steps = case.batches[:20], rates(optimizer)[:20]
+    losses, wanted = session.train(*steps), reference.train(*steps)
+    np.testing.assert_allclose(losses, wanted, rtol=1e-4)
+    check = compare_weights("weights", session.weights(), reference.weights(), 1e-3, case.weights)
+    assert check.passed, check
+
+
+@pytest.mark.parametrize(("name", "mode"), CONTENDERS)
+def test_compiling_trains_nothing(backends, name, mode):
+    case = make_case(EVERY_LAYER, SHAPE)
+    contender = subject(backends, name, mode)
+    plain = contender.session(case, OPTIMIZERS["Adam"])
+    compiled = contender.session(case, OPTIMIZERS["Adam"])
+    compiled.compile(*case.batches[:4].shape)
+    for key, value in compiled.weights().items():
+        np.testing.assert_array_equal(value, case.weights[key], err_msg=key)
+    # The optimizer's state is as it was, too: otherwise the first steps would differ.
+    steps = case.batches[:4], rates(OPTIMIZERS["Adam"])[:4]
+    np.testing.assert_allclose(compiled.train(*steps), plain.train(*steps), rtol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "mode"), CONTENDERS)
+def test_the_same_seed_gives_the_same_result(backends, name, mode):
+    case = make_case(build("mlp"), (28, 28, 1))
+    contender = subject(backends, name, mode)
+    losses = []
+    for _ in range(2):
+        session = contender.session(case, OPTIMIZERS["SGD with momentum"])
+        losses.append(session.train(case.batches[:10], rates(OPTIMIZERS["SGD with momentum"])[:10]))
+    np.testing.assert_array_equal(losses[0], losses[1])
+
+
+@pytest.mark.parametrize(("name", "mode"), CONTENDERS)
+def test_dropout_drops_in_training_alone(backends, name, mode):
+    layer = sequential(Flatten(), Dropout(0.5), Dense(64, bias=False))
+    case = make_case(layer, (4, 4, 1))
+    case = case._replace(model=_with_dropout(layer))
+    session = subject(backends, name, mode).session(case, OPTIMIZERS["SGD with momentum"])
+    images = case.images[case.batches[0]]
+    kernel = next(iter(case.weights.values()))
+    np.testing.assert_allclose(
+        session.predict(images), images.reshape(len(images), -1) @ kernel, rtol=1e-4, atol=1e-5
+    )
+    dropped = session.gradients(case.batches[0]).logits
+    assert np.abs(dropped - session.predict(images)).max() > 0.1
+
+
+def _with_dropout(layer):
+    from bench.spec.shapes import resolve
+
+    return resolve(layer, (4, 4, 1))
+
+
+@pytest.mark.parametrize(("name", "mode"), CONTENDERS)
+def test_what_a_backend_lacks_is_named(backends, name, mode):
+    case = make_case(build("mlp"), (28, 28, 1))
+    backend = backends(name)
+    asked = workload(case, OPTIMIZERS["Adam"], backend.devices()[-1], mode, "float7")
+    with pytest.raises(Unsupported, match="float7"):
+        backend.session(asked)
+    with pytest.raises(Unsupported, match="sideways"):
+        backend.session(asked._replace(mode="sideways", precision="float32"))
