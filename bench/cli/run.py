@@ -126,7 +126,7 @@ def command(output: Path | None, dry_run: bool, quiet: bool, **options: Any) -> 
     prepared = prepare_run(request, executor)
     _tell_missing(prepared, messages)
     if dry_run:
-        out.print(plan_table(prepared))
+        out.print(plan_table(prepared.trials, prepared.experiment.framework_versions))
         return ALL_MEASURED
     folder = RunFolder(output or Path("runs") / datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ"))
     folder.write_manifest(_manifest(prepared, request))

@@ -1,40 +1,50 @@
 """The tables that commands print."""
 
-from collections.abc import Iterable, Sequence
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
 
-from bench.records import TrialRecord
-from bench.request import Prepared
+if TYPE_CHECKING:  # a command that prints a table need not load what makes a run
+    from bench.plan import Trial
+    from bench.records import TrialRecord
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[str] = ()) -> Table:
     """A table of plain text; the columns named in `right` hold numbers."""
     aligned = set(right)
     made = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
-    for title in header:
-        made.add_column(title, justify="right" if title in aligned else "left", overflow="fold")
+    for index, title in enumerate(header):
+        made.add_column(
+            title,
+            justify="right" if title in aligned else "left",
+            overflow="fold",
+            # Names and numbers stay whole; the last column's prose gives way.
+            no_wrap=index < len(header) - 1,
+        )
     for row in rows:
         made.add_row(*(Text(cell) for cell in row))
     return made
 
 
-def plan_table(prepared: Prepared) -> Table:
-    """Every trial in the order in which it would run."""
+def plan_table(trials: Sequence[Trial], versions: Mapping[str, str | None]) -> Table:
+    """Every trial in the order in which it would run, with its framework's version."""
     rows = [
         (
             str(number),
             trial.job.model,
             str(trial.job.batch_size),
             trial.job.backend,
-            prepared.experiment.framework_versions[trial.job.backend] or "not installed",
+            versions[trial.job.backend] or "not installed",
             trial.job.mode,
             trial.job.device,
             str(trial.repeat),
             str(trial.seed),
         )
-        for number, trial in enumerate(prepared.trials, start=1)
+        for number, trial in enumerate(trials, start=1)
     ]
     header = ("#", "model", "batch", "backend", "version", "mode", "device", "repeat", "seed")
     return table(header, rows, right=("#", "batch", "repeat", "seed"))

@@ -1,0 +1,156 @@
+"""IDX, the file format of MNIST, raw or compressed with gzip.
+
+A file is two zero bytes, the code of the value type, the number of dimensions, each dimension as a
+big-endian 32-bit number, then the values. Here the values are unsigned bytes, code 8.
+
+A file may come from anywhere, so nothing is allocated because a header says so: values are read in
+chunks, and reading stops at the first byte that the header did not promise.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import math
+import stat
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple, Union
+
+import numpy as np
+
+from bench.spec.shapes import Shape
+from bench.spec.weights import IntArray
+
+MAX_BYTES = 4 * 2**30
+MAX_DIMENSIONS = 4
+
+_CHUNK_BYTES = 2**20
+_GZIP_MAGIC = b"\x1f\x8b"
+_UNSIGNED_BYTE = 8
+_FETCH_AGAIN = "fetch the file again"
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a character device",
+    stat.S_IFBLK: "a block device",
+}
+
+
+class DataError(ValueError):
+    """A data set's file that cannot be used: names it, what came, what fits and how to mend it."""
+
+    def __init__(self, path: Union[str, Path], received: str, expected: str, mend: str) -> None:
+        super().__init__(f"{path}: received {received}, expected {expected}; {mend}")
+
+
+class IdxStream(NamedTuple):
+    """An open IDX file.
+
+    Attributes:
+        shape: the dimensions, each 1 or more.
+        header: all bytes before the values.
+        chunks: the values, at most 1 MiB at a time; raises DataError unless exactly as many come
+            as the shape says.
+    """
+
+    shape: Shape
+    header: bytes
+    chunks: Iterator[bytes]
+
+
+@contextmanager
+def open_idx(path: Path) -> Iterator[IdxStream]:
+    """Open an IDX file, raw or gzip (told by its contents), and read its header.
+
+    Raises:
+        DataError: not a readable regular file, or not an IDX file of unsigned bytes with 1 to
+            `MAX_DIMENSIONS` dimensions and at most `MAX_BYTES` bytes.
+    """
+    with _open(path) as file:
+        magic = _read(file, 4, path)
+        _check_magic(magic, path)
+        sizes = _read(file, 4 * magic[3], path)
+        shape = _shape(sizes, magic[3], path)
+        yield IdxStream(shape, magic + sizes, _chunks(file, math.prod(shape), path))
+
+
+def read_idx(path: Path) -> IntArray:
+    """The whole file as a uint8 array of the shape that its header states.
+
+    Raises:
+        DataError: as `open_idx`, or more or fewer values than the header promises.
+    """
+    values = bytearray()
+    with open_idx(path) as idx:
+        for chunk in idx.chunks:
+            values += chunk
+    return np.frombuffer(values, np.uint8).reshape(idx.shape)
+
+
+def _open(path: Path) -> io.BufferedIOBase:
+    try:
+        kind = stat.S_IFMT(path.stat().st_mode)
+        if kind != stat.S_IFREG:  # reading a pipe or a device could wait, or never end
+            received = _KINDS.get(kind, "something else")
+            raise DataError(path, received, "a regular file", "name the data file itself")
+        with path.open("rb") as file:
+            is_gzip = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
+        return gzip.open(path) if is_gzip else path.open("rb")
+    except OSError as error:
+        received = f"a file that cannot be opened ({error.strerror})"
+        raise DataError(path, received, "a readable file", "check its path and rights") from error
+
+
+def _read(file: io.BufferedIOBase, size: int, path: Path) -> bytes:
+    try:
+        return file.read(size)
+    except (EOFError, OSError, zlib.error) as error:
+        received = f"contents that cannot be read ({error})"
+        raise DataError(path, received, "a whole file, raw or gzip", _FETCH_AGAIN) from error
+
+
+def _check_magic(magic: bytes, path: Path) -> None:
+    is_bytes = magic[:3] == bytes([0, 0, _UNSIGNED_BYTE])
+    if len(magic) < 4 or not is_bytes or not 1 <= magic[3] <= MAX_DIMENSIONS:
+        raise DataError(
+            path,
+            f"the first bytes '{magic.hex(' ')}'",
+            f"'00 00 08' and then 01 to 0{MAX_DIMENSIONS}, the magic number of IDX files of "
+            "unsigned bytes",
+            "give the file in IDX form, raw or compressed with gzip",
+        )
+
+
+def _shape(sizes: bytes, dimensions: int, path: Path) -> Shape:
+    if len(sizes) < 4 * dimensions:
+        expected = f"{dimensions} dimensions of 4 bytes each"
+        raise DataError(
+            path, f"a header cut off after {4 + len(sizes)} bytes", expected, _FETCH_AGAIN
+        )
+    shape: Shape = struct.unpack(f">{dimensions}I", sizes)
+    if not 0 < math.prod(shape) <= MAX_BYTES:
+        raise DataError(
+            path,
+            f"a header of {' x '.join(map(str, shape))} values",
+            f"each dimension 1 or more, and at most {MAX_BYTES:,} values in all",
+            "check that this is the right file, or split the data set",
+        )
+    return shape
+
+
+def _chunks(file: io.BufferedIOBase, promised: int, path: Path) -> Iterator[bytes]:
+    expected = f"the {promised:,} that its header promises"
+    left = promised
+    while left:
+        chunk = _read(file, min(left, _CHUNK_BYTES), path)
+        if not chunk:
+            raise DataError(path, f"only {promised - left:,} values", expected, _FETCH_AGAIN)
+        left -= len(chunk)
+        yield chunk
+    if _read(file, 1, path):
+        raise DataError(path, f"more than {promised:,} values", expected, _FETCH_AGAIN)

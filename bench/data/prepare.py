@@ -1,0 +1,126 @@
+"""Decode a data set once into the user's cache, for workers to map into memory.
+
+Any number of processes may prepare the same data set at once: one decodes, the others wait for it.
+A folder of the cache appears whole under its name or not at all, is checked byte by byte at each
+use, and is made anew when it is damaged.
+"""
+
+import atexit
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import platformdirs
+
+from bench.data.checks import check_shapes, count_classes
+from bench.data.decoded import Index, decode, is_whole, map_array, write_index
+from bench.data.idx import DataError
+from bench.data.sources import Source, find_source, mnist
+
+CACHE_VARIABLE = "EVENBENCH_CACHE"
+
+
+class PreparedData(NamedTuple):
+    """A decoded data set.
+
+    Attributes:
+        folder: for `bench.data.decoded.open_decoded`.
+        notes: what the user should know; empty when the cache works.
+    """
+
+    folder: Path
+    notes: list[str]
+
+
+def prepare(data_dir: Path | None, cache: Path | None = None) -> PreparedData:
+    """Find or make the decoded form of a data set.
+
+    Args:
+        data_dir: the folder with the four IDX files; None means the MNIST that this package ships.
+        cache: where decoded data sets are kept; None means `cache_folder()`. Where it cannot be
+            written, a temporary folder serves until this process ends.
+
+    Raises:
+        DataError: the files are missing, damaged or do not fit together, or there is no room to
+            decode them.
+    """
+    source = mnist() if data_dir is None else find_source(data_dir)
+    cache = cache or cache_folder()
+    folder = cache / "datasets" / source.key()
+    if is_whole(folder):
+        return PreparedData(folder, [])
+    try:
+        _fill(source, folder)
+    except OSError as error:
+        note = (
+            f"the cache {cache} cannot be written ({error.strerror}), so {source.name} was decoded "
+            f"for this run alone; set {CACHE_VARIABLE} to a folder that can be written"
+        )
+        return PreparedData(_decode_temporarily(source), [note])
+    return PreparedData(folder, [])
+
+
+def cache_folder() -> Path:
+    """The user's cache folder of this suite, unless EVENBENCH_CACHE names another."""
+    named = os.environ.get(CACHE_VARIABLE)
+    return Path(named).absolute() if named else platformdirs.user_cache_path("evenbench")
+
+
+def _fill(source: Source, folder: Path) -> None:
+    """Decode into the folder, unless another process has just done so."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(folder.with_suffix(".lock")):
+        if is_whole(folder):
+            return
+        partial = folder.with_suffix(".partial")
+        shutil.rmtree(partial, ignore_errors=True)  # left by a process that was killed
+        try:
+            partial.mkdir()
+            _decode_all(source, partial)
+            if folder.exists():
+                shutil.rmtree(folder)
+            partial.rename(folder)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold the lock, which the kernel takes back when this process ends in whatever way."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _decode_temporarily(source: Source) -> Path:
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="evenbench-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        _decode_all(source, folder)
+    except OSError as error:
+        received = f"neither a cache nor a temporary folder to decode it into ({error.strerror})"
+        mend = f"free some space, or set {CACHE_VARIABLE} to a folder that has it"
+        raise DataError(source.name, received, "one that can be written", mend) from error
+    return folder
+
+
+def _decode_all(source: Source, folder: Path) -> None:
+    arrays = {name: decode(path, folder / f"{name}.npy") for name, path in source.files.items()}
+    for name, expected in source.sha256.items():
+        _check_digest(source.files[name], arrays[name].sha256, expected)
+    check_shapes(source.files, {name: array.shape for name, array in arrays.items()})
+    train_labels, test_labels = (
+        map_array(folder, name, arrays[name]) for name in ("train_labels", "test_labels")
+    )
+    classes = count_classes(source.files, train_labels, test_labels)
+    write_index(folder, Index(source.name, classes, arrays))
+
+
+def _check_digest(path: Path, received: str, expected: str) -> None:
+    if received != expected:
+        raise DataError(path, f"SHA-256 {received}", expected, "install evenbench again")
