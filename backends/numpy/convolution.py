@@ -26,55 +26,47 @@ def conv(layer: Conv, node: Node, store: Store, wanted: bool) -> Forward:
     def forward(x: FloatArray, training: bool) -> tuple[FloatArray, Backward]:
         grouped = x.reshape(*x.shape[:3], groups, -1)
         columns = _columns(grouped, windows)
-        y = _merge_groups(columns @ _by_group(kernel.value, groups), len(x), windows)
+        rows = columns @ _by_group(kernel.value, groups)
+        y = rows.transpose(1, 0, 2).reshape(len(x), windows.height, windows.width, -1)
 
         def backward(dy: FloatArray) -> Optional[FloatArray]:
-            dy_rows = _split_groups(dy, groups)
-            dkernel = columns.transpose(0, 2, 1) @ dy_rows
-            _by_group(kernel.gradient, groups)[...] = dkernel
+            dy_rows = _by_group(dy, groups)
+            _by_group(kernel.gradient, groups)[...] = columns.transpose(0, 2, 1) @ dy_rows
             if not wanted:
                 return None
-            dcolumns = dy_rows @ _by_group(kernel.value, groups).transpose(0, 2, 1)
-            return _add_columns(dcolumns, grouped, windows).reshape(x.shape)
+            return _input_gradient(dy_rows, kernel.value, grouped, windows).reshape(x.shape)
 
         return y, backward
 
     return biased(forward, store.parameter(node, "bias")) if layer.bias else forward
 
 
-def _by_group(kernel: FloatArray, groups: int) -> FloatArray:
-    """A view of (k, k, c / g, f) as a matrix a group, (g, k * k * c / g, f / g)."""
-    return kernel.reshape(-1, groups, kernel.shape[-1] // groups).transpose(1, 0, 2)
-
-
-def _split_groups(y: FloatArray, groups: int) -> FloatArray:
-    """(n, h, w, f) as a matrix a group, (g, n * h * w, f / g)."""
-    return y.reshape(-1, groups, y.shape[-1] // groups).transpose(1, 0, 2)
-
-
-def _merge_groups(rows: FloatArray, batch: int, windows: Windows) -> FloatArray:
-    """The opposite of `_split_groups`."""
-    return rows.transpose(1, 0, 2).reshape(batch, windows.height, windows.width, -1)
+def _by_group(array: FloatArray, groups: int) -> FloatArray:
+    """(..., f) as a matrix a group, (g, rows, f / g)."""
+    return array.reshape(-1, groups, array.shape[-1] // groups).transpose(1, 0, 2)
 
 
 def _columns(grouped: FloatArray, windows: Windows) -> FloatArray:
-    """Every window of (n, h, w, g, c) as a row: (g, n * h' * w', k * k * c)."""
-    batch, _, _, groups, channels = grouped.shape
-    shape = (groups, batch, windows.height, windows.width, windows.size**2, channels)
-    columns = np.empty(shape, grouped.dtype)
-    for offset, view in enumerate(windows.offsets(windows.padded(grouped))):
-        columns[..., offset, :] = np.moveaxis(view, 3, 0)
-    return columns.reshape(groups, -1, windows.size**2 * channels)
+    """Every window of a map (n, h, w, g, c) as a row: (g, n * h' * w', k * k * c)."""
+    views = windows.unrolled(windows.padded(grouped))
+    groups, channels = grouped.shape[3:]
+    # From (n, h', w', g, c, k, k): reshaping copies, except for 1 x 1 windows.
+    rows = views.transpose(3, 0, 1, 2, 5, 6, 4)
+    return rows.reshape(groups, -1, windows.size**2 * channels)
 
 
-def _add_columns(dcolumns: FloatArray, grouped: FloatArray, windows: Windows) -> FloatArray:
-    """Add each row back to the window that it came from: the opposite of `_columns`."""
+def _input_gradient(
+    dy_rows: FloatArray, kernel: FloatArray, grouped: FloatArray, windows: Windows
+) -> FloatArray:
+    """Each offset's share of dx, dy * kernel[i, j]^T, added where the windows read x."""
     batch, _, _, groups, channels = grouped.shape
-    parts = dcolumns.reshape(groups, batch, windows.height, windows.width, -1, channels)
-    padded = windows.padded_zeros(grouped)
-    for offset, view in enumerate(windows.offsets(padded)):
-        view += np.moveaxis(parts[..., offset, :], 0, 3)
-    return windows.inner(padded)
+    dpadded = windows.padded_zeros(grouped)
+    taps = kernel.reshape(windows.size**2, channels, -1)
+    for view, tap in zip(windows.offsets(dpadded), taps):
+        share = dy_rows @ _by_group(tap, groups).transpose(0, 2, 1)
+        shape = (groups, batch, windows.height, windows.width, channels)
+        view += share.reshape(shape).transpose(1, 2, 3, 0, 4)
+    return windows.inner(dpadded)
 
 
 def depthwise_conv(layer: DepthwiseConv, node: Node, store: Store, wanted: bool) -> Forward:

@@ -26,4 +26,4 @@ def softmax_cross_entropy(logits: FloatArray, labels: IntArray) -> tuple[float, 
     gradient = exponentials / totals
     gradient[rows, labels] -= 1
     gradient /= len(labels)
-    return float(losses.sum() / len(labels)), gradient
+    return float(losses.sum()) / len(labels), gradient

@@ -34,7 +34,7 @@ def batch_norm(layer: BatchNorm, node: Node, store: Store, wanted: bool) -> Forw
             if not wanted:
                 return None
             # The mean and the variance depend on x too: their shares are taken from dy.
-            shares = (shift.gradient + normal * scale.gradient) / count
+            shares = shift.gradient / count + normal * (scale.gradient / count)
             dx: FloatArray = (dy - shares) * (scale.value * inverse)
             return dx
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Optional
 
+import numpy as np
+
 from backends.numpy.weights import Parameter
 from bench.spec.weights import FloatArray
 
@@ -18,8 +20,12 @@ Forward = Callable[[FloatArray, bool], tuple[FloatArray, Backward]]
 
 
 def channel_sum(x: FloatArray) -> FloatArray:
-    """The sum over all axes but the last: (..., c) -> (c,)."""
-    total: FloatArray = x.sum(axis=tuple(range(x.ndim - 1)))
+    """The sum over all axes but the last: (..., c) -> (c,).
+
+    A product with ones: BLAS is several times faster here than NumPy's sum, and as exact.
+    """
+    rows = x.reshape(-1, x.shape[-1])
+    total: FloatArray = np.ones(len(rows), x.dtype) @ rows
     return total
 
 

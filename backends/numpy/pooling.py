@@ -19,19 +19,17 @@ def max_pool(layer: MaxPool, node: Node, store: Store, wanted: bool) -> Forward:
     windows = windows_of(node, layer.size, layer.steps, padding_of(layer.padding, layer.size))
 
     def forward(x: FloatArray, training: bool) -> tuple[FloatArray, Backward]:
-        padded = windows.padded(x, -math.inf)
-        first, *others = windows.offsets(padded)
-        y = first.copy()
-        for view in others:
+        first, *others = windows.offsets(windows.padded(x, -math.inf))
+        y, winners = first.copy(), np.zeros(first.shape, np.uint16)
+        for offset, view in enumerate(others, start=1):
+            # Only a larger value wins; as the offsets rise, the last winner has the highest.
+            np.maximum(winners, (view > y) * np.uint16(offset), out=winners)
             np.maximum(y, view, out=y)
 
         def backward(dy: FloatArray) -> FloatArray:
             dpadded = windows.padded_zeros(x)
-            open_windows = np.ones(y.shape, bool)
-            for view, dview in zip(windows.offsets(padded), windows.offsets(dpadded)):
-                wins = (view == y) & open_windows
-                dview += wins * dy
-                open_windows &= ~wins
+            for offset, dview in enumerate(windows.offsets(dpadded)):
+                dview += (winners == offset) * dy
             return windows.inner(dpadded)
 
         return y, backward

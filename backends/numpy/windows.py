@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from bench.spec.shapes import Node
 from bench.spec.weights import FloatArray
@@ -48,6 +49,11 @@ class Windows(NamedTuple):
         for i in range(self.size):
             for j in range(self.size):
                 yield padded[:, i : i + down : self.stride, j : j + across : self.stride]
+
+    def unrolled(self, padded: FloatArray) -> FloatArray:
+        """A view of every window, size x size at the end: (batch, h', w', ..., size, size)."""
+        views = sliding_window_view(padded, (self.size, self.size), axis=(1, 2))
+        return views[:, :: self.stride, :: self.stride]
 
     def _padded_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         batch, height, width, *rest = shape
