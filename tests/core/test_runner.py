@@ -63,9 +63,7 @@ def run(experiment, folder, *trials, observer=None, **changes):
     import msgspec
 
     experiment = msgspec.structs.replace(experiment, **changes)
-    return run_trials(
-        trials, experiment, LocalExecutor(), RunFolder(folder), observer or Silent()
-    )
+    return run_trials(trials, experiment, LocalExecutor(), RunFolder(folder), observer or Silent())
 
 
 def workers():
@@ -199,7 +197,7 @@ def test_no_worker_outlives_a_killed_runner(plugin, tiny_data, tmp_path):
     finally:
         runner.kill()
         runner.wait()
-    gone, alive = psutil.wait_procs([worker], timeout=10)
+    _, alive = psutil.wait_procs([worker], timeout=10)
     assert not alive
 
 

@@ -1,0 +1,56 @@
+"""What an import brings in: the runner's side no framework, the commands only what they need."""
+
+import subprocess
+import sys
+
+import pytest
+
+FRAMEWORKS = {"torch", "tensorflow", "keras", "jax", "jaxlib", "flax"}
+
+
+def loaded_by(statement: str) -> set[str]:
+    """The top-level modules that a fresh interpreter holds after the statement."""
+    program = f"{statement}\nimport sys; print(*{{name.split('.')[0] for name in sys.modules}})"
+    command = [sys.executable, "-c", program]
+    return set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "bench.cli.run",
+        "bench.cli.list",
+        "bench.cli.report",
+        "bench.runner",
+        "bench.request",
+        "bench.verification.certify",
+        "backends.registry",
+        "reports",
+        "bench.verification.locate",
+    ],
+)
+def test_the_runners_side_imports_no_framework(module):
+    assert loaded_by(f"import {module}") & FRAMEWORKS == set()
+
+
+def test_the_list_of_backends_imports_no_framework():
+    assert loaded_by("from backends.registry import recipes; recipes()") & FRAMEWORKS == set()
+
+
+def test_help_loads_neither_numpy_nor_pandas_nor_rich():
+    help_text = "import sys; sys.argv = ['bench', '--help']; from bench.cli import main; main()"
+    loaded = loaded_by(help_text)
+    assert loaded & {"numpy", "pandas", "matplotlib", "rich", "msgspec"} == set()
+
+
+def test_the_list_of_models_loads_neither_pandas_nor_matplotlib():
+    listing = "from bench.cli.list import list_models; list_models()"
+    assert loaded_by(listing) & {"pandas", "matplotlib", "psutil"} == set()
+
+
+def test_a_worker_needs_numpy_msgspec_and_its_framework_only():
+    statement = "import bench.worker.__main__, backends.numpy.session, bench.verification.certify"
+    loaded = loaded_by(statement)
+    runner_side = {"click", "rich", "pandas", "matplotlib", "jinja2", "psutil", "platformdirs"}
+    assert "numpy" in loaded
+    assert loaded & (runner_side | FRAMEWORKS) == set()

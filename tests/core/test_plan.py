@@ -1,0 +1,100 @@
+"""Choosing what is compared, and the order in which it runs."""
+
+from collections import Counter
+
+import pytest
+
+from backends.api import Recipe
+from bench.choices import ChoiceError, check_known, split_list
+from bench.plan import (
+    Job,
+    check_devices,
+    choose_devices,
+    choose_modes,
+    jobs,
+    trials,
+)
+
+
+def recipe(name, modes, default_modes):
+    return Recipe(name, name, (name,), modes, default_modes, "module:Class")
+
+
+ALPHA = recipe("alpha", ("eager", "graph", "xla"), ("graph", "xla"))
+BETA = recipe("beta", ("eager", "scan"), ("eager", "scan"))
+
+
+def test_a_list_keeps_its_order_and_drops_repetitions():
+    assert split_list(" b, a,,b ") == ["b", "a"]
+
+
+@pytest.mark.parametrize(
+    ("received", "expected"),
+    [
+        (["default"], {"alpha": ("graph", "xla"), "beta": ("eager", "scan")}),
+        (["all"], {"alpha": ("eager", "graph", "xla"), "beta": ("eager", "scan")}),
+        (["eager", "scan"], {"alpha": ("eager",), "beta": ("eager", "scan")}),
+        (["xla"], {"alpha": ("xla",), "beta": ()}),
+    ],
+)
+def test_modes_are_kept_of_each_backend_that_has_them(received, expected):
+    assert choose_modes([ALPHA, BETA], received) == expected
+
+
+def test_an_unknown_name_is_answered_with_the_known_and_the_nearest():
+    with pytest.raises(ChoiceError, match=r"'grpah'.*eager, graph, xla, scan.*mean graph\?"):
+        choose_modes([ALPHA, BETA], ["grpah"])
+    with pytest.raises(ChoiceError, match="received no backend"):
+        check_known([], ["alpha"], "backend")
+
+
+@pytest.mark.parametrize(
+    ("received", "seen", "expected"),
+    [
+        (["auto"], ["gpu:0", "gpu:1", "cpu"], ["gpu:0"]),
+        (["auto"], ["cpu"], ["cpu"]),
+        (["all"], ["gpu:0", "gpu:1", "cpu"], ["gpu:0", "gpu:1", "cpu"]),
+        (["gpu"], ["cpu"], ["gpu:0"]),
+        (["gpu:1", "cpu", "cpu"], ["cpu"], ["gpu:1", "cpu"]),
+        (["auto", "cpu"], ["cpu"], ["cpu"]),
+    ],
+)
+def test_devices(received, seen, expected):
+    check_devices(received)
+    assert choose_devices(received, seen) == expected
+
+
+@pytest.mark.parametrize("received", [[], ["tpu"], ["gpu:"], ["gpu:x"], ["cpu:0"]])
+def test_an_unknown_device_is_refused(received):
+    with pytest.raises(ChoiceError, match="gpu:1"):
+        check_devices(received)
+
+
+def test_jobs_are_every_combination():
+    planned = jobs(
+        ["mlp", "cnn"],
+        [32, 64],
+        {"alpha": ("xla",), "beta": ("eager", "scan")},
+        {"alpha": ["cpu"], "beta": ["gpu:0", "cpu"]},
+    )
+    assert len(planned) == len(set(planned)) == 2 * 2 * (1 + 2 * 2)
+    assert Job("cnn", 32, "beta", "scan", "gpu:0") in planned
+
+
+def test_each_repeat_is_a_block_with_every_job_once_and_one_seed():
+    planned = [Job("mlp", 64, f"backend{index}", "eager", "cpu") for index in range(10)]
+    ordered = trials(planned, repeats=3, seed=7)
+    blocks = [ordered[start : start + 10] for start in (0, 10, 20)]
+    for repeat, block in enumerate(blocks, start=1):
+        assert Counter(trial.job for trial in block) == Counter(planned)
+        assert {(trial.repeat, trial.seed) for trial in block} == {(repeat, 6 + repeat)}
+    orders = {tuple(trial.job.backend for trial in block) for block in blocks}
+    assert len(orders) == 3, "each block has an order of its own"
+    assert ordered == trials(planned, repeats=3, seed=7)
+    assert ordered != trials(planned, repeats=3, seed=8)
+
+
+def test_every_trial_has_a_name_of_its_own():
+    planned = jobs(["mlp"], [32, 64], {"a": ("x", "y")}, {"a": ["cpu", "gpu:0"]})
+    names = [trial.name for trial in trials(planned, 2, 0)]
+    assert len(names) == len(set(names)) == 16

@@ -1,0 +1,153 @@
+"""What a run leaves behind, and how it is read."""
+
+import json
+from pathlib import Path
+
+import jsonschema
+import msgspec
+import pytest
+
+from bench.records import (
+    DatasetFacts,
+    Machine,
+    Manifest,
+    ModelFacts,
+    RecordError,
+    RunFolder,
+    TrialRecord,
+    json_schemas,
+    read_run,
+)
+from bench.spec.layers import Dense, Flatten, sequential
+from bench.spec.training import Sgd
+
+SCHEMAS = Path(__file__).parents[2] / "docs" / "schema"
+
+
+@pytest.fixture
+def manifest():
+    machine = Machine(
+        hostname="here",
+        cpu_model=None,
+        physical_cores=None,
+        logical_cores=2,
+        usable_cpus=2,
+        memory_bytes=1,
+        operating_system="Linux",
+        python="3.11",
+    )
+    layer = sequential(Flatten(), Dense(3))
+    return Manifest(
+        suite_version="0",
+        started_at="2026-01-01T00:00:00+00:00",
+        command="python -m bench run",
+        machine=machine,
+        dataset=DatasetFacts("tiny", 64, 20, (6, 5, 1), 3),
+        models={"tiny": ModelFacts(layer, 93, 90)},
+        optimizer=Sgd(),
+        epochs=1,
+        repeats=1,
+        seed=0,
+        threads=2,
+        timeout_seconds=600,
+        framework_versions={"fake": "1"},
+        plan=[],
+    )
+
+
+@pytest.fixture
+def record():
+    return TrialRecord(
+        trial="tiny-b16-fake-works-cpu-r1",
+        backend="fake",
+        framework_version="1",
+        mode="works",
+        device="cpu",
+        model="tiny",
+        dataset="tiny",
+        batch_size=16,
+        epochs=1,
+        threads=2,
+        seed=0,
+        repeat=1,
+        outcome="failed",
+        reason="a \u2028 reason\nof two lines",
+    )
+
+
+def test_a_run_round_trips(tmp_path, manifest, record):
+    folder = RunFolder(tmp_path / "run")
+    folder.write_manifest(manifest)
+    folder.append(record)
+    folder.append(record)
+    run = read_run(tmp_path / "run")
+    assert (run.manifest, run.trials) == (manifest, [record, record])
+
+
+def test_a_record_is_one_line(tmp_path, record):
+    folder = RunFolder(tmp_path)
+    folder.append(record)
+    assert (tmp_path / "trials.jsonl").read_bytes().count(b"\n") == 1
+
+
+def test_what_is_not_known_is_null(tmp_path, record):
+    RunFolder(tmp_path).append(record)
+    written = json.loads((tmp_path / "trials.jsonl").read_text())
+    assert written["device_peak_memory_bytes"] is None
+    assert written["test_accuracy"] is None
+
+
+def test_a_folder_that_holds_something_is_refused(tmp_path):
+    (tmp_path / "thesis.tex").write_text("")
+    with pytest.raises(RecordError, match=r"thesis\.tex.*--output"):
+        RunFolder(tmp_path)
+
+
+def test_a_path_that_cannot_be_a_folder_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RecordError, match="Not a directory"):
+        RunFolder(tmp_path / "file" / "run")
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        (b'{"schema_version": 1}', "missing required field"),
+        (b"{", "truncated"),
+        (b"\xff", "line 1"),
+        (b'{"schema_version": 99}', "line 1"),
+    ],
+)
+def test_a_damaged_record_is_named(tmp_path, manifest, line, says):
+    RunFolder(tmp_path).write_manifest(manifest)
+    (tmp_path / "trials.jsonl").write_bytes(line + b"\n")
+    with pytest.raises(RecordError, match=says):
+        read_run(tmp_path)
+
+
+def test_a_newer_record_is_refused_with_the_way_out(tmp_path, manifest, record):
+    folder = RunFolder(tmp_path)
+    folder.write_manifest(manifest)
+    folder.append(msgspec.structs.replace(record, schema_version=99))
+    with pytest.raises(RecordError, match="received schema version 99"):
+        read_run(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "trials.jsonl"])
+def test_the_schemas_in_the_documentation_are_those_of_the_code(name):
+    stored = json.loads((SCHEMAS / f"{name}.schema.json").read_text())
+    assert stored == json.loads(msgspec.json.encode(json_schemas()[name])), (
+        "run: python -m bench.schema docs/schema"
+    )
+
+
+def test_a_record_fits_its_schema(record):
+    document = msgspec.to_builtins(record)
+    schema = json_schemas()["trials.jsonl"]
+    jsonschema.validate(document, schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({**document, "outcome": "splendid"}, schema)
+
+
+def test_a_manifest_fits_its_schema(manifest):
+    jsonschema.validate(json.loads(msgspec.json.encode(manifest)), json_schemas()["manifest.json"])
