@@ -1,7 +1,8 @@
-"""The layers of the NumPy backend against finite differences."""
+"""The layers of the NumPy backend against their definitions and finite differences."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +30,7 @@ from bench.spec.layers import (
     multiply,
     sequential,
 )
-from bench.spec.shapes import Node, resolve
+from bench.spec.shapes import Node, Shape, resolve
 from bench.spec.weights import FloatArray, Weights, initial_weights
 
 MAP, VECTOR = (5, 6, 4), (7,)
@@ -127,6 +128,63 @@ def relative_error(actual: FloatArray | None, expected: FloatArray) -> float:
     assert actual is not None
     assert actual.shape == expected.shape
     return float(np.abs(actual - expected).max(initial=0) / np.abs(expected).max(initial=1e-30))
+
+
+def window_at(x: FloatArray, layer: Any, size: int, stride: int, fill: float) -> Iterator[Any]:
+    """Every output position and its window, (n, size, size, c), position by position."""
+    pad = size // 2 if getattr(layer, "padding", "valid") == "same" else 0
+    padded = np.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)), constant_values=fill)
+    for top in range(0, padded.shape[1] - size + 1, stride):
+        for left in range(0, padded.shape[2] - size + 1, stride):
+            window = padded[:, top : top + size, left : left + size]
+            yield (slice(None), top // stride, left // stride), window
+
+
+def by_definition(layer: Any, x: FloatArray, weights: Weights, shape: Shape) -> FloatArray:
+    """The output of a layer with windows, one position and one filter at a time."""
+    y = np.empty((len(x), *shape))
+    if isinstance(layer, MaxPool | AvgPool):
+        reduce = np.max if isinstance(layer, MaxPool) else np.mean
+        for place, window in window_at(x, layer, layer.size, layer.steps, -np.inf):
+            y[place] = reduce(window, axis=(1, 2))
+        return y
+    kernel, filters = weights["kernel"], shape[-1]
+    channels = kernel.shape[2]
+    groups = x.shape[-1] // channels
+    for place, window in window_at(x, layer, layer.kernel, layer.stride, 0):
+        for f in range(filters):
+            first = f // (filters // groups) * channels
+            seen = window[..., first : first + channels]
+            y[(*place, f)] = (seen * kernel[..., f]).sum(axis=(1, 2, 3))
+    return y + weights.get("bias", np.zeros(filters))
+
+
+@pytest.mark.parametrize(
+    "case", [name for name in CASES if name.startswith(("conv", "depthwise", "max", "avg"))]
+)
+def test_windows_are_those_of_the_definition(case: str) -> None:
+    lowered = Lowered(case, np.float64)
+    y, _ = lowered.forward(lowered.x, True)
+    expected = by_definition(CASES[case][0], lowered.x, lowered.store.weights(), y.shape[1:])
+    np.testing.assert_allclose(y, expected, rtol=1e-13, atol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("name", "formula"),
+    [
+        ("relu", lambda x: max(x, 0)),
+        ("relu6", lambda x: min(max(x, 0), 6)),
+        ("sigmoid", lambda x: 1 / (1 + math.exp(-x))),
+        ("tanh", math.tanh),
+        ("silu", lambda x: x / (1 + math.exp(-x))),
+        ("gelu", lambda x: x * (1 + math.erf(x / math.sqrt(2))) / 2),
+    ],
+)
+def test_activations_follow_their_formulas(name: str, formula: Callable[[float], float]) -> None:
+    lowered = Lowered(name, np.float64)
+    y, _ = lowered.forward(lowered.x, True)
+    expected = np.vectorize(formula, otypes=[float])(lowered.x)
+    np.testing.assert_allclose(y, expected, rtol=1e-14, atol=1e-15)
 
 
 @every_layer
