@@ -1,7 +1,8 @@
 """What a run leaves behind: a manifest of what was asked and where, and a record of each trial.
 
-`manifest.json` is written once, before the first trial. `trials.jsonl` gets one line a trial,
-appended and flushed to the disk as the trial ends. JSON schemas of both are in docs/schema.
+`manifest.json` is written once, before the first trial, and so is `certificates.json` unless the
+check was left out. `trials.jsonl` gets one line a trial, appended and flushed to the disk as the
+trial ends. JSON schemas are in docs/schema.
 """
 
 import os
@@ -13,10 +14,12 @@ import msgspec
 
 from bench.spec.layers import Layer
 from bench.spec.training import Optimizer
+from bench.verification.certificate import Certificate
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
 TRIALS = "trials.jsonl"
+CERTIFICATES = "certificates.json"
 
 T = TypeVar("T")
 
@@ -31,6 +34,11 @@ Outcome = Literal[
     "unavailable",
     "interrupted",
 ]
+
+
+# Whether the contender was shown to do the work that the spec states: its certificate passed, it
+# failed, or none was made.
+Equivalence = Literal["passed", "failed", "not checked"]
 
 
 class RecordError(ValueError):
@@ -64,6 +72,7 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     dataset: str
     precision: str = "float32"
+    equivalence: Equivalence = "not checked"
     batch_size: int
     epochs: int
     train_samples: int | None = None
@@ -170,6 +179,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     threads: int
     timeout_seconds: float
+    verified: bool = False
     framework_versions: dict[str, str]
     missing: list[Missing] = []
     notes: list[str] = []
@@ -177,11 +187,12 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Run(msgspec.Struct, frozen=True):
-    """A run as read from its folder."""
+    """A run as read from its folder. Without certificates where none were made."""
 
     folder: Path
     manifest: Manifest
     trials: list[TrialRecord]
+    certificates: list[Certificate] = []
 
 
 class RunFolder:
@@ -214,6 +225,15 @@ class RunFolder:
         text = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
         self._write(MANIFEST, text + b"\n", "wb")
 
+    def write_certificates(self, certificates: list[Certificate]) -> None:
+        """Write the certificates of the run's contenders.
+
+        Raises:
+            RecordError: the folder cannot be written.
+        """
+        text = msgspec.json.format(msgspec.json.encode(certificates), indent=2)
+        self._write(CERTIFICATES, text + b"\n", "wb")
+
     def append(self, record: TrialRecord) -> None:
         """Append the record; it is on the disk when this returns.
 
@@ -241,7 +261,7 @@ def read_run(folder: Path) -> Run:
     manifest = _decode(folder / MANIFEST, _read(folder / MANIFEST), Manifest)
     path = folder / TRIALS
     lines = _read(path).splitlines() if path.exists() else []
-    return Run(folder, manifest, list(_records(path, lines)))
+    return Run(folder, manifest, list(_records(path, lines)), _certificates(folder))
 
 
 def _read(path: Path) -> bytes:
@@ -253,6 +273,11 @@ def _read(path: Path) -> bytes:
         ) from error
 
 
+def _certificates(folder: Path) -> list[Certificate]:
+    path = folder / CERTIFICATES
+    return _decode(path, _read(path), list[Certificate]) if path.exists() else []
+
+
 def _records(path: Path, lines: list[bytes]) -> Iterable[TrialRecord]:
     for number, line in enumerate(lines, start=1):
         yield _decode(path, line, TrialRecord, f" line {number}")
@@ -262,8 +287,8 @@ def _decode(path: Path, text: bytes, kind: type[T], place: str = "") -> T:
     try:
         value = msgspec.json.decode(text, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise RecordError(f"{path}{place}: not a {kind.__name__}: {error}") from error
-    version: Any = getattr(value, "schema_version", None)
+        raise RecordError(f"{path}{place}: not as expected: {error}") from error
+    version: Any = getattr(value, "schema_version", SCHEMA_VERSION)
     if version != SCHEMA_VERSION:
         raise RecordError(
             f"{path}{place}: received schema version {version}, expected {SCHEMA_VERSION}: "
@@ -277,4 +302,5 @@ def json_schemas() -> dict[str, dict[str, Any]]:
     return {
         MANIFEST: msgspec.json.schema(Manifest),
         TRIALS: msgspec.json.schema(TrialRecord),
+        CERTIFICATES: msgspec.json.schema(list[Certificate]),
     }

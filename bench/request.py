@@ -9,9 +9,10 @@ from backends.api import Recipe
 from backends.registry import install_command, installed_version, recipes
 from bench.choices import ChoiceError, check_known
 from bench.data.decoded import Dataset, open_decoded
-from bench.data.prepare import prepare
+from bench.data.prepare import cache_folder, prepare
 from bench.executor import Executor
-from bench.machine import has_accelerator, usable_cpus
+from bench.gate import Gate
+from bench.machine import describe_machine, has_accelerator, usable_cpus
 from bench.models import load, names_for
 from bench.plan import ALL, Job, Trial, check_devices, choose_devices, choose_modes, jobs, trials
 from bench.records import DatasetFacts, Missing, ModelFacts
@@ -99,6 +100,28 @@ def prepare_run(request: Request, executor: Executor) -> Prepared:
         dataset=facts,
         missing=missing,
         notes=source.notes,
+    )
+
+
+def gate_of(prepared: Prepared, timeout: float, fresh: bool = False) -> Gate:
+    """The gate of what was prepared.
+
+    Args:
+        prepared: the plan.
+        timeout: seconds for all models of one contender.
+        fresh: keep and use nothing of earlier checks.
+    """
+    experiment = prepared.experiment
+    return Gate(
+        recipes=experiment.recipes,
+        framework_versions=experiment.framework_versions,
+        models=experiment.models,
+        input_shape=prepared.dataset.input_shape,
+        threads=experiment.threads,
+        cpus=experiment.cpus,
+        timeout=timeout,
+        processor=describe_machine().cpu_model or "unknown",
+        cache=None if fresh else cache_folder(),
     )
 
 

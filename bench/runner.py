@@ -14,11 +14,15 @@ import msgspec
 from backends.api import Recipe
 from backends.registry import install_command
 from bench.executor import Executor, WorkerEnd
+from bench.gate import Contender
 from bench.outcome import INTERRUPTED, Verdict, measured, verdict_of
 from bench.plan import Trial
-from bench.records import ModelFacts, RunFolder, TrialRecord
+from bench.records import Equivalence, ModelFacts, RunFolder, TrialRecord
 from bench.spec.training import Optimizer, TrainSpec
 from bench.worker.protocol import Event, Imported, TrainTask
+
+# Backend, mode, device and model: what a certificate holds for.
+ContenderModel = tuple[str, str, str, str]
 
 
 class Experiment(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +40,7 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
         threads: CPU threads of each framework.
         cpus: the CPUs that each worker is bound to.
         timeout: seconds after which a worker is killed.
+        equivalence: which contenders were shown to do the work that the spec states.
     """
 
     models: dict[str, ModelFacts]
@@ -49,10 +54,14 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     threads: int
     cpus: tuple[int, ...]
     timeout: float
+    equivalence: dict[ContenderModel, Equivalence] = {}
 
 
 class Observer(Protocol):
     """Watches a run; what it shows is no part of the measurement."""
+
+    def check_began(self, contender: Contender, model: str) -> None:
+        """The equivalence of a contender on a model is being checked."""
 
     def trial_began(self, trial: Trial) -> None:
         """A trial starts."""
@@ -169,6 +178,9 @@ def _blank(trial: Trial, experiment: Experiment, verdict: Verdict) -> TrialRecor
         device=job.device,
         model=job.model,
         dataset=experiment.dataset,
+        equivalence=experiment.equivalence.get(
+            (job.backend, job.mode, job.device, job.model), "not checked"
+        ),
         batch_size=job.batch_size,
         epochs=experiment.epochs,
         train_samples=experiment.train_samples,

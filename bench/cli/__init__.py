@@ -13,6 +13,7 @@ from bench.version import __version__
 
 COMMANDS = {
     "run": "Train the models in every backend asked for and write a report.",
+    "verify": "Prove that backends do the work that the spec states.",
     "list": "Show the backends and models there are.",
     "report": "Write the report of earlier runs again, or of several together.",
 }

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 import click
-from rich.console import Console
 
 from backends.api import Recipe
 from backends.registry import install_command, installed_version, recipes
+from bench.cli.console import result_console
 from bench.cli.tables import table
 
 
@@ -35,7 +35,9 @@ def models_command() -> None:
 def list_backends() -> None:
     """Print the table of backends. Asks each framework for its devices where it may see a GPU."""
     rows = [_backend_row(recipe) for recipe in recipes().values()]
-    Console().print(table(("backend", "version", "modes", "devices or what to install"), rows))
+    result_console().print(
+        table(("backend", "version", "modes", "devices or what to install"), rows)
+    )
     click.echo("Modes in brackets run only when --modes names them.")
 
 
@@ -70,4 +72,4 @@ def list_models() -> None:
         sizes = f"{count_parameters(model):,}", f"{count_macs(model):,}"
         rows.append((name, shape, *sizes, entry.summary))
     header = ("model", "input", "parameters", "MACs", "summary")
-    Console().print(table(header, rows, right=("parameters", "MACs")))
+    result_console().print(table(header, rows, right=("parameters", "MACs")))

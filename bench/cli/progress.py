@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
+from bench.gate import Contender
 from bench.plan import Trial
 from bench.records import TrialRecord
 from bench.runner import Observer
@@ -42,6 +43,10 @@ class PlainLines:
         self._total = total
         self._done = 0
 
+    def check_began(self, contender: Contender, model: str) -> None:
+        """Say what is checked."""
+        self._console.print(_checking(contender, model), highlight=False, markup=False)
+
     def trial_began(self, trial: Trial) -> None:
         """Nothing to say yet."""
 
@@ -65,18 +70,22 @@ class LiveLine:
         self._began = time.monotonic()
         self._bar = progress.add_task("", total=total, left="")
 
+    def check_began(self, contender: Contender, model: str) -> None:
+        """Show what is checked."""
+        self._show(_checking(contender, model))
+
     def trial_began(self, trial: Trial) -> None:
         """Show which trial runs."""
-        self._show(f"{contender(trial)}: starting")
+        self._show(f"{in_words(trial)}: starting")
 
     def trial_event(self, trial: Trial, event: Event) -> None:
         """Show the phase, or the epoch's figures."""
         if isinstance(event, PhaseBegan):
-            self._show(f"{contender(trial)}: {event.phase}")
+            self._show(f"{in_words(trial)}: {event.phase}")
         elif isinstance(event, EpochEnded):
             rate = event.images / event.seconds
             self._show(
-                f"{contender(trial)}: epoch {event.epoch}, accuracy {event.test_accuracy:.4f}, "
+                f"{in_words(trial)}: epoch {event.epoch}, accuracy {event.test_accuracy:.4f}, "
                 f"{rate:,.0f} images/s"
             )
 
@@ -98,7 +107,11 @@ class LiveLine:
         return f"{seconds / 60:.0f} min left" if seconds >= 90 else f"{seconds:.0f} s left"
 
 
-def contender(trial: Trial) -> str:
+def _checking(contender: Contender, model: str) -> str:
+    return f"checking {contender.backend} {contender.mode} on {contender.device}: {model}"
+
+
+def in_words(trial: Trial) -> str:
     """The trial in a few words."""
     job = trial.job
     return (

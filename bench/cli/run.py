@@ -8,18 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 from rich.console import Console
 
+from bench.choices import ChoiceError
+from bench.cli.console import message_console, result_console
 from bench.cli.progress import observer_for
 from bench.cli.tables import plan_table, summary_table
 from bench.cli.values import CountList, Duration, NameList
-from bench.executor import LocalExecutor
-from bench.machine import describe_machine
-from bench.records import Manifest, PlannedTrial, RunFolder, TrialRecord
-from bench.request import Prepared, Request, prepare_run
-from bench.runner import run_trials, timestamp
+from bench.executor import Executor, LocalExecutor
+from bench.gate import certificates, contenders, equivalence_of
+from bench.manifest import make_manifest
+from bench.records import Equivalence, RunFolder, TrialRecord
+from bench.request import Prepared, Request, gate_of, prepare_run
+from bench.runner import ContenderModel, Observer, run_trials
 from bench.spec.training import Adam, Optimizer, Sgd
-from bench.version import __version__
 
 ALL_MEASURED, SOME_FAILED, NOTHING_MEASURED, INTERRUPTED = 0, 1, 3, 130
 
@@ -110,9 +113,15 @@ ALL_MEASURED, SOME_FAILED, NOTHING_MEASURED, INTERRUPTED = 0, 1, 3, 130
     type=click.Path(path_type=Path),
     help="Folder of the records and the report. Default: runs/<UTC timestamp>.",
 )
+@click.option(
+    "--verify/--no-verify",
+    default=True,
+    help="Check first that each contender does the work that the spec states; what was checked "
+    "before is not checked again. Default: verify.",
+)
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
-def command(output: Path | None, dry_run: bool, quiet: bool, **options: Any) -> int:
+def command(output: Path | None, verify: bool, dry_run: bool, quiet: bool, **options: Any) -> int:
     """Train the models in every backend asked for and write a report.
 
     Exit status: 0 all that was asked for was measured, 1 some trial failed, 2 the command was
@@ -120,21 +129,42 @@ def command(output: Path | None, dry_run: bool, quiet: bool, **options: Any) -> 
     """
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
-    out, messages = Console(quiet=quiet), Console(stderr=True, quiet=quiet)
+    out, messages = result_console(quiet), message_console(quiet)
     executor = LocalExecutor()
     request = _request(**options)
     prepared = prepare_run(request, executor)
+    if not prepared.trials:
+        raise ChoiceError("received a choice of backends and modes that leaves nothing to run")
     _tell_missing(prepared, messages)
     if dry_run:
         out.print(plan_table(prepared.trials, prepared.experiment.framework_versions))
         return ALL_MEASURED
     folder = RunFolder(output or Path("runs") / datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ"))
-    folder.write_manifest(_manifest(prepared, request))
+    typed = shlex.join(["python", "-m", "bench", *sys.argv[1:]])
+    folder.write_manifest(make_manifest(prepared, request, typed, verify))
     with observer_for(messages, len(prepared.trials)) as observer:
-        records = run_trials(prepared.trials, prepared.experiment, executor, folder, observer)
+        experiment = prepared.experiment
+        if verify:
+            equivalence = _verified(prepared, request, executor, folder, observer)
+            experiment = msgspec.structs.replace(experiment, equivalence=equivalence)
+        records = run_trials(prepared.trials, experiment, executor, folder, observer)
     out.print(summary_table(records))
     _report(folder.path, messages)
     return _status(records)
+
+
+def _verified(
+    prepared: Prepared,
+    request: Request,
+    executor: Executor,
+    folder: RunFolder,
+    observer: Observer,
+) -> dict[ContenderModel, Equivalence]:
+    """Which contenders passed on which models; their certificates are stored with the run."""
+    gate = gate_of(prepared, request.timeout)
+    made = list(certificates(contenders(prepared.jobs), gate, executor, observer.check_began))
+    folder.write_certificates(made)
+    return equivalence_of(made)
 
 
 def _request(optimizer: str, **options: Any) -> Request:
@@ -164,44 +194,6 @@ def _tell_missing(prepared: Prepared, messages: Console) -> None:
         )
     for note in prepared.notes:
         messages.print(f"Note: {note}", highlight=False, markup=False, soft_wrap=True)
-
-
-def _manifest(prepared: Prepared, request: Request) -> Manifest:
-    experiment = prepared.experiment
-    return Manifest(
-        suite_version=__version__,
-        started_at=timestamp(),
-        command=shlex.join(["python", "-m", "bench", *sys.argv[1:]]),
-        machine=describe_machine(),
-        dataset=prepared.dataset,
-        models=experiment.models,
-        optimizer=experiment.optimizer,
-        epochs=request.epochs,
-        repeats=request.repeats,
-        seed=request.seed,
-        threads=experiment.threads,
-        timeout_seconds=request.timeout,
-        framework_versions={
-            name: version
-            for name, version in experiment.framework_versions.items()
-            if version is not None
-        },
-        missing=prepared.missing,
-        notes=prepared.notes,
-        plan=[
-            PlannedTrial(
-                trial=trial.name,
-                backend=trial.job.backend,
-                mode=trial.job.mode,
-                device=trial.job.device,
-                model=trial.job.model,
-                batch_size=trial.job.batch_size,
-                seed=trial.seed,
-                repeat=trial.repeat,
-            )
-            for trial in prepared.trials
-        ],
-    )
 
 
 def _report(folder: Path, messages: Console) -> None:

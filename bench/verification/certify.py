@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Optional
+
 from backends.api import Backend, Device, Session
 from bench.spec.layers import Layer
 from bench.spec.shapes import Shape
@@ -13,7 +16,9 @@ from bench.verification.compare import compare_arrays, compare_weights
 from bench.verification.locate import first_difference
 from bench.verification.reference import (
     Answers,
+    Trajectory,
     answers,
+    reference_for,
     reference_session,
     trajectory,
     workload,
@@ -40,30 +45,36 @@ class Subject:
         )
 
 
-def certify(subject: Subject, layer: Layer, input_shape: Shape) -> tuple[Check, ...]:
+def certify(
+    subject: Subject, layer: Layer, input_shape: Shape, references: Optional[Path] = None
+) -> tuple[Check, ...]:
     """All checks of the contender on one model.
+
+    Args:
+        subject: the contender.
+        layer: the model; its dropout is set to 0.
+        input_shape: of an image.
+        references: a folder that keeps the reference's answers for other contenders.
 
     Raises:
         backends.api.Unsupported: the backend lacks a layer, the mode, device or precision.
     """
     case = make_case(layer, input_shape)
+    reference = reference_for(case, references)
     session = subject.session(case, OPTIMIZERS[_FIRST])
-    reference = reference_session(case, OPTIMIZERS[_FIRST])
-    checks = [*_at_rest(subject, case, session, reference)]
+    checks = [*_at_rest(subject, case, session, reference.answers)]
     for name, optimizer in OPTIMIZERS.items():
         if name != _FIRST:
             session = subject.session(case, optimizer)
-            reference = reference_session(case, optimizer)
-        checks += _in_training(subject, case, name, session, reference)
+        got = trajectory(session, case, optimizer)
+        checks += _in_training(subject, case, name, got, reference.trajectories[name])
     return tuple(checks)
 
 
-def _at_rest(
-    subject: Subject, case: Case, session: Session, reference: Session
-) -> tuple[Check, ...]:
+def _at_rest(subject: Subject, case: Case, session: Session, wanted: Answers) -> tuple[Check, ...]:
     """Before any step: the weights came and went unharmed, and both sides compute the same."""
     held = session.weights()
-    got, wanted = answers(session, case), answers(reference, case)
+    got = answers(session, case)
     return (
         _parameter_count(case, held),
         compare_weights("round trip of the weights", held, case.weights, 0.0),
@@ -118,25 +129,19 @@ def _parameter_count(case: Case, held: Weights) -> Check:
 
 
 def _in_training(
-    subject: Subject, case: Case, name: str, session: Session, reference: Session
+    subject: Subject, case: Case, name: str, got: Trajectory, wanted: Trajectory
 ) -> list[Check]:
     """The weights, and the statistics apart, after 1, 10 and 50 steps of an optimizer."""
-    optimizer = OPTIMIZERS[name]
-    got, wanted = trajectory(session, case, optimizer), trajectory(reference, case, optimizer)
     trainable = {key for key, spec in weight_specs(case.model).items() if spec.trainable}
     checks = []
     for steps in STEPS:
         tolerance = subject.tolerance * TRAINING_ALLOWANCE[steps]
         for kind, is_trainable in (("weights", True), ("running statistics", False)):
-            pair = [
-                {
-                    key: value
-                    for key, value in side[steps].items()
-                    if (key in trainable) == is_trainable
-                }
-                for side in (got, wanted)
-            ]
-            if any(pair):
+            ours, theirs = (
+                {key: value for key, value in side.items() if (key in trainable) == is_trainable}
+                for side in (got[steps], wanted[steps])
+            )
+            if ours or theirs:
                 label = f"{kind} after {steps} of {name}"
-                checks.append(compare_weights(label, pair[0], pair[1], tolerance, case.weights))
+                checks.append(compare_weights(label, ours, theirs, tolerance, case.weights))
     return checks

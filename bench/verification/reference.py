@@ -1,18 +1,29 @@
-"""The reference's answers: NumPy in float64."""
+"""The reference's answers: NumPy in float64, made once for a case and kept for all contenders."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import contextlib
+import hashlib
+import os
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import NamedTuple, Optional
 
 import numpy as np
 
 from backends.api import Device, Gradients, Session, Workload
 from backends.numpy.session import NumpyBackend
+from bench.spec.layers import to_json
 from bench.spec.training import Optimizer
 from bench.spec.weights import FloatArray, Weights
-from bench.verification.case import STEPS, Case, rates
+from bench.verification.case import OPTIMIZERS, STEPS, Case, rates
+from bench.verification.sources import digest_of
 
 CPU = Device("cpu")
+
+# The weights after 1, 10 and 50 steps.
+Trajectory = dict[int, Weights]
 
 
 class Answers(NamedTuple):
@@ -25,6 +36,13 @@ class Answers(NamedTuple):
     def loss(self) -> FloatArray:
         """The loss as an array of one value."""
         return np.array([self.gradients.loss])
+
+
+class Reference(NamedTuple):
+    """All that the reference makes of a case: its answers, and a trajectory for each optimizer."""
+
+    answers: Answers
+    trajectories: dict[str, Trajectory]
 
 
 def reference_session(case: Case, optimizer: Optimizer) -> Session:
@@ -50,12 +68,11 @@ def workload(
 
 def answers(session: Session, case: Case) -> Answers:
     """Logits in inference mode, and one training pass, of the first batch."""
-    return Answers(
-        session.predict(case.images[case.batches[0]]), session.gradients(case.batches[0])
-    )
+    batch = case.batches[0]
+    return Answers(session.predict(case.images[batch]), session.gradients(batch))
 
 
-def trajectory(session: Session, case: Case, optimizer: Optimizer) -> dict[int, Weights]:
+def trajectory(session: Session, case: Case, optimizer: Optimizer) -> Trajectory:
     """The weights after 1, 10 and 50 steps."""
     reached, weights = 0, {}
     for steps in STEPS:
@@ -63,3 +80,76 @@ def trajectory(session: Session, case: Case, optimizer: Optimizer) -> dict[int, 
         weights[steps] = session.weights()
         reached = steps
     return weights
+
+
+def make_reference(case: Case) -> Reference:
+    """Run the reference on the case."""
+    sessions = {name: reference_session(case, rule) for name, rule in OPTIMIZERS.items()}
+    first = answers(next(iter(sessions.values())), case)
+    return Reference(
+        first,
+        {name: trajectory(sessions[name], case, rule) for name, rule in OPTIMIZERS.items()},
+    )
+
+
+def reference_for(case: Case, folder: Optional[Path]) -> Reference:
+    """The case's reference from the folder, else made and, where that can be written, kept.
+
+    Every contender is compared with the same numbers; the reference takes longer than some of
+    them. A file's name holds the digest of all that its content depends on.
+    """
+    if folder is None:
+        return make_reference(case)
+    path = folder / f"{_key(case)}.npz"
+    # A file that is cut off or not an archive is made anew, whatever happened to it.
+    with contextlib.suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return _load(path)
+    made = make_reference(case)
+    with contextlib.suppress(OSError):
+        _save(path, made)
+    return made
+
+
+def _key(case: Case) -> str:
+    text = to_json(case.model.layer) + repr(case.model.input_shape).encode()
+    sources = digest_of("backends.numpy", "bench.spec", "bench.verification")
+    return hashlib.sha256(text + sources.encode() + np.__version__.encode()).hexdigest()
+
+
+def _save(path: Path, reference: Reference) -> None:
+    """Write under another name, then rename: a reader sees all of the file or none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
+        np.savez(file, **_flat(reference))  # type: ignore[arg-type]
+    os.replace(file.name, path)
+
+
+def _flat(reference: Reference) -> dict[str, FloatArray]:
+    arrays = {
+        "inference": reference.answers.inference,
+        "logits": reference.answers.gradients.logits,
+        "loss": reference.answers.loss,
+    }
+    for name, value in reference.answers.gradients.weights.items():
+        arrays[f"gradients|{name}"] = value
+    for optimizer, reached in reference.trajectories.items():
+        for steps, weights in reached.items():
+            for name, value in weights.items():
+                arrays[f"{optimizer}|{steps}|{name}"] = value
+    return arrays
+
+
+def _load(path: Path) -> Reference:
+    gradients: Weights = {}
+    trajectories: dict[str, Trajectory] = {
+        name: {steps: {} for steps in STEPS} for name in OPTIMIZERS
+    }
+    with np.load(path, allow_pickle=False) as arrays:
+        for key in arrays.files:
+            kind, *rest = key.split("|")
+            if kind == "gradients":
+                gradients[rest[0]] = arrays[key]
+            elif rest:
+                trajectories[kind][int(rest[0])][rest[1]] = arrays[key]
+        first = Gradients(arrays["logits"], float(arrays["loss"][0]), gradients)
+        return Reference(Answers(arrays["inference"], first), trajectories)

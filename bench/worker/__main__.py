@@ -24,10 +24,12 @@ from bench.worker.protocol import (
     PhaseEnded,
     Probe,
     Task,
+    VerifyTask,
     decode_task,
     encode,
 )
 from bench.worker.training import Tell, train
+from bench.worker.verifying import verify
 
 _LONGEST_REASON = 500  # characters: a reason stands in a table, the log holds the rest
 
@@ -75,6 +77,8 @@ def _imported(task: Task, tell: Tell) -> Optional[Backend]:
 def _run(task: Task, backend: Backend, tell: Tell) -> None:
     if isinstance(task, Probe):
         tell(Devices({device.name: device.title for device in backend.devices()}))
+    elif isinstance(task, VerifyTask):
+        verify(task, backend, tell)
     else:
         train(task, backend, tell)
 

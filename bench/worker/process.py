@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import resource
 import signal
 import sys
 from typing import Optional
@@ -31,12 +32,12 @@ def resident_memory() -> Optional[int]:
 def peak_memory() -> Optional[int]:
     """The kernel's high-water mark of this process's resident memory, in bytes.
 
-    Not `ru_maxrss` on Linux: that one survives exec and would start at the parent's size.
+    Not `ru_maxrss` where there is a choice: on Linux it survives exec and would start at the
+    size of the process that started this one.
     """
-    if sys.platform == "linux":
-        return _status_field("VmHWM:")
-    import resource
-
+    peak = _status_field("VmHWM:")
+    if peak is not None:
+        return peak
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 

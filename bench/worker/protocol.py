@@ -8,6 +8,7 @@ import msgspec
 
 from bench.spec.layers import Layer, kind_of
 from bench.spec.training import TrainSpec
+from bench.verification.certificate import Check
 
 
 class TaskBase(msgspec.Struct, frozen=True, tag_field="task", tag=kind_of):
@@ -52,7 +53,27 @@ class TrainTask(TaskBase, frozen=True, kw_only=True):
     evaluation_batch: int = 1000
 
 
-Task = Union[Probe, TrainTask]
+class VerifyTask(TaskBase, frozen=True, kw_only=True):
+    """Make a certificate for each model.
+
+    Attributes:
+        models: each model's spec by name.
+        input_shape: of an image, without the batch.
+        device: as in `TrainTask`.
+        mode: as in `TrainTask`.
+        precision: as in `TrainTask`.
+        references: a folder where the reference's answers are kept for other contenders.
+    """
+
+    models: dict[str, Layer]
+    input_shape: tuple[int, ...]
+    device: str
+    mode: str
+    precision: str = "float32"
+    references: Optional[str] = None
+
+
+Task = Union[Probe, TrainTask, VerifyTask]
 
 
 class EventBase(msgspec.Struct, frozen=True, tag_field="event", tag=kind_of):
@@ -105,6 +126,21 @@ class EpochEnded(EventBase, frozen=True):
     evaluate_seconds: float
 
 
+class CheckBegan(EventBase, frozen=True):
+    """The worker turned to the check of a model."""
+
+    model: str
+
+
+class Checked(EventBase, frozen=True):
+    """A model was checked: the comparisons, or why there are none; and the seconds it took."""
+
+    model: str
+    checks: tuple[Check, ...]
+    seconds: float
+    error: str = ""
+
+
 class Finished(EventBase, frozen=True):
     """The task ended well. Peaks in bytes; None where not known."""
 
@@ -119,7 +155,9 @@ class Failed(EventBase, frozen=True):
     reason: str
 
 
-Event = Union[Imported, Devices, PhaseBegan, PhaseEnded, EpochEnded, Finished, Failed]
+Event = Union[
+    Imported, Devices, PhaseBegan, PhaseEnded, EpochEnded, CheckBegan, Checked, Finished, Failed
+]
 
 _TASKS: msgspec.json.Decoder[Task] = msgspec.json.Decoder(Task)
 _EVENTS: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)

@@ -27,6 +27,9 @@ class Silent:
     def __init__(self):
         self.events = []
 
+    def check_began(self, contender, model):
+        pass
+
     def trial_began(self, trial):
         pass
 

@@ -1,0 +1,138 @@
+"""`bench verify`: certificates, without a run."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+from rich.table import Table
+
+from bench.choices import ChoiceError
+from bench.cli.console import message_console, result_console
+from bench.cli.tables import table
+from bench.cli.values import Duration, NameList
+from bench.executor import LocalExecutor
+from bench.gate import Contender, certificates, contenders
+from bench.request import Request, gate_of, prepare_run
+from bench.spec.training import Sgd
+from bench.verification.certificate import Certificate
+
+ALL_PASSED, SOME_FAILED, NOTHING_CHECKED = 0, 1, 3
+
+
+@click.command("verify")
+@click.option("--backends", type=NameList(), default="all", help="As for `bench run`.")
+@click.option("--models", type=NameList(), default="mlp", help="As for `bench run`.")
+@click.option("--modes", type=NameList(), default="default", help="As for `bench run`.")
+@click.option("--devices", type=NameList(), default="auto", help="As for `bench run`.")
+@click.option(
+    "--timeout",
+    type=Duration(),
+    default="1h",
+    show_default=True,
+    help="Time limit of all models of one backend, mode and device.",
+)
+@click.option("--fresh", is_flag=True, help="Make every certificate anew, whatever is kept.")
+@click.option("--details", is_flag=True, help="Print every check, not only those that fail.")
+def command(details: bool, fresh: bool, **options: Any) -> int:
+    """Prove that backends do the work that the spec states.
+
+    Each backend is given the same weights and batches as a reference in NumPy and float64, and
+    all that comes out is compared: logits, loss, gradients, and the weights after 1, 10 and 50
+    steps of each optimizer. Figures are the largest difference as a share of the largest value;
+    `steps` is the worst over all optimizers and numbers of steps.
+
+    Exit status: 0 all passed, 1 some failed, 2 the command was wrong, 3 nothing was checked.
+    """
+    console, messages = result_console(), message_console()
+    executor = LocalExecutor()
+    prepared = prepare_run(_request(**options), executor)
+    wanted = contenders(prepared.jobs)
+    if not wanted:
+        raise ChoiceError("received a choice that leaves nothing to check, expected a backend")
+    gate = gate_of(prepared, options["timeout"], fresh=fresh)
+
+    def began(contender: Contender, model: str) -> None:
+        messages.print(
+            f"checking {contender.backend} {contender.mode} on {contender.device}: {model}",
+            highlight=False,
+            markup=False,
+        )
+
+    made = list(certificates(wanted, gate, executor, began))
+    console.print(certificate_table(made))
+    for line in failure_lines(made, details):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    if not made:
+        return NOTHING_CHECKED
+    return ALL_PASSED if all(each.passed for each in made) else SOME_FAILED
+
+
+def _request(
+    backends: list[str], models: list[str], modes: list[str], devices: list[str], timeout: float
+) -> Request:
+    return Request(
+        backends=backends,
+        models=models,
+        modes=modes,
+        devices=devices,
+        batch_sizes=[1],
+        optimizer=Sgd(),
+        epochs=1,
+        repeats=1,
+        seed=0,
+        threads=None,
+        timeout=timeout,
+        train_samples=None,
+        data_dir=None,
+    )
+
+
+_FIGURES = {
+    "inference": "logits in inference",
+    "training": "logits in training",
+    "loss": "loss",
+    "gradients": "gradients",
+}
+
+
+def certificate_table(made: Sequence[Certificate]) -> Table:
+    """One line for each certificate with its largest differences."""
+    header = ("backend", "mode", "device", "model", *_FIGURES, "steps", "seconds", "result")
+    return table(header, [_row(each) for each in made], right=header[4:10])
+
+
+def _row(certificate: Certificate) -> tuple[str, ...]:
+    worst = {check.name: check.difference for check in certificate.checks}
+    steps = [check.difference for check in certificate.checks if " after " in check.name]
+    known = [difference for difference in steps if difference is not None]
+    return (
+        certificate.backend,
+        certificate.mode,
+        certificate.device,
+        certificate.model,
+        *(_figure(worst.get(name)) for name in _FIGURES.values()),
+        _figure(max(known, default=None)),
+        f"{certificate.seconds:.1f}",
+        "pass" if certificate.passed else "FAIL",
+    )
+
+
+def _figure(difference: float | None) -> str:
+    return "-" if difference is None else f"{difference:.1e}"
+
+
+def failure_lines(made: Sequence[Certificate], details: bool = False) -> list[str]:
+    """What failed and where, or every check when details are asked for."""
+    lines = []
+    for each in made:
+        who = f"{each.backend} {each.mode} on {each.device}, {each.model}"
+        if each.error:
+            lines.append(f"{who}: {each.error}")
+        for check in each.checks if details else each.failures:
+            verdict = "pass" if check.passed else "FAIL"
+            where = f", first at {check.where}" if check.where else ""
+            lines.append(
+                f"{who}: {verdict}: {check.name}: {_figure(check.difference)} of at most "
+                f"{check.tolerance:.0e}{where}"
+            )
+    return lines

@@ -1,0 +1,199 @@
+"""The gate of a run: a certificate for each contender and model, made once and kept.
+
+A certificate holds for a framework's version, the backend's and the check's source, the model,
+mode, device, precision and processor; while none of these changes, the kept one is used.
+"""
+
+import contextlib
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from backends.api import Recipe
+from bench.executor import Executor
+from bench.outcome import verdict_of
+from bench.plan import Job
+from bench.records import Equivalence, ModelFacts
+from bench.verification.certificate import Certificate
+from bench.verification.sources import digest_of
+from bench.worker.protocol import CheckBegan, Checked, Event, VerifyTask
+
+PRECISION = "float32"
+
+
+class Contender(msgspec.Struct, frozen=True):
+    """What a certificate is made for, apart from the model."""
+
+    backend: str
+    mode: str
+    device: str
+
+
+class Gate(msgspec.Struct, frozen=True, kw_only=True):
+    """What all certificates of a command have in common.
+
+    Attributes:
+        recipes: by backend.
+        framework_versions: by backend; None where the framework is not installed.
+        models: by name.
+        input_shape: of an image.
+        threads: CPU threads of each worker.
+        cpus: the CPUs that each worker is bound to.
+        timeout: seconds for all models of one contender.
+        processor: the CPU model, since another one runs other kernels.
+        cache: the folder of kept certificates and references; None keeps and uses none.
+    """
+
+    recipes: Mapping[str, Recipe]
+    framework_versions: Mapping[str, str | None]
+    models: Mapping[str, ModelFacts]
+    input_shape: tuple[int, ...]
+    threads: int
+    cpus: tuple[int, ...]
+    timeout: float
+    processor: str
+    cache: Path | None
+
+
+def contenders(jobs: Sequence[Job]) -> dict[Contender, list[str]]:
+    """The contenders of the jobs, each with its models."""
+    found: dict[Contender, list[str]] = {}
+    for job in jobs:
+        models = found.setdefault(Contender(job.backend, job.mode, job.device), [])
+        if job.model not in models:
+            models.append(job.model)
+    return found
+
+
+def certificates(
+    wanted: Mapping[Contender, Sequence[str]],
+    gate: Gate,
+    executor: Executor,
+    began: Callable[[Contender, str], None],
+) -> Iterable[Certificate]:
+    """Each contender's certificate on each of its models, kept or made now, as they come.
+
+    Args:
+        wanted: the models of each contender.
+        gate: what all have in common.
+        executor: runs the workers.
+        began: called with each contender and model whose certificate must be made.
+    """
+    for contender, models in wanted.items():
+        kept = {name: _read(_path(gate, contender, name)) for name in models}
+        yield from (certificate for certificate in kept.values() if certificate)
+        missing = [name for name, certificate in kept.items() if certificate is None]
+        if missing and gate.framework_versions[contender.backend] is not None:
+            yield from _make(contender, missing, gate, executor, began)
+
+
+def equivalence_of(
+    made: Iterable[Certificate],
+) -> dict[tuple[str, str, str, str], Equivalence]:
+    """Whether each certificate passed, by backend, mode, device and model."""
+    return {
+        (each.backend, each.mode, each.device, each.model): "passed" if each.passed else "failed"
+        for each in made
+    }
+
+
+def _make(
+    contender: Contender,
+    models: Sequence[str],
+    gate: Gate,
+    executor: Executor,
+    began: Callable[[Contender, str], None],
+) -> list[Certificate]:
+    events: list[Event] = []
+
+    def on_event(event: Event) -> None:
+        events.append(event)
+        if isinstance(event, CheckBegan):
+            began(contender, event.model)
+
+    recipe = gate.recipes[contender.backend]
+    end = executor.run(_task(contender, models, gate), recipe.environment, gate.timeout, on_event)
+    made = {event.model: event for event in events if isinstance(event, Checked)}
+    reason = verdict_of(events, end, gate.timeout).reason or ""
+    found = [
+        _certificate(contender, name, gate, made.get(name) or Checked(name, (), 0.0, reason))
+        for name in models
+    ]
+    for certificate in found:
+        if certificate.checks:  # else the check itself broke off: the next command tries again
+            _write(_path(gate, contender, certificate.model), certificate)
+    return found
+
+
+def _task(contender: Contender, models: Sequence[str], gate: Gate) -> VerifyTask:
+    return VerifyTask(
+        adapter=gate.recipes[contender.backend].adapter,
+        threads=gate.threads,
+        cpus=gate.cpus,
+        models={name: gate.models[name].layer for name in models},
+        input_shape=gate.input_shape,
+        device=contender.device,
+        mode=contender.mode,
+        precision=PRECISION,
+        references=str(gate.cache / "references") if gate.cache else None,
+    )
+
+
+def _certificate(contender: Contender, model: str, gate: Gate, found: Checked) -> Certificate:
+    return Certificate(
+        backend=contender.backend,
+        framework_version=gate.framework_versions[contender.backend],
+        mode=contender.mode,
+        device=contender.device,
+        model=model,
+        precision=PRECISION,
+        checks=found.checks,
+        seconds=found.seconds,
+        error=found.error,
+    )
+
+
+def _path(gate: Gate, contender: Contender, model: str) -> Path | None:
+    """Where the certificate is kept; None where none is."""
+    if gate.cache is None:
+        return None
+    recipe = gate.recipes[contender.backend]
+    module = recipe.adapter.partition(":")[0]
+    package = module.rpartition(".")[0] or module
+    parts = (
+        contender,
+        gate.framework_versions[contender.backend],
+        gate.models[model].layer,
+        gate.input_shape,
+        gate.processor,
+        PRECISION,
+        digest_of(package, "backends.numpy", "bench.spec", "bench.verification"),
+        recipe,
+    )
+    key = hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
+    return gate.cache / "certificates" / f"{key}.json"
+
+
+def _read(path: Path | None) -> Certificate | None:
+    """The kept certificate; None where there is none, or one that is damaged."""
+    if path is None:
+        return None
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Certificate)
+    except (OSError, msgspec.MsgspecError):
+        return None
+
+
+def _write(path: Path | None, certificate: Certificate) -> None:
+    """Keep the certificate; a cache that cannot be written costs only the time to make it again."""
+    if path is None:
+        return
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
+            file.write(msgspec.json.encode(certificate))
+        os.replace(file.name, path)

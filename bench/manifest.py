@@ -1,0 +1,54 @@
+"""The manifest of a run, from what was asked and what was prepared."""
+
+from bench.machine import describe_machine
+from bench.plan import Trial
+from bench.records import Manifest, PlannedTrial
+from bench.request import Prepared, Request
+from bench.runner import timestamp
+from bench.version import __version__
+
+
+def make_manifest(prepared: Prepared, request: Request, command: str, verified: bool) -> Manifest:
+    """The manifest of a run that is about to start.
+
+    Args:
+        prepared: the plan.
+        request: what was asked.
+        command: as typed.
+        verified: whether each contender is checked before the trials.
+    """
+    experiment = prepared.experiment
+    installed = experiment.framework_versions.items()
+    return Manifest(
+        suite_version=__version__,
+        started_at=timestamp(),
+        command=command,
+        machine=describe_machine(),
+        dataset=prepared.dataset,
+        models=experiment.models,
+        optimizer=experiment.optimizer,
+        epochs=request.epochs,
+        repeats=request.repeats,
+        seed=request.seed,
+        threads=experiment.threads,
+        timeout_seconds=request.timeout,
+        verified=verified,
+        framework_versions={name: version for name, version in installed if version is not None},
+        missing=prepared.missing,
+        notes=prepared.notes,
+        plan=[_planned(trial) for trial in prepared.trials],
+    )
+
+
+def _planned(trial: Trial) -> PlannedTrial:
+    job = trial.job
+    return PlannedTrial(
+        trial=trial.name,
+        backend=job.backend,
+        mode=job.mode,
+        device=job.device,
+        model=job.model,
+        batch_size=job.batch_size,
+        seed=trial.seed,
+        repeat=trial.repeat,
+    )

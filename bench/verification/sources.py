@@ -1,0 +1,32 @@
+"""The digest of source code: a certificate holds for the code that it was made with."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+
+@cache
+def digest_of(*packages: str) -> str:
+    """SHA-256 over every Python file of the packages, by name and content.
+
+    Raises:
+        ModuleNotFoundError: there is no such package.
+    """
+    digest = hashlib.sha256()
+    for package in packages:
+        for path in _files(package):
+            digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def _files(name: str) -> list[Path]:
+    """The files of a package, or the one file of a module."""
+    spec = find_spec(name)
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError(f"received {name!r}, expected a module with a source file")
+    origin = Path(spec.origin)
+    is_package = spec.submodule_search_locations is not None
+    return sorted(origin.parent.rglob("*.py")) if is_package else [origin]

@@ -1,0 +1,37 @@
+"""Check a contender on each model of a task."""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+from time import perf_counter
+
+from backends.api import Backend, Unsupported
+from bench.spec.layers import Layer
+from bench.verification.certify import Subject, certify
+from bench.worker.process import peak_memory
+from bench.worker.protocol import CheckBegan, Checked, Finished, VerifyTask
+from bench.worker.training import Tell, find_device
+
+
+def verify(task: VerifyTask, backend: Backend, tell: Tell) -> None:
+    """Tell what was found on each model; one that cannot be checked does not stop the others."""
+    device = find_device(backend, task.device)
+    subject = Subject(backend, device, task.mode, task.precision)
+    for name, layer in task.models.items():
+        tell(CheckBegan(name))
+        tell(_checked(task, subject, name, layer))
+    tell(Finished(peak_memory(), None))
+
+
+def _checked(task: VerifyTask, subject: Subject, name: str, layer: Layer) -> Checked:
+    start = perf_counter()
+    references = Path(task.references) if task.references else None
+    try:
+        checks = certify(subject, layer, task.input_shape, references)
+    except Unsupported as error:
+        return Checked(name, (), perf_counter() - start, f"unsupported: {error}")
+    except Exception as error:
+        traceback.print_exc()
+        return Checked(name, (), perf_counter() - start, f"{type(error).__name__}: {error}"[:500])
+    return Checked(name, checks, perf_counter() - start)
