@@ -1,0 +1,248 @@
+"""The models: sizes as published, shapes, JSON, and what the user may type for one."""
+
+from collections import Counter
+
+import pytest
+
+from bench.models import MODELS, ModelError, build, load, names_for
+from bench.spec.layers import Activation, Dropout, GlobalAvgPool, from_json, to_json
+from bench.spec.shapes import resolve
+from bench.spec.weights import count_macs, count_parameters
+
+# Parameters as the papers' networks are known to have them; multiply-accumulates of the common
+# implementations (ResNet-50 4.1 billion, MobileNet v1 569 million, v2 300 million).
+SIZES = {
+    "mlp": (109_386, 109_184),
+    "linear_mlp": (109_386, 109_184),
+    "lenet5": (61_706, 416_520),
+    "cnn": (421_642, 4_241_152),
+    "vgg16": (138_357_544, 15_470_264_320),
+    "googlenet": (6_998_552, 1_582_671_872),
+    "resnet18": (11_689_512, 1_814_073_344),
+    "resnet50": (25_557_032, 4_089_184_256),
+    "wrn28_10": (36_479_194, 5_243_328_768),
+    "densenet121": (7_978_856, 2_834_161_664),
+    "se_resnet50": (28_088_024, 4_091_699_200),
+    "mobilenet_v1": (4_231_976, 568_740_352),
+    "mobilenet_v2": (3_504_872, 300_774_272),
+    "efficientnet_b0": (5_288_548, 385_814_752),
+}
+
+# Activations have no parameters, so that the sizes do not see one that is missing.
+ACTIVATIONS = {
+    "mlp": {"relu": 2},
+    "linear_mlp": {},
+    "lenet5": {"tanh": 4},
+    "cnn": {"relu": 3},
+    "vgg16": {"relu": 15},
+    "googlenet": {"relu": 57},
+    "resnet18": {"relu": 17},
+    "resnet50": {"relu": 49},
+    "wrn28_10": {"relu": 25},
+    "densenet121": {"relu": 121},
+    "se_resnet50": {"relu": 49 + 16, "sigmoid": 16},
+    "mobilenet_v1": {"relu": 27},
+    "mobilenet_v2": {"relu6": 35},
+    "efficientnet_b0": {"silu": 33 + 16, "sigmoid": 16},
+}
+
+DROPOUT = {
+    "vgg16": [0.5, 0.5],
+    "googlenet": [0.4],
+    "mobilenet_v2": [0.2],
+    "efficientnet_b0": [0.2],
+}
+
+PUBLISHED = [name for name, entry in MODELS.items() if entry.published]
+SMALL = [name for name in MODELS if name.endswith("_small")]
+
+USER_FILE = """
+import functools
+from dataclasses import dataclass
+from bench.spec.layers import Conv, Dense, Flatten, sequential
+
+@dataclass
+class Width:
+    units: int
+
+def takes_classes(classes, width=8):
+    return sequential(Flatten(), Dense(width), Dense(classes))
+
+def takes_nothing():
+    return sequential(Flatten(), Dense(3))
+
+def takes_too_much(depth, width): ...
+def returns_nothing(): ...
+def raises(): return Dense(0)
+def leaves(): raise SystemExit(2)
+def wrong_type(): return Dense(3, bias="no")
+def mlp(): return Dense(3)
+
+partial = functools.partial(takes_classes, 4)
+constant = 3
+"""
+
+
+@pytest.fixture
+def user_file(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(USER_FILE)
+    return path
+
+
+def root_of(name):
+    return resolve(build(name), MODELS[name].input_shape)
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_sizes_are_the_published_ones(name):
+    model = root_of(name)
+    assert (count_parameters(model), count_macs(model)) == SIZES[name]
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activations_and_dropout_are_the_published_ones(name):
+    layers = [node.layer for node in root_of(name).walk()]
+    functions = Counter(layer.function for layer in layers if isinstance(layer, Activation))
+    rates = [layer.rate for layer in layers if isinstance(layer, Dropout)]
+    assert functions == ACTIVATIONS[name]
+    assert rates == DROPOUT.get(name, [])
+
+
+def test_every_published_form_is_pinned():
+    assert set(PUBLISHED) <= set(SIZES)
+    assert set(PUBLISHED) <= set(ACTIVATIONS)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_forms_end_in_the_published_map(name):
+    last_maps = [
+        node.input_shape[:2]
+        for node in root_of(name).children
+        if isinstance(node.layer, GlobalAvgPool)
+    ]
+    expected = {"vgg16": [], "wrn28_10": [(8, 8)]}.get(name, [(7, 7)])
+    assert last_maps == expected
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_small_forms_cost_one_to_eight_million_macs(name):
+    assert 1e6 <= count_macs(root_of(name)) <= 8e6
+
+
+def test_each_family_has_a_small_form():
+    families = ["vgg", "googlenet", "resnet", "resnet_bottleneck", "wrn", "densenet"]
+    families += ["se_resnet", "mobilenet_v1", "mobilenet_v2", "efficientnet"]
+    assert {f"{family}_small" for family in families} == set(SMALL)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_models_round_trip_through_json(name):
+    model = build(name)
+    assert from_json(to_json(model)) == model
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_models_give_one_logit_a_class(name):
+    for classes in (None, 47):
+        model = resolve(build(name, classes), MODELS[name].input_shape)
+        assert model.output_shape == (classes or MODELS[name].classes,)
+
+
+def test_the_models_for_a_shape_are_those_that_fit_it():
+    mnist = names_for((28, 28, 1))
+    assert set(mnist) == set(MODELS) - set(PUBLISHED)
+    assert set(names_for((32, 32, 3))) == {*mnist, "wrn28_10"}
+    assert set(names_for((224, 224, 3))) == set(MODELS) - {"wrn28_10"}
+    assert "lenet5" not in names_for((4, 4, 1))
+
+
+@pytest.mark.parametrize(
+    ("typed", "nearest"), [("lenet", "lenet5"), ("resnet-50", "resnet50"), ("mpl", "mlp")]
+)
+def test_an_unknown_name_is_answered_with_the_known_and_the_nearest(typed, nearest):
+    with pytest.raises(ModelError) as fault:
+        load(typed, 10)
+    message = str(fault.value)
+    assert typed in message
+    assert message.endswith(f"did you mean {nearest}?")
+    assert all(name in message for name in MODELS)
+
+
+def test_a_name_that_resembles_none_gets_no_suggestion():
+    with pytest.raises(ModelError, match="received the model 'qqq'") as fault:
+        load("qqq", 10)
+    assert "did you mean" not in str(fault.value)
+
+
+def test_a_model_of_the_suite_loads_by_name():
+    assert load("cnn", 26) == ("cnn", build("cnn", 26))
+
+
+@pytest.mark.parametrize(
+    ("function", "name", "outputs"),
+    [
+        ("takes_classes", "takes_classes", 7),
+        ("takes_nothing", "takes_nothing", 3),
+        ("partial", "partial", 4),
+    ],
+)
+def test_a_function_in_a_file_is_a_model(user_file, function, name, outputs):
+    loaded = load(f"{user_file}:{function}", 7)
+    assert loaded.name == name
+    assert resolve(loaded.layer, (28, 28, 1)).output_shape == (outputs,)
+
+
+def test_a_users_model_does_not_take_the_name_of_one_of_the_suite(user_file):
+    assert load(f"{user_file}:mlp", 10).name == "mine.mlp"
+
+
+@pytest.mark.parametrize(
+    ("function", "received", "expected"),
+    [
+        ("absent", "'absent' of .*mine.py, a name that is not there", "one of its .*takes_nothing"),
+        ("constant", "'constant' of .*, a name that holds no function", "one of its functions"),
+        ("takes_too_much", r"with the parameters \(depth, width\)", "no parameter or `classes`"),
+        ("returns_nothing", "NoneType from .*returns_nothing", "a layer of bench.spec.layers"),
+        ("raises", "ValueError .*units=0", "it to return a layer"),
+        ("leaves", "SystemExit .* from .*leaves", "it to return a layer"),
+        ("wrong_type", r"Expected `bool`, got `str` - at `\$.bias`", "fields of the types"),
+    ],
+)
+def test_a_fault_in_a_users_function_is_a_sentence(user_file, function, received, expected):
+    with pytest.raises(ModelError, match=f"received .*{received}.*, expected .*{expected}"):
+        load(f"{user_file}:{function}", 10)
+
+
+@pytest.mark.parametrize(
+    ("text", "received"),
+    [
+        ("def (", r"SyntaxError \(.*line 1"),
+        ("import absent_module", "ModuleNotFoundError"),
+        ("1 / 0", "ZeroDivisionError"),
+        ("raise SystemExit", "SystemExit from running"),
+    ],
+)
+def test_a_file_that_does_not_run_is_a_sentence(tmp_path, text, received):
+    path = tmp_path / "broken.py"
+    path.write_text(text)
+    with pytest.raises(ModelError, match=f"received {received}.*, expected a file that runs"):
+        load(f"{path}:model", 10)
+
+
+def test_a_file_without_functions_says_so(tmp_path):
+    path = tmp_path / "empty.py"
+    path.touch()
+    with pytest.raises(ModelError, match="expected a function; the file has none"):
+        load(f"{path}:model", 10)
+
+
+def test_a_path_that_is_no_python_file_is_a_sentence(tmp_path):
+    for path in (tmp_path / "absent.py", tmp_path, "notes.txt"):
+        with pytest.raises(ModelError, match="expected a Python file that exists"):
+            load(f"{path}:model", 10)
+
+
+def test_a_file_without_a_function_is_told_the_form():
+    with pytest.raises(ModelError, match=r"path/to/file.py:function: add a colon"):
+        load("mine.py", 10)
