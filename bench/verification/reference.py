@@ -144,7 +144,7 @@ def _load(path: Path) -> Reference:
     trajectories: dict[str, Trajectory] = {
         name: {steps: {} for steps in STEPS} for name in OPTIMIZERS
     }
-    with np.load(path, allow_pickle=False) as arrays:
+    with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
         for key in arrays.files:
             kind, *rest = key.split("|")
             if kind == "gradients":
