@@ -18,12 +18,13 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[
     aligned = set(right)
     made = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
     for index, title in enumerate(header):
+        is_number = title in aligned
         made.add_column(
             title,
-            justify="right" if title in aligned else "left",
+            justify="right" if is_number else "left",
             overflow="fold",
-            # Names and numbers stay whole; the last column's prose gives way.
-            no_wrap=index < len(header) - 1,
+            # Names and numbers stay whole; lists and prose give way.
+            no_wrap=is_number or index == 0,
         )
     for row in rows:
         made.add_row(*(Text(cell) for cell in row))

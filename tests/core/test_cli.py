@@ -1,0 +1,217 @@
+"""The command line as a person types it: real processes, exit codes, sentences."""
+
+import json
+
+import pytest
+
+from bench.cli.values import CountList, Duration
+
+TINY_MODEL = """
+from bench.spec.layers import Dense, Flatten, sequential
+
+def tiny(classes):
+    return sequential(Flatten(), Dense(classes))
+
+def wide():
+    return sequential(Flatten(), Dense(1000))
+
+def deep(classes):
+    return sequential(Dense(classes))
+
+def broken():
+    raise OSError("no such luck")
+"""
+
+
+@pytest.fixture
+def tiny(tmp_path, tiny_data, plugin):
+    """The options of a run that takes a second."""
+    (tmp_path / "models.py").write_text(TINY_MODEL)
+    return [
+        "--data-dir",
+        str(tiny_data),
+        "--models",
+        f"{tmp_path / 'models.py'}:tiny",
+        "--batch-sizes",
+        "16",
+        "--epochs",
+        "1",
+    ]
+
+
+def no_traceback(done):
+    assert "Traceback" not in done.stderr + done.stdout
+    return done
+
+
+def test_a_run_measures_records_and_reports(bench, tiny, tmp_path):
+    output = tmp_path / "out"
+    options = ["--backends", "numpy,fake", "--repeats", "2", "--output", str(output)]
+    done = no_traceback(bench("run", *tiny, *options))
+    assert done.returncode == 0, done.stderr
+    trials = [json.loads(line) for line in (output / "trials.jsonl").read_text().splitlines()]
+    assert [trial["outcome"] for trial in trials] == ["ok"] * 4
+    assert [trial["repeat"] for trial in trials] == [1, 1, 2, 2]
+    assert {trial["equivalence"] for trial in trials if trial["backend"] == "numpy"} == {"passed"}
+    assert {trial["equivalence"] for trial in trials if trial["backend"] == "fake"} == {"failed"}
+    manifest = json.loads((output / "manifest.json").read_text())
+    assert manifest["command"].startswith("python -m bench run")
+    assert manifest["verified"] is True
+    assert manifest["models"]["tiny"]["layer"]["kind"] == "sequential"
+    assert {"report.html", "report.md", "results.csv", "certificates.json"} <= {
+        path.name for path in output.iterdir()
+    }
+    assert "[4/4]" in done.stderr
+    assert "report.html" in done.stderr
+    assert "numpy" in done.stdout
+    assert "images/s" in done.stdout
+
+
+def test_no_verify_is_told(bench, tiny, tmp_path):
+    output = tmp_path / "out"
+    options = ["--backends", "numpy", "--repeats", "1", "--no-verify", "--output", str(output)]
+    done = bench("run", *tiny, *options)
+    assert done.returncode == 0
+    (line,) = (output / "trials.jsonl").read_text().splitlines()
+    assert json.loads(line)["equivalence"] == "not checked"
+    assert not (output / "certificates.json").exists()
+    assert "not checked" in (output / "report.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "status"),
+    [
+        (["--backends", "fake", "--modes", "works,raises"], 1),
+        (["--backends", "fake", "--modes", "raises"], 3),
+        (["--backends", "broken"], 3),
+    ],
+)
+def test_exit_codes_tell_what_was_measured(bench, tiny, tmp_path, options, status):
+    output = ["--output", str(tmp_path / "out"), "--repeats", "1", "--no-verify"]
+    done = no_traceback(bench("run", *tiny, *options, *output))
+    assert done.returncode == status
+    assert (tmp_path / "out" / "report.html").exists()
+
+
+def test_quiet_prints_nothing(bench, tiny, tmp_path):
+    options = ["--backends", "numpy", "--repeats", "1", "--quiet", "--output", str(tmp_path / "o")]
+    done = bench("run", *tiny, *options)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_a_dry_run_prints_the_plan_and_leaves_nothing(bench, tiny, tmp_path):
+    options = ["--backends", "fake,numpy", "--modes", "all", "--repeats", "2", "--dry-run"]
+    done = bench("run", *tiny, *options, cwd=tmp_path)
+    assert done.returncode == 0
+    assert done.stdout.count("numpy") == 2
+    assert done.stdout.count("segfaults") == 2
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_default_output_is_a_time_under_runs(bench, tiny, tmp_path):
+    done = bench("run", *tiny, "--backends", "numpy", "--repeats", "1", cwd=tmp_path)
+    assert done.returncode == 0
+    (run,) = (tmp_path / "runs").iterdir()
+    assert run.name.endswith("Z")
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--backends", "nunpy"], "unknown backend 'nunpy': expected some of numpy, torch"),
+        (["--backends", "nunpy"], "did you mean numpy?"),
+        (["--backends", ""], "received no backend"),
+        (["--modes", "scam"], "did you mean scan?"),
+        (["--backends", "numpy", "--modes", "scan"], "unknown mode 'scan'"),
+        (["--devices", "tpu"], "unknown device 'tpu'"),
+        (["--batch-sizes", "64,x"], "expected whole numbers of 1 or more"),
+        (["--batch-sizes", "65"], "expected at least one full batch"),
+        (["--train-samples", "9999"], "expected at most 64"),
+        (["--epochs", "0"], "0 is not in the range"),
+        (["--timeout", "soon"], "expected a time above 0 like 90s"),
+        (["--threads", "4096"], "expected at most"),
+        (["--nesterov", "--momentum", "0"], "a momentum above 0 with nesterov"),
+        (["--models", "mpl"], "mlp"),
+        (["--models", "models.py:wide"], "expected (3,): one logit for each class"),
+        (["--models", "models.py:deep"], "put Flatten or GlobalAvgPool before Dense"),
+        (["--models", "models.py:broken"], "no such luck"),
+        (["--models", "models.py:absent"], "absent"),
+        (["--models", "vgg16"], "vgg16 does not fit the 6 x 5 x 1 images"),
+        (["--data-dir", "nowhere"], "nowhere"),
+    ],
+)
+def test_bad_input_is_answered_with_a_sentence(bench, tiny, tmp_path, options, says):
+    done = no_traceback(bench("run", *tiny, *options, "--output", "out", cwd=tmp_path))
+    assert done.returncode == 2, done.stderr
+    assert says in " ".join(done.stderr.split())
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_holds_a_run_is_refused(bench, tiny, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "trials.jsonl").write_text("precious")
+    done = no_traceback(bench("run", *tiny, "--output", str(tmp_path / "out")))
+    assert done.returncode == 2
+    assert (tmp_path / "out" / "trials.jsonl").read_text() == "precious"
+
+
+def test_backends_are_listed_with_what_to_install(bench, plugin):
+    done = bench("list", "backends")
+    assert done.returncode == 0
+    for name in ("numpy", "torch", "tensorflow", "jax", "fake"):
+        assert name in done.stdout
+
+
+def test_models_are_listed_with_their_sizes(bench):
+    done = bench("list", "models")
+    assert done.returncode == 0
+    assert "109,386" in done.stdout
+    assert "4,241,152" in done.stdout
+
+
+def test_a_report_is_written_again_and_for_several_runs(bench, tiny, tmp_path):
+    folders = [tmp_path / name for name in ("one", "two")]
+    for folder in folders:
+        options = ["--backends", "numpy", "--repeats", "1", "--output", str(folder)]
+        assert bench("run", *tiny, *options).returncode == 0
+    (folders[0] / "report.html").unlink()
+    assert bench("report", str(folders[0])).returncode == 0
+    assert (folders[0] / "report.html").exists()
+    names = [str(folder) for folder in folders]
+    both = no_traceback(bench("report", *names))
+    assert both.returncode == 2
+    assert "--output" in both.stderr
+    assert bench("report", *names, "--output", str(tmp_path / "both")).returncode == 0
+    assert (tmp_path / "both" / "report.html").exists()
+
+
+def test_a_report_of_no_run_is_refused(bench, tmp_path):
+    done = no_traceback(bench("report", str(tmp_path)))
+    assert done.returncode == 2
+    assert "manifest.json" in done.stderr
+
+
+def test_verify_passes_numpy_and_fails_the_fake(bench, plugin):
+    done = bench("verify", "--backends", "numpy")
+    assert done.returncode == 0, done.stderr
+    assert "pass" in done.stdout
+    done = no_traceback(bench("verify", "--backends", "numpy,fake"))
+    assert done.returncode == 1
+    assert "FAIL: logits in inference" in done.stdout
+
+
+def test_verify_names_a_framework_that_cannot_be_imported(bench, plugin):
+    done = no_traceback(bench("verify", "--backends", "broken"))
+    assert done.returncode == 1
+    assert "not_there" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90", 90), ("90s", 90), ("10m", 600), ("1.5h", 5400)]
+)
+def test_durations(text, seconds):
+    assert Duration().convert(text, None, None) == seconds
+
+
+def test_counts_are_kept_once():
+    assert CountList().convert("64, 32,64", None, None) == [64, 32]

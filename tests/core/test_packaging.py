@@ -1,0 +1,30 @@
+"""What the project's metadata promises."""
+
+import tomllib
+from pathlib import Path
+
+from backends.registry import BUILT_IN, recipes
+
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def test_each_extra_installs_what_its_backends_recipe_requires():
+    known = recipes()
+    for name in BUILT_IN:
+        required = list(known[name].requirements)
+        if name == "numpy":
+            assert set(required) <= set(PROJECT["dependencies"])
+        else:
+            assert PROJECT["optional-dependencies"][name] == required
+
+
+def test_all_is_every_extra():
+    extras = [name for name in PROJECT["optional-dependencies"] if name != "all"]
+    assert PROJECT["optional-dependencies"]["all"] == [f"evenbench[{','.join(extras)}]"]
+
+
+def test_mnist_is_shipped_with_its_licence():
+    folder = ROOT / "bench" / "data" / "mnist"
+    assert len(list(folder.glob("*.gz"))) == 4
+    assert "CC BY-SA 3.0" in (folder / "LICENSE.md").read_text()

@@ -1,0 +1,60 @@
+"""The real command on real MNIST with every installed backend: it learns, and it reports."""
+
+import json
+
+import pytest
+
+from backends.registry import installed_version, recipes
+
+INSTALLED = [recipe for recipe in recipes().values() if installed_version(recipe)]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    import subprocess
+    import sys
+
+    output = tmp_path_factory.mktemp("run") / "out"
+    command = [sys.executable, "-m", "bench", "run", "--backends", "all", "--repeats", "1"]
+    done = subprocess.run(
+        [*command, "--epochs", "2", "--output", str(output)],
+        capture_output=True,
+        text=True,
+        timeout=900,
+    )
+    return done, output
+
+
+def test_everything_asked_for_is_measured(run):
+    done, _ = run
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_backend_and_default_mode_learns(run):
+    _, output = run
+    trials = [json.loads(line) for line in (output / "trials.jsonl").read_text().splitlines()]
+    measured = {(trial["backend"], trial["mode"]): trial for trial in trials}
+    expected = {(recipe.name, mode) for recipe in INSTALLED for mode in recipe.default_modes}
+    assert set(measured) == expected
+    for trial in trials:
+        assert trial["outcome"] == "ok", trial["reason"]
+        assert trial["equivalence"] == "passed", trial
+        assert trial["test_accuracy"] > 0.9, trial
+        assert trial["num_parameters"] == 109_386
+
+
+def test_all_contenders_reach_one_accuracy(run):
+    """Same weights and batches: what is left is rounding, a few test images in ten thousand."""
+    _, output = run
+    lines = (output / "trials.jsonl").read_text().splitlines()
+    accuracies = [json.loads(line)["test_accuracy"] for line in lines]
+    assert max(accuracies) - min(accuracies) < 0.01
+
+
+def test_the_report_names_every_contender(run):
+    done, output = run
+    report = (output / "report.md").read_text()
+    for recipe in INSTALLED:
+        for mode in recipe.default_modes:
+            assert recipe.name in report
+            assert mode in done.stdout
