@@ -5,7 +5,18 @@ from collections import Counter
 import pytest
 
 from bench.models import MODELS, ModelError, build, load, names_for
-from bench.spec.layers import Activation, Dropout, GlobalAvgPool, from_json, to_json
+from bench.spec.layers import (
+    Activation,
+    Add,
+    AvgPool,
+    Concatenate,
+    Dropout,
+    GlobalAvgPool,
+    MaxPool,
+    Multiply,
+    from_json,
+    to_json,
+)
 from bench.spec.shapes import resolve
 from bench.spec.weights import count_macs, count_parameters
 
@@ -28,23 +39,24 @@ SIZES = {
     "efficientnet_b0": (5_288_548, 385_814_752),
 }
 
-# Activations have no parameters, so that the sizes do not see one that is missing.
-ACTIVATIONS = {
+# What has no parameters, so that the sizes do not see it missing: activations, merges, pools.
+PARTS = {
     "mlp": {"relu": 2},
     "linear_mlp": {},
-    "lenet5": {"tanh": 4},
-    "cnn": {"relu": 3},
-    "vgg16": {"relu": 15},
-    "googlenet": {"relu": 57},
-    "resnet18": {"relu": 17},
-    "resnet50": {"relu": 49},
-    "wrn28_10": {"relu": 25},
-    "densenet121": {"relu": 121},
-    "se_resnet50": {"relu": 49 + 16, "sigmoid": 16},
+    "lenet5": {"tanh": 4, "avg_pool": 2},
+    "cnn": {"relu": 3, "max_pool": 2},
+    "vgg16": {"relu": 15, "max_pool": 5},
+    "googlenet": {"relu": 57, "concatenate": 9, "max_pool": 4 + 9},
+    "resnet18": {"relu": 17, "add": 8, "max_pool": 1},
+    "resnet50": {"relu": 49, "add": 16, "max_pool": 1},
+    "wrn28_10": {"relu": 25, "add": 12},
+    "densenet121": {"relu": 121, "concatenate": 58, "max_pool": 1, "avg_pool": 3},
+    "se_resnet50": {"relu": 65, "sigmoid": 16, "add": 16, "multiply": 16, "max_pool": 1},
     "mobilenet_v1": {"relu": 27},
-    "mobilenet_v2": {"relu6": 35},
-    "efficientnet_b0": {"silu": 33 + 16, "sigmoid": 16},
+    "mobilenet_v2": {"relu6": 35, "add": 10},
+    "efficientnet_b0": {"silu": 49, "sigmoid": 16, "add": 9, "multiply": 16},
 }
+COUNTED = (Activation, Add, AvgPool, Concatenate, MaxPool, Multiply)
 
 DROPOUT = {
     "vgg16": [0.5, 0.5],
@@ -57,6 +69,7 @@ PUBLISHED = [name for name, entry in MODELS.items() if entry.published]
 SMALL = [name for name in MODELS if name.endswith("_small")]
 
 USER_FILE = """
+from __future__ import annotations
 import functools
 from dataclasses import dataclass
 from bench.spec.layers import Conv, Dense, Flatten, sequential
@@ -100,18 +113,18 @@ def test_sizes_are_the_published_ones(name):
     assert (count_parameters(model), count_macs(model)) == SIZES[name]
 
 
-@pytest.mark.parametrize("name", ACTIVATIONS)
-def test_activations_and_dropout_are_the_published_ones(name):
+@pytest.mark.parametrize("name", PARTS)
+def test_activations_merges_pools_and_dropout_are_the_published_ones(name):
     layers = [node.layer for node in root_of(name).walk()]
-    functions = Counter(layer.function for layer in layers if isinstance(layer, Activation))
+    parts = [getattr(layer, "function", layer.kind) for layer in layers if type(layer) in COUNTED]
+    assert Counter(parts) == PARTS[name]
     rates = [layer.rate for layer in layers if isinstance(layer, Dropout)]
-    assert functions == ACTIVATIONS[name]
     assert rates == DROPOUT.get(name, [])
 
 
 def test_every_published_form_is_pinned():
     assert set(PUBLISHED) <= set(SIZES)
-    assert set(PUBLISHED) <= set(ACTIVATIONS)
+    assert set(PUBLISHED) <= set(PARTS)
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
