@@ -13,7 +13,8 @@ from bench.spec.training import Adam, Optimizer, Sgd
 from bench.spec.weights import FloatArray, IntArray, Weights, initial_weights
 
 BATCH = 8
-STEPS = (1, 10, 50)
+STEPS = (1, 10, 50)  # after which the weights are compared
+CALLS = (*[1] * 10, *[10] * 4)  # the number of steps of each call
 # The rate falls between the fifth and the sixth step: an optimizer whose velocity holds the rate
 # goes another way from there.
 RATE_FALLS_AFTER = 5

@@ -17,7 +17,7 @@ from backends.numpy.session import NumpyBackend
 from bench.spec.layers import to_json
 from bench.spec.training import Optimizer
 from bench.spec.weights import FloatArray, Weights
-from bench.verification.case import OPTIMIZERS, STEPS, Case, rates
+from bench.verification.case import CALLS, OPTIMIZERS, STEPS, Case, rates
 from bench.verification.sources import digest_of
 
 CPU = Device("cpu")
@@ -73,12 +73,18 @@ def answers(session: Session, case: Case) -> Answers:
 
 
 def trajectory(session: Session, case: Case, optimizer: Optimizer) -> Trajectory:
-    """The weights after 1, 10 and 50 steps."""
-    reached, weights = 0, {}
-    for steps in STEPS:
-        session.train(case.batches[reached:steps], rates(optimizer)[reached:steps])
-        weights[steps] = session.weights()
-        reached = steps
+    """The weights after 1, 10 and 50 steps.
+
+    Trained in calls of one step up to the tenth and of ten steps from there: both forms of a loop
+    are run, and a backend that compiles for a number of steps compiles for two.
+    """
+    every_rate, weights, done = rates(optimizer), {}, 0
+    for steps in CALLS:
+        ending = done + steps
+        session.train(case.batches[done:ending], every_rate[done:ending])
+        done = ending
+        if done in STEPS:
+            weights[done] = session.weights()
     return weights
 
 
