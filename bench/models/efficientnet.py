@@ -1,6 +1,6 @@
 """EfficientNet: gated inverted residuals, scaled in depth and width together (Tan and Le, 2019).
 
-Stochastic depth, with which the paper trains, is left out: it is no function of one input alone.
+Stochastic depth, with which the paper trains, is left out: the layers of the spec have none.
 """
 
 from __future__ import annotations
@@ -10,22 +10,12 @@ from bench.models.inverted import Stage, inverted_residuals
 from bench.spec.layers import Layer, sequential
 
 
-def efficientnet(
-    classes: int, stem: int, stem_stride: int, stages: tuple[Stage, ...], head: int
-) -> Layer:
-    """A 3x3 convolution, gated inverted residuals, a 1x1 convolution and a classifier.
-
-    Args:
-        classes: number of logits.
-        stem: filters of the first convolution.
-        stem_stride: its stride.
-        stages: the stages of inverted residuals.
-        head: filters of the last convolution.
-    """
+def efficientnet(classes: int, stages: tuple[Stage, ...]) -> Layer:
+    """A convolution, gated inverted residuals, a 1x1 convolution and a classifier."""
     return sequential(
-        *conv_norm_act(stem, 3, stem_stride, "silu"),
-        *inverted_residuals(stem, stages, "silu", gated=True),
-        *conv_norm_act(head, 1, function="silu"),
+        *conv_norm_act(32, 3, stride=2, function="silu"),
+        *inverted_residuals(32, stages, "silu", gated=True),
+        *conv_norm_act(1280, 1, function="silu"),
         *classifier(classes, dropout=0.2),
     )
 
@@ -41,10 +31,10 @@ def efficientnet_b0(classes: int = 1000) -> Layer:
         Stage(6, 192, 4, 2, kernel=5),
         Stage(6, 320, 1, 1, kernel=3),
     )
-    return efficientnet(classes, stem=32, stem_stride=2, stages=stages, head=1280)
+    return efficientnet(classes, stages)
 
 
 def efficientnet_small(classes: int = 10) -> Layer:
-    """Four gated inverted residuals, for 28x28."""
-    stages = (Stage(1, 16, 1, 1), Stage(4, 24, 1, 2, kernel=5), Stage(4, 32, 2, 2))
-    return efficientnet(classes, stem=16, stem_stride=1, stages=stages, head=128)
+    """The head of B0 on its first four blocks, for 28x28."""
+    stages = (Stage(1, 16, 1, 1), Stage(6, 24, 2, 2), Stage(6, 40, 1, 2, kernel=5))
+    return efficientnet(classes, stages)
