@@ -17,10 +17,10 @@ from backends.api import Recipe
 from bench.executor import Executor
 from bench.outcome import verdict_of
 from bench.plan import Job
-from bench.records import Equivalence, ModelFacts
+from bench.records import Equivalence
 from bench.verification.certificate import Certificate
 from bench.verification.sources import digest_of
-from bench.worker.protocol import CheckBegan, Checked, Event, VerifyTask
+from bench.worker.protocol import CheckBegan, Checked, Event, ModelCheck, VerifyTask
 
 PRECISION = "float32"
 
@@ -39,8 +39,7 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         recipes: by backend.
         framework_versions: by backend; None where the framework is not installed.
-        models: by name.
-        input_shape: of an image.
+        models: what to check of each model, by name.
         threads: CPU threads of each worker.
         cpus: the CPUs that each worker is bound to.
         timeout: seconds for all models of one contender.
@@ -50,8 +49,7 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
 
     recipes: Mapping[str, Recipe]
     framework_versions: Mapping[str, str | None]
-    models: Mapping[str, ModelFacts]
-    input_shape: tuple[int, ...]
+    models: Mapping[str, ModelCheck]
     threads: int
     cpus: tuple[int, ...]
     timeout: float
@@ -134,8 +132,7 @@ def _task(contender: Contender, models: Sequence[str], gate: Gate) -> VerifyTask
         adapter=gate.recipes[contender.backend].adapter,
         threads=gate.threads,
         cpus=gate.cpus,
-        models={name: gate.models[name].layer for name in models},
-        input_shape=gate.input_shape,
+        models={name: gate.models[name] for name in models},
         device=contender.device,
         mode=contender.mode,
         precision=PRECISION,
@@ -167,8 +164,7 @@ def _path(gate: Gate, contender: Contender, model: str) -> Path | None:
     parts = (
         contender,
         gate.framework_versions[contender.backend],
-        gate.models[model].layer,
-        gate.input_shape,
+        gate.models[model],
         gate.processor,
         PRECISION,
         digest_of(package, "backends.numpy", "bench.spec", "bench.verification"),

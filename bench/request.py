@@ -21,7 +21,7 @@ from bench.spec.layers import Layer
 from bench.spec.shapes import ShapeError, resolve
 from bench.spec.training import Optimizer
 from bench.spec.weights import count_macs, count_parameters
-from bench.worker.protocol import Devices, Event, Probe
+from bench.worker.protocol import Devices, Event, ModelCheck, Probe
 
 _PROBE_SECONDS = 120.0  # a cold disk can take a minute to import a framework
 
@@ -103,11 +103,17 @@ def prepare_run(request: Request, executor: Executor) -> Prepared:
     )
 
 
-def gate_of(prepared: Prepared, timeout: float, fresh: bool = False) -> Gate:
+def gate_of(
+    prepared: Prepared,
+    optimizers: dict[str, Optimizer],
+    timeout: float,
+    fresh: bool = False,
+) -> Gate:
     """The gate of what was prepared.
 
     Args:
         prepared: the plan.
+        optimizers: those that each model is trained with, by name.
         timeout: seconds for all models of one contender.
         fresh: keep and use nothing of earlier checks.
     """
@@ -115,8 +121,10 @@ def gate_of(prepared: Prepared, timeout: float, fresh: bool = False) -> Gate:
     return Gate(
         recipes=experiment.recipes,
         framework_versions=experiment.framework_versions,
-        models=experiment.models,
-        input_shape=prepared.dataset.input_shape,
+        models={
+            name: ModelCheck(facts.layer, prepared.dataset.input_shape, optimizers)
+            for name, facts in experiment.models.items()
+        },
         threads=experiment.threads,
         cpus=experiment.cpus,
         timeout=timeout,

@@ -23,6 +23,7 @@ from bench.records import Equivalence, RunFolder, TrialRecord
 from bench.request import Prepared, Request, gate_of, prepare_run
 from bench.runner import ContenderModel, Observer, run_trials
 from bench.spec.training import Adam, Optimizer, Sgd
+from bench.verification.case import careful
 
 ALL_MEASURED, SOME_FAILED, NOTHING_MEASURED, INTERRUPTED = 0, 1, 3, 130
 
@@ -161,7 +162,8 @@ def _verified(
     observer: Observer,
 ) -> dict[ContenderModel, Equivalence]:
     """Which contenders passed on which models; their certificates are stored with the run."""
-    gate = gate_of(prepared, request.timeout)
+    optimizers = {"this run's optimizer": careful(request.optimizer)}
+    gate = gate_of(prepared, optimizers, request.timeout)
     made = list(certificates(contenders(prepared.jobs), gate, executor, observer.check_began))
     folder.write_certificates(made)
     return equivalence_of(made)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import click
+import msgspec
 from rich.table import Table
 
 from bench.choices import ChoiceError
@@ -14,7 +15,10 @@ from bench.executor import LocalExecutor
 from bench.gate import Contender, certificates, contenders
 from bench.request import Request, gate_of, prepare_run
 from bench.spec.training import Sgd
+from bench.verification.case import OPTIMIZERS, USUAL
 from bench.verification.certificate import Certificate
+from bench.verification.every_layer import EVERY_LAYER, EVERY_LAYER_SHAPE, every_layer
+from bench.worker.protocol import ModelCheck
 
 ALL_PASSED, SOME_FAILED, NOTHING_CHECKED = 0, 1, 3
 
@@ -38,18 +42,22 @@ def command(details: bool, fresh: bool, **options: Any) -> int:
 
     Each backend is given the same weights and batches as a reference in NumPy and float64, and
     all that comes out is compared: logits, loss, gradients, and the weights after 1, 10 and 50
-    steps of each optimizer. Figures are the largest difference as a share of the largest value;
-    `steps` is the worst over all optimizers and numbers of steps.
+    steps. Every optimizer is checked on a small network with every layer, each model with SGD and
+    momentum. Figures are the largest difference as a share of the largest value;
+    `steps` is the worst in training.
 
     Exit status: 0 all passed, 1 some failed, 2 the command was wrong, 3 nothing was checked.
     """
     console, messages = result_console(), message_console()
     executor = LocalExecutor()
     prepared = prepare_run(_request(**options), executor)
-    wanted = contenders(prepared.jobs)
-    if not wanted:
+    found = contenders(prepared.jobs)
+    if not found:
         raise ChoiceError("received a choice that leaves nothing to check, expected a backend")
-    gate = gate_of(prepared, options["timeout"], fresh=fresh)
+    wanted = {contender: [EVERY_LAYER, *models] for contender, models in found.items()}
+    gate = gate_of(prepared, USUAL, options["timeout"], fresh=fresh)
+    first = {EVERY_LAYER: ModelCheck(every_layer(), EVERY_LAYER_SHAPE, OPTIMIZERS)}
+    gate = msgspec.structs.replace(gate, models={**first, **gate.models})
 
     def began(contender: Contender, model: str) -> None:
         messages.print(

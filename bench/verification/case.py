@@ -19,10 +19,10 @@ CALLS = (*[1] * 10, *[10] * 4)  # the number of steps of each call
 # goes another way from there.
 RATE_FALLS_AFTER = 5
 
-# Settings that make each rule count: an epsilon that is not lost beside the root, and a penalty
-# that moves the weights as much as the gradient does. The rates are small, so that few values
-# cross a kink of ReLU or another maximum of a pool in 50 steps: where one crosses a step earlier
-# than in the reference, correct implementations part.
+# Each rule of update that the spec knows, with settings that make it count: an epsilon that is not
+# lost beside the root, and a penalty that moves the weights as much as the gradient does. The rates
+# are small, so that few values cross a kink of ReLU or another maximum of a pool in 50 steps: where
+# one crosses a step earlier than in the reference, correct implementations part.
 OPTIMIZERS: dict[str, Optimizer] = {
     "SGD with momentum": Sgd(learning_rate=0.001, momentum=0.9),
     "SGD with Nesterov momentum": Sgd(learning_rate=0.001, momentum=0.9, nesterov=True),
@@ -62,6 +62,16 @@ def make_case(layer: Layer, input_shape: Shape) -> Case:
         labels=random.integers(0, model.output_shape[-1], examples).astype(np.int32),
         batches=order.reshape(-1, BATCH).astype(np.int32),
     )
+
+
+# What a model is trained with where the question is the model and not the optimizer.
+USUAL = {"SGD with momentum": OPTIMIZERS["SGD with momentum"]}
+
+
+def careful(optimizer: Optimizer) -> Optimizer:
+    """The optimizer with a rate that is small enough to compare 50 steps."""
+    usual = OPTIMIZERS["Adam" if isinstance(optimizer, Adam) else "SGD with momentum"]
+    return msgspec.structs.replace(optimizer, learning_rate=usual.learning_rate)
 
 
 def rates(optimizer: Optimizer) -> FloatArray:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Optional
 
 from backends.api import Backend, Device, Session
 from bench.spec.layers import Layer
 from bench.spec.shapes import Shape
-from bench.spec.training import Optimizer
+from bench.spec.training import Optimizer, Sgd
 from bench.spec.weights import Weights, count_parameters, weight_specs
-from bench.verification.case import OPTIMIZERS, STEPS, Case, make_case
+from bench.verification.case import STEPS, Case, make_case
 from bench.verification.certificate import TOLERANCES, TRAINING_ALLOWANCE, Check
 from bench.verification.compare import compare_arrays, compare_weights
 from bench.verification.locate import first_difference
@@ -23,8 +24,6 @@ from bench.verification.reference import (
     trajectory,
     workload,
 )
-
-_FIRST = "SGD with momentum"
 
 
 class Subject:
@@ -46,7 +45,11 @@ class Subject:
 
 
 def certify(
-    subject: Subject, layer: Layer, input_shape: Shape, references: Optional[Path] = None
+    subject: Subject,
+    layer: Layer,
+    input_shape: Shape,
+    optimizers: Mapping[str, Optimizer],
+    references: Optional[Path] = None,
 ) -> tuple[Check, ...]:
     """All checks of the contender on one model.
 
@@ -54,18 +57,19 @@ def certify(
         subject: the contender.
         layer: the model; its dropout is set to 0.
         input_shape: of an image.
+        optimizers: those to train with, by name; at least one.
         references: a folder that keeps the reference's answers for other contenders.
 
     Raises:
         backends.api.Unsupported: the backend lacks a layer, the mode, device or precision.
     """
     case = make_case(layer, input_shape)
-    reference = reference_for(case, references)
-    session = subject.session(case, OPTIMIZERS[_FIRST])
-    checks = [*_at_rest(subject, case, session, reference.answers)]
-    for name, optimizer in OPTIMIZERS.items():
-        if name != _FIRST:
-            session = subject.session(case, optimizer)
+    reference = reference_for(case, optimizers, references)
+    checks: list[Check] = []
+    for name, optimizer in optimizers.items():
+        session = subject.session(case, optimizer)
+        if not checks:
+            checks += _at_rest(subject, case, session, reference.answers)
         got = trajectory(session, case, optimizer)
         checks += _in_training(subject, case, name, got, reference.trajectories[name])
     return tuple(checks)
@@ -103,7 +107,7 @@ def _located(subject: Subject, case: Case, check: Check) -> Check:
     """The check with the first layer that diverges, when it failed."""
     if check.passed:
         return check
-    optimizer = OPTIMIZERS[_FIRST]
+    optimizer = Sgd()
 
     def differs(beginning: Case) -> bool:
         got = answers(subject.session(beginning, optimizer), beginning)

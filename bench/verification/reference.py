@@ -7,17 +7,18 @@ import hashlib
 import os
 import tempfile
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple, Optional
 
+import msgspec
 import numpy as np
 
 from backends.api import Device, Gradients, Session, Workload
 from backends.numpy.session import NumpyBackend
-from bench.spec.layers import to_json
-from bench.spec.training import Optimizer
+from bench.spec.training import Optimizer, Sgd
 from bench.spec.weights import FloatArray, Weights
-from bench.verification.case import CALLS, OPTIMIZERS, STEPS, Case, rates
+from bench.verification.case import CALLS, STEPS, Case, rates
 from bench.verification.sources import digest_of
 
 CPU = Device("cpu")
@@ -88,38 +89,41 @@ def trajectory(session: Session, case: Case, optimizer: Optimizer) -> Trajectory
     return weights
 
 
-def make_reference(case: Case) -> Reference:
-    """Run the reference on the case."""
-    sessions = {name: reference_session(case, rule) for name, rule in OPTIMIZERS.items()}
-    first = answers(next(iter(sessions.values())), case)
-    return Reference(
-        first,
-        {name: trajectory(sessions[name], case, rule) for name, rule in OPTIMIZERS.items()},
-    )
+def make_reference(case: Case, optimizers: Mapping[str, Optimizer]) -> Reference:
+    """Run the reference on the case, once with each optimizer."""
+    trajectories = {
+        name: trajectory(reference_session(case, rule), case, rule)
+        for name, rule in optimizers.items()
+    }
+    return Reference(answers(reference_session(case, Sgd()), case), trajectories)
 
 
-def reference_for(case: Case, folder: Optional[Path]) -> Reference:
+def reference_for(
+    case: Case, optimizers: Mapping[str, Optimizer], folder: Optional[Path]
+) -> Reference:
     """The case's reference from the folder, else made and, where that can be written, kept.
 
     Every contender is compared with the same numbers; the reference takes longer than some of
     them. A file's name holds the digest of all that its content depends on.
     """
     if folder is None:
-        return make_reference(case)
-    path = folder / f"{_key(case)}.npz"
+        return make_reference(case, optimizers)
+    path = folder / f"{_key(case, optimizers)}.npz"
     # A file that is cut off or not an archive is made anew, whatever happened to it.
     with contextlib.suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return _load(path)
-    made = make_reference(case)
+    made = make_reference(case, optimizers)
     with contextlib.suppress(OSError):
         _save(path, made)
     return made
 
 
-def _key(case: Case) -> str:
-    text = to_json(case.model.layer) + repr(case.model.input_shape).encode()
+def _key(case: Case, optimizers: Mapping[str, Optimizer]) -> str:
+    asked = (case.model.layer, case.model.input_shape, optimizers)
     sources = digest_of("backends.numpy", "bench.spec", "bench.verification")
-    return hashlib.sha256(text + sources.encode() + np.__version__.encode()).hexdigest()
+    return hashlib.sha256(
+        msgspec.json.encode(asked) + sources.encode() + np.__version__.encode()
+    ).hexdigest()
 
 
 def _save(path: Path, reference: Reference) -> None:
@@ -147,15 +151,14 @@ def _flat(reference: Reference) -> dict[str, FloatArray]:
 
 def _load(path: Path) -> Reference:
     gradients: Weights = {}
-    trajectories: dict[str, Trajectory] = {
-        name: {steps: {} for steps in STEPS} for name in OPTIMIZERS
-    }
+    trajectories: dict[str, Trajectory] = {}
     with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
         for key in arrays.files:
             kind, *rest = key.split("|")
             if kind == "gradients":
                 gradients[rest[0]] = arrays[key]
             elif rest:
-                trajectories[kind][int(rest[0])][rest[1]] = arrays[key]
+                reached = trajectories.setdefault(kind, {}).setdefault(int(rest[0]), {})
+                reached[rest[1]] = arrays[key]
         first = Gradients(arrays["logits"], float(arrays["loss"][0]), gradients)
         return Reference(Answers(arrays["inference"], first), trajectories)

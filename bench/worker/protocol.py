@@ -7,7 +7,7 @@ from typing import Any, Optional, Union
 import msgspec
 
 from bench.spec.layers import Layer, kind_of
-from bench.spec.training import TrainSpec
+from bench.spec.training import Optimizer, TrainSpec
 from bench.verification.certificate import Check
 
 
@@ -53,20 +53,26 @@ class TrainTask(TaskBase, frozen=True, kw_only=True):
     evaluation_batch: int = 1000
 
 
+class ModelCheck(msgspec.Struct, frozen=True):
+    """A model to check: its spec, the shape of an image, and the optimizers by name."""
+
+    layer: Layer
+    input_shape: tuple[int, ...]
+    optimizers: dict[str, Optimizer]
+
+
 class VerifyTask(TaskBase, frozen=True, kw_only=True):
     """Make a certificate for each model.
 
     Attributes:
-        models: each model's spec by name.
-        input_shape: of an image, without the batch.
+        models: what to check, by the model's name.
         device: as in `TrainTask`.
         mode: as in `TrainTask`.
         precision: as in `TrainTask`.
         references: a folder where the reference's answers are kept for other contenders.
     """
 
-    models: dict[str, Layer]
-    input_shape: tuple[int, ...]
+    models: dict[str, ModelCheck]
     device: str
     mode: str
     precision: str = "float32"

@@ -7,10 +7,9 @@ from pathlib import Path
 from time import perf_counter
 
 from backends.api import Backend, Unsupported
-from bench.spec.layers import Layer
 from bench.verification.certify import Subject, certify
 from bench.worker.process import peak_memory
-from bench.worker.protocol import CheckBegan, Checked, Finished, VerifyTask
+from bench.worker.protocol import CheckBegan, Checked, Finished, ModelCheck, VerifyTask
 from bench.worker.training import Tell, find_device
 
 
@@ -18,17 +17,17 @@ def verify(task: VerifyTask, backend: Backend, tell: Tell) -> None:
     """Tell what was found on each model; one that cannot be checked does not stop the others."""
     device = find_device(backend, task.device)
     subject = Subject(backend, device, task.mode, task.precision)
-    for name, layer in task.models.items():
+    for name, model in task.models.items():
         tell(CheckBegan(name))
-        tell(_checked(task, subject, name, layer))
+        tell(_checked(task, subject, name, model))
     tell(Finished(peak_memory(), None))
 
 
-def _checked(task: VerifyTask, subject: Subject, name: str, layer: Layer) -> Checked:
+def _checked(task: VerifyTask, subject: Subject, name: str, model: ModelCheck) -> Checked:
     start = perf_counter()
     references = Path(task.references) if task.references else None
     try:
-        checks = certify(subject, layer, task.input_shape, references)
+        checks = certify(subject, model.layer, model.input_shape, model.optimizers, references)
     except Unsupported as error:
         return Checked(name, (), perf_counter() - start, f"unsupported: {error}")
     except Exception as error:

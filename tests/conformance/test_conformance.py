@@ -9,27 +9,11 @@ import pytest
 from backends.api import Unsupported
 from backends.registry import installed_version, recipes
 from bench.models import MODELS, build
-from bench.spec.layers import (
-    ACTIVATIONS,
-    Activation,
-    AvgPool,
-    BatchNorm,
-    Conv,
-    Dense,
-    DepthwiseConv,
-    Dropout,
-    Flatten,
-    GlobalAvgPool,
-    Identity,
-    MaxPool,
-    add,
-    concatenate,
-    multiply,
-    sequential,
-)
-from bench.verification.case import OPTIMIZERS, make_case, rates
+from bench.spec.layers import Dense, Dropout, Flatten, sequential
+from bench.verification.case import OPTIMIZERS, USUAL, make_case, rates
 from bench.verification.certify import Subject, certify
 from bench.verification.compare import compare_weights
+from bench.verification.every_layer import EVERY_LAYER_SHAPE, every_layer
 from bench.verification.reference import reference_session, workload
 
 CONTENDERS = [
@@ -38,30 +22,6 @@ CONTENDERS = [
     if installed_version(recipe)
     for mode in recipe.modes
 ]
-
-# Every layer of the vocabulary, every stride, padding and group, in one network of a few pixels.
-EVERY_LAYER = sequential(
-    Conv(8, 3, stride=2, bias=False),
-    BatchNorm(momentum=0.8, epsilon=1e-3),
-    concatenate(*(Activation(function) for function in ACTIVATIONS)),
-    Conv(8, 3, groups=4),
-    Activation("relu"),
-    MaxPool(3, stride=1, padding="same"),
-    add(Identity(), sequential(DepthwiseConv(3), BatchNorm(), Conv(8, 1))),
-    concatenate(Identity(), Conv(4, 5), sequential(MaxPool(3, 1, "same"), Conv(4, 1))),
-    multiply(
-        Identity(),
-        sequential(GlobalAvgPool(), Dense(4), Activation("relu"), Dense(16), Activation("sigmoid")),
-    ),
-    DepthwiseConv(3, stride=2, bias=False),
-    MaxPool(3, stride=2, padding="same"),
-    AvgPool(2, stride=1),
-    Conv(6, 2, padding="valid"),
-    Dropout(0.5),
-    Flatten(),
-    Dense(7),
-)
-SHAPE = (21, 18, 2)
 
 
 @pytest.fixture(scope="module")
@@ -91,12 +51,19 @@ def failures(checks):
 
 @pytest.mark.parametrize(("name", "mode"), CONTENDERS)
 def test_every_layer_agrees_with_the_reference(backends, name, mode):
-    assert failures(certify(subject(backends, name, mode), EVERY_LAYER, SHAPE)) == []
+    assert (
+        failures(
+            certify(subject(backends, name, mode), every_layer(), EVERY_LAYER_SHAPE, OPTIMIZERS)
+        )
+        == []
+    )
 
 
 @pytest.mark.parametrize(("name", "mode"), CONTENDERS)
 def test_every_layer_agrees_in_float64_to_nine_digits(backends, name, mode):
-    checks = certify(subject(backends, name, mode, "float64"), EVERY_LAYER, SHAPE)
+    checks = certify(
+        subject(backends, name, mode, "float64"), every_layer(), EVERY_LAYER_SHAPE, USUAL
+    )
     assert failures(checks) == []
 
 
@@ -104,7 +71,7 @@ def test_every_layer_agrees_in_float64_to_nine_digits(backends, name, mode):
 @pytest.mark.parametrize(("name", "mode"), CONTENDERS)
 def test_the_first_models_agree_with_the_reference(backends, name, mode, model):
     layer, shape = build(model), MODELS[model].input_shape
-    assert failures(certify(subject(backends, name, mode), layer, shape)) == []
+    assert failures(certify(subject(backends, name, mode), layer, shape, USUAL)) == []
 
 
 @pytest.mark.parametrize(("name", "mode"), CONTENDERS)
@@ -122,7 +89,7 @@ def test_twenty_steps_of_sgd_follow_the_reference(backends, name, mode):
 
 @pytest.mark.parametrize(("name", "mode"), CONTENDERS)
 def test_compiling_trains_nothing(backends, name, mode):
-    case = make_case(EVERY_LAYER, SHAPE)
+    case = make_case(every_layer(), EVERY_LAYER_SHAPE)
     contender = subject(backends, name, mode)
     plain = contender.session(case, OPTIMIZERS["Adam"])
     compiled = contender.session(case, OPTIMIZERS["Adam"])
