@@ -1,7 +1,8 @@
 """Models as specs: a model is a function from a number of classes to a layer.
 
 A family a file. Its functions take depths and widths as plain arguments; the registry gives the
-published and the small forms their names.
+published and the small forms their names. Batch normalisation has the spec's defaults throughout,
+whatever momentum and epsilon a paper's own code has.
 """
 
 from bench.models.errors import ModelError

@@ -1,4 +1,4 @@
-"""DenseNet: every layer sees all feature maps before it (Huang, Liu, Maaten, Weinberger, 2017)."""
+"""DenseNet: every layer sees all feature maps before it (Huang et al., 2017)."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bench.models.blocks import classifier, norm_act_conv
+from bench.models.resnet import resnet
 from bench.spec.layers import Activation, BatchNorm, Conv, Identity, Layer, add, sequential
 
 
@@ -28,13 +29,7 @@ def wide_resnet(classes: int, stem: int, widths: tuple[int, ...], depths: tuple[
         widths: channels of each stage; every stage but the first halves the map.
         depths: blocks of each stage.
     """
-    body: list[Layer] = [Conv(stem, 3, bias=False)]
-    channels = stem
-    for stage, (width, depth) in enumerate(zip(widths, depths, strict=True)):
-        for index in range(depth):
-            stride = 2 if stage > 0 and index == 0 else 1
-            body.append(_block(channels, width, stride))
-            channels = width
+    body = resnet((Conv(stem, 3, bias=False),), stem, _block, widths, depths)
     return sequential(*body, BatchNorm(), Activation("relu"), *classifier(classes))
 
 
