@@ -89,6 +89,12 @@ def certificates(
             yield from _make(contender, missing, gate, executor, began)
 
 
+def backend_digest(recipe: Recipe) -> str:
+    """The digest of the backend's source: of the package, or the module, that holds its adapter."""
+    module = recipe.adapter.partition(":")[0]
+    return digest_of(module.rpartition(".")[0] or module)
+
+
 def equivalence_of(
     made: Iterable[Certificate],
 ) -> dict[tuple[str, str, str, str], Equivalence]:
@@ -159,15 +165,14 @@ def _path(gate: Gate, contender: Contender, model: str) -> Path | None:
     if gate.cache is None:
         return None
     recipe = gate.recipes[contender.backend]
-    module = recipe.adapter.partition(":")[0]
-    package = module.rpartition(".")[0] or module
     parts = (
         contender,
         gate.framework_versions[contender.backend],
         gate.models[model],
         gate.processor,
         PRECISION,
-        digest_of(package, "backends.numpy", "bench.spec", "bench.verification"),
+        backend_digest(recipe),
+        digest_of("backends.numpy", "bench.spec", "bench.verification"),
         recipe,
     )
     key = hashlib.sha256(msgspec.json.encode(parts)).hexdigest()

@@ -5,7 +5,6 @@ check was left out. `trials.jsonl` gets one line a trial, appended and flushed t
 trial ends. JSON schemas are in docs/schema.
 """
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -58,13 +57,16 @@ class EpochRecord(msgspec.Struct, frozen=True):
 class TrialRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One trial: what was asked, how it ended, and what was measured. Null: not known.
 
-    Every quantity names its unit; docs/methodology.md says how each is taken.
+    Every quantity names its unit; docs/methodology.md says how each is taken. `backend_digest` is
+    that of the backend's source, `machine` the name of the machine that ran it.
     """
 
     schema_version: int = SCHEMA_VERSION
     trial: str
     backend: str
     framework_version: str | None
+    backend_digest: str = ""
+    machine: str = ""
     versions: dict[str, str] = {}
     mode: str
     device: str
@@ -195,73 +197,21 @@ class Run(msgspec.Struct, frozen=True):
     certificates: list[Certificate] = []
 
 
-class RunFolder:
-    """Writes a run: the manifest first, then a line for each trial."""
-
-    def __init__(self, path: Path) -> None:
-        """Make the folder; an empty one may exist.
-
-        Raises:
-            RecordError: the folder holds something, or cannot be made or written.
-        """
-        self.path = path
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-            occupied = next(path.iterdir(), None)
-        except OSError as error:
-            raise RecordError(f"{path}: cannot be the run's folder: {error.strerror}") from error
-        if occupied:
-            raise RecordError(
-                f"{path}: received a folder that holds {occupied.name}, expected a new or empty "
-                "one: name another with --output"
-            )
-
-    def write_manifest(self, manifest: Manifest) -> None:
-        """Write the manifest.
-
-        Raises:
-            RecordError: the folder cannot be written.
-        """
-        text = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
-        self._write(MANIFEST, text + b"\n", "wb")
-
-    def write_certificates(self, certificates: list[Certificate]) -> None:
-        """Write the certificates of the run's contenders.
-
-        Raises:
-            RecordError: the folder cannot be written.
-        """
-        text = msgspec.json.format(msgspec.json.encode(certificates), indent=2)
-        self._write(CERTIFICATES, text + b"\n", "wb")
-
-    def append(self, record: TrialRecord) -> None:
-        """Append the record; it is on the disk when this returns.
-
-        Raises:
-            RecordError: the folder cannot be written.
-        """
-        self._write(TRIALS, msgspec.json.encode(record) + b"\n", "ab")
-
-    def _write(self, name: str, text: bytes, mode: str) -> None:
-        try:
-            with open(self.path / name, mode) as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise RecordError(f"{self.path / name}: cannot be written: {error.strerror}") from error
-
-
 def read_run(folder: Path) -> Run:
-    """Read a run folder.
+    """Read a run folder. A last line that was cut off while it was written is left out.
 
     Raises:
         RecordError: no run there, or a file that is not what it should be.
     """
     manifest = _decode(folder / MANIFEST, _read(folder / MANIFEST), Manifest)
     path = folder / TRIALS
-    lines = _read(path).splitlines() if path.exists() else []
+    lines = whole_lines(_read(path)) if path.exists() else []
     return Run(folder, manifest, list(_records(path, lines)), _certificates(folder))
+
+
+def whole_lines(text: bytes) -> list[bytes]:
+    """The lines that end in a newline: what follows the last was being written when it stopped."""
+    return text.split(b"\n")[:-1]
 
 
 def _read(path: Path) -> bytes:

@@ -187,8 +187,16 @@ def load_models(references: Sequence[str], dataset: DatasetFacts) -> dict[str, M
         references = names_for(dataset.input_shape)
     if not references:
         raise ChoiceError("received no model, expected a name or path/to/file.py:function")
-    models = dict(load(reference, dataset.classes) for reference in references)
-    return {name: _model_facts(name, layer, dataset) for name, layer in models.items()}
+    facts: dict[str, ModelFacts] = {}
+    for reference in references:
+        name, layer = load(reference, dataset.classes)
+        if name in facts:
+            raise ChoiceError(
+                f"received two models called {name}, expected names that tell them apart in the "
+                "report: rename one function"
+            )
+        facts[name] = _model_facts(name, layer, dataset)
+    return facts
 
 
 def _model_facts(name: str, layer: Layer, dataset: DatasetFacts) -> ModelFacts:

@@ -3,6 +3,7 @@
 Imports no framework: a trial happens in a worker, which the executor starts.
 """
 
+import platform
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -14,10 +15,11 @@ import msgspec
 from backends.api import Recipe
 from backends.registry import install_command
 from bench.executor import Executor, WorkerEnd
-from bench.gate import Contender
+from bench.folder import RunFolder
+from bench.gate import Contender, backend_digest
 from bench.outcome import INTERRUPTED, Verdict, measured, verdict_of
 from bench.plan import Trial
-from bench.records import Equivalence, ModelFacts, RunFolder, TrialRecord
+from bench.records import Equivalence, ModelFacts, TrialRecord
 from bench.spec.training import Optimizer, TrainSpec
 from bench.worker.protocol import Event, Imported, TrainTask
 
@@ -174,6 +176,8 @@ def _blank(trial: Trial, experiment: Experiment, verdict: Verdict) -> TrialRecor
         trial=trial.name,
         backend=job.backend,
         framework_version=experiment.framework_versions[job.backend],
+        backend_digest=backend_digest(experiment.recipes[job.backend]),
+        machine=platform.node(),
         mode=job.mode,
         device=job.device,
         model=job.model,

@@ -17,9 +17,10 @@ from bench.cli.progress import observer_for
 from bench.cli.tables import plan_table, summary_table
 from bench.cli.values import CountList, Duration, NameList
 from bench.executor import Executor, LocalExecutor
+from bench.folder import RunFolder
 from bench.gate import certificates, contenders, equivalence_of
 from bench.manifest import make_manifest
-from bench.records import Equivalence, RunFolder, TrialRecord
+from bench.records import Equivalence, TrialRecord
 from bench.request import Prepared, Request, gate_of, prepare_run
 from bench.runner import ContenderModel, Observer, run_trials
 from bench.spec.training import Adam, Optimizer, Sgd
@@ -140,17 +141,17 @@ def command(output: Path | None, verify: bool, dry_run: bool, quiet: bool, **opt
     if dry_run:
         out.print(plan_table(prepared.trials, prepared.experiment.framework_versions))
         return ALL_MEASURED
-    folder = RunFolder(output or Path("runs") / datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ"))
+    output = output or Path("runs") / datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     typed = shlex.join(["python", "-m", "bench", *sys.argv[1:]])
-    folder.write_manifest(make_manifest(prepared, request, typed, verify))
-    with observer_for(messages, len(prepared.trials)) as observer:
+    with RunFolder(output) as folder, observer_for(messages, len(prepared.trials)) as observer:
+        folder.write_manifest(make_manifest(prepared, request, typed, verify))
         experiment = prepared.experiment
         if verify:
             equivalence = _verified(prepared, request, executor, folder, observer)
             experiment = msgspec.structs.replace(experiment, equivalence=equivalence)
         records = run_trials(prepared.trials, experiment, executor, folder, observer)
     out.print(summary_table(records))
-    _report(folder.path, messages)
+    _report(output, messages)
     return _status(records)
 
 

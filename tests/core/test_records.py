@@ -1,19 +1,21 @@
 """What a run leaves behind, and how it is read."""
 
 import json
+import os
+import shutil
 from pathlib import Path
 
 import jsonschema
 import msgspec
 import pytest
 
+from bench.folder import RunFolder
 from bench.records import (
     DatasetFacts,
     Machine,
     Manifest,
     ModelFacts,
     RecordError,
-    RunFolder,
     TrialRecord,
     json_schemas,
     read_run,
@@ -76,25 +78,62 @@ def record():
 
 
 def test_a_run_round_trips(tmp_path, manifest, record):
-    folder = RunFolder(tmp_path / "run")
-    folder.write_manifest(manifest)
-    folder.append(record)
-    folder.append(record)
+    with RunFolder(tmp_path / "run") as folder:
+        folder.write_manifest(manifest)
+        folder.append(record)
+        folder.append(record)
     run = read_run(tmp_path / "run")
     assert (run.manifest, run.trials) == (manifest, [record, record])
 
 
 def test_a_record_is_one_line(tmp_path, record):
-    folder = RunFolder(tmp_path)
-    folder.append(record)
+    with RunFolder(tmp_path) as folder:
+        folder.append(record)
     assert (tmp_path / "trials.jsonl").read_bytes().count(b"\n") == 1
 
 
 def test_what_is_not_known_is_null(tmp_path, record):
-    RunFolder(tmp_path).append(record)
+    with RunFolder(tmp_path) as folder:
+        folder.append(record)
     written = json.loads((tmp_path / "trials.jsonl").read_text())
     assert written["device_peak_memory_bytes"] is None
     assert written["test_accuracy"] is None
+
+
+def test_a_torn_last_line_is_left_out_and_cut_off_by_the_next_writer(tmp_path, manifest, record):
+    with RunFolder(tmp_path) as folder:
+        folder.write_manifest(manifest)
+        folder.append(record)
+    path = tmp_path / "trials.jsonl"
+    whole = path.read_bytes()
+    path.write_bytes(whole + whole[: len(whole) // 2])
+    assert read_run(tmp_path).trials == [record]
+    with RunFolder.reopen(tmp_path) as folder:
+        folder.append(record)
+    assert path.read_bytes() == whole * 2
+
+
+def test_a_folder_has_one_writer(tmp_path):
+    with RunFolder(tmp_path), pytest.raises(RecordError, match="another run is writing"):
+        RunFolder.reopen(tmp_path)
+
+
+def test_a_record_that_its_folder_cannot_take_is_kept_elsewhere(tmp_path, record):
+    with RunFolder(tmp_path / "run") as folder:
+        shutil.rmtree(tmp_path / "run")
+        with pytest.raises(RecordError, match="it was removed; the record is in") as caught:
+            folder.append(record)
+    rescued = Path(str(caught.value).rpartition("the record is in ")[2])
+    assert msgspec.json.decode(rescued.read_bytes(), type=TrialRecord) == record
+    rescued.unlink()
+
+
+def test_a_full_disk_is_told(tmp_path, record):
+    with RunFolder(tmp_path) as folder:
+        os.close(folder._trials)
+        folder._trials = os.open("/dev/full", os.O_WRONLY)
+        with pytest.raises(RecordError, match="No space left on device; the record is in"):
+            folder.append(record)
 
 
 def test_a_folder_that_holds_something_is_refused(tmp_path):
@@ -119,16 +158,17 @@ def test_a_path_that_cannot_be_a_folder_is_refused(tmp_path):
     ],
 )
 def test_a_damaged_record_is_named(tmp_path, manifest, line, says):
-    RunFolder(tmp_path).write_manifest(manifest)
+    with RunFolder(tmp_path) as folder:
+        folder.write_manifest(manifest)
     (tmp_path / "trials.jsonl").write_bytes(line + b"\n")
     with pytest.raises(RecordError, match=says):
         read_run(tmp_path)
 
 
 def test_a_newer_record_is_refused_with_the_way_out(tmp_path, manifest, record):
-    folder = RunFolder(tmp_path)
-    folder.write_manifest(manifest)
-    folder.append(msgspec.structs.replace(record, schema_version=99))
+    with RunFolder(tmp_path) as folder:
+        folder.write_manifest(manifest)
+        folder.append(msgspec.structs.replace(record, schema_version=99))
     with pytest.raises(RecordError, match="received schema version 99"):
         read_run(tmp_path)
 

@@ -13,8 +13,9 @@ from backends.registry import recipes
 from bench.data.decoded import open_decoded
 from bench.data.prepare import prepare
 from bench.executor import LocalExecutor
+from bench.folder import RunFolder
 from bench.plan import Job, Trial
-from bench.records import ModelFacts, RunFolder, read_run
+from bench.records import ModelFacts, read_run
 from bench.runner import Experiment, run_trials
 from bench.spec.layers import Dense, Flatten, sequential
 from bench.spec.training import Sgd
@@ -66,7 +67,8 @@ def run(experiment, folder, *trials, observer=None, **changes):
     import msgspec
 
     experiment = msgspec.structs.replace(experiment, **changes)
-    return run_trials(trials, experiment, LocalExecutor(), RunFolder(folder), observer or Silent())
+    with RunFolder(folder) as opened:
+        return run_trials(trials, experiment, LocalExecutor(), opened, observer or Silent())
 
 
 def workers():

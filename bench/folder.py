@@ -1,0 +1,144 @@
+"""The folder of a run, as it is written: every record is on the disk when the terminal shows it."""
+
+import fcntl
+import os
+import tempfile
+from pathlib import Path
+
+import msgspec
+
+from bench.records import (
+    CERTIFICATES,
+    MANIFEST,
+    TRIALS,
+    Manifest,
+    RecordError,
+    TrialRecord,
+    whole_lines,
+)
+from bench.verification.certificate import Certificate
+
+
+class RunFolder:
+    """Writes a run: the manifest and the certificates first, then a line for each trial.
+
+    One process writes a folder: it holds a lock on the records until the context ends, or the
+    process does in whatever way.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Make the folder; an empty one may exist.
+
+        Raises:
+            RecordError: the folder holds something, or cannot be made or written.
+        """
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            occupied = next(path.iterdir(), None)
+        except OSError as error:
+            raise RecordError(f"{path}: cannot be the run's folder: {error.strerror}") from error
+        if occupied:
+            raise RecordError(
+                f"{path}: received a folder that holds {occupied.name}, expected a new or empty "
+                "one: name another with --output, or go on with a run by --resume"
+            )
+        self.path = path
+        self._trials = _lock(path, os.O_CREAT | os.O_EXCL)
+
+    @classmethod
+    def reopen(cls, path: Path) -> "RunFolder":
+        """Go on with a run: what a killed process left of a last line is cut off.
+
+        Raises:
+            RecordError: there are no records, another process writes them, or they cannot be
+                written.
+        """
+        folder = cls.__new__(cls)
+        folder.path = path
+        folder._trials = _lock(path, 0)
+        text = (path / TRIALS).read_bytes()
+        os.ftruncate(folder._trials, sum(len(line) + 1 for line in whole_lines(text)))
+        return folder
+
+    def __enter__(self) -> "RunFolder":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let go of the lock."""
+        os.close(self._trials)
+
+    def write_manifest(self, manifest: Manifest) -> None:
+        """Write the manifest.
+
+        Raises:
+            RecordError: the folder cannot be written.
+        """
+        self._write(MANIFEST, msgspec.json.encode(manifest))
+
+    def write_certificates(self, certificates: list[Certificate]) -> None:
+        """Write the certificates of the run's contenders.
+
+        Raises:
+            RecordError: the folder cannot be written.
+        """
+        self._write(CERTIFICATES, msgspec.json.encode(certificates))
+
+    def append(self, record: TrialRecord) -> None:
+        """Append the record; it is on the disk when this returns.
+
+        Raises:
+            RecordError: the folder cannot be written or is gone; says where the record is instead.
+        """
+        line = msgspec.json.encode(record) + b"\n"
+        try:
+            _write_all(self._trials, line)
+            if os.fstat(self._trials).st_nlink == 0:
+                raise FileNotFoundError(0, "it was removed")
+        except OSError as error:
+            raise RecordError(
+                f"{self.path / TRIALS}: cannot be written: {error.strerror}; {_rescue(line)}"
+            ) from error
+
+    def _write(self, name: str, text: bytes) -> None:
+        """Write under another name, then rename: a reader sees all of the file or none."""
+        partial = self.path / f"{name}.partial"
+        try:
+            with open(partial, "wb") as file:
+                file.write(msgspec.json.format(text, indent=2) + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(partial, self.path / name)
+        except OSError as error:
+            raise RecordError(f"{self.path / name}: cannot be written: {error.strerror}") from error
+
+
+def _lock(path: Path, flags: int) -> int:
+    """Open the records for appending, alone."""
+    try:
+        descriptor = os.open(path / TRIALS, os.O_WRONLY | os.O_APPEND | flags, 0o666)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, FileExistsError) as error:
+        raise RecordError(
+            f"{path / TRIALS}: another run is writing it: name another folder with --output"
+        ) from error
+    except OSError as error:
+        raise RecordError(f"{path / TRIALS}: cannot be written: {error.strerror}") from error
+    return descriptor
+
+
+def _write_all(descriptor: int, text: bytes) -> None:
+    while text:
+        text = text[os.write(descriptor, text) :]
+    os.fsync(descriptor)
+
+
+def _rescue(line: bytes) -> str:
+    """Put a record that its folder does not take where temporary files go."""
+    try:
+        with tempfile.NamedTemporaryFile(
+            prefix="evenbench-record-", suffix=".jsonl", delete=False
+        ) as file:
+            file.write(line)
+    except OSError:
+        return f"the record is lost but for this line: {line.decode()}"
+    return f"the record is in {file.name}"
