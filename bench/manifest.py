@@ -27,6 +27,8 @@ def make_manifest(prepared: Prepared, request: Request, command: str, verified: 
         dataset=prepared.dataset,
         models=experiment.models,
         optimizer=experiment.optimizer,
+        data_dir=str(request.data_dir.absolute()) if request.data_dir else None,
+        train_samples=request.train_samples,
         epochs=request.epochs,
         repeats=request.repeats,
         seed=request.seed,

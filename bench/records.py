@@ -176,6 +176,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     dataset: DatasetFacts
     models: dict[str, ModelFacts]
     optimizer: Optimizer
+    data_dir: str | None = None
+    train_samples: int | None = None
     epochs: int
     repeats: int
     seed: int
@@ -200,13 +202,16 @@ class Run(msgspec.Struct, frozen=True):
 def read_run(folder: Path) -> Run:
     """Read a run folder. A last line that was cut off while it was written is left out.
 
+    Of a trial that ran again, the last record stands.
+
     Raises:
         RecordError: no run there, or a file that is not what it should be.
     """
     manifest = _decode(folder / MANIFEST, _read(folder / MANIFEST), Manifest)
     path = folder / TRIALS
     lines = whole_lines(_read(path)) if path.exists() else []
-    return Run(folder, manifest, list(_records(path, lines)), _certificates(folder))
+    records = {record.trial: record for record in _records(path, lines)}
+    return Run(folder, manifest, list(records.values()), _certificates(folder))
 
 
 def whole_lines(text: bytes) -> list[bytes]:

@@ -63,6 +63,14 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     missing: list[Missing]
     notes: list[str]
 
+    def remarks(self) -> list[str]:
+        """What the user should know before the run: what is not installed, and the notes."""
+        absent = [
+            f"{each.backend} is not installed and left out; to install it: {each.install}"
+            for each in self.missing
+        ]
+        return [*absent, *(f"Note: {note}" for note in self.notes)]
+
 
 def prepare_run(request: Request, executor: Executor) -> Prepared:
     """Check the request, prepare the data and make the plan.
@@ -75,7 +83,8 @@ def prepare_run(request: Request, executor: Executor) -> Prepared:
     modes = choose_modes(chosen, request.modes)
     source = prepare(request.data_dir)
     data = open_decoded(source.folder)
-    facts = dataset_facts(data, request)
+    facts = facts_of(data, request.train_samples)
+    _check_batch_sizes(request.batch_sizes, facts.train_examples)
     models = load_models(request.models, facts)
     threads, cpus = choose_threads(request.threads)
     devices = {recipe.name: _devices(recipe, request.devices, executor) for recipe in chosen}
@@ -152,27 +161,33 @@ def choose_backends(received: Sequence[str]) -> tuple[list[Recipe], list[Missing
     return [recipe for name, recipe in known.items() if installed[name]], missing
 
 
-def dataset_facts(data: Dataset, request: Request) -> DatasetFacts:
+def facts_of(data: Dataset, train_samples: int | None) -> DatasetFacts:
     """The data set's facts, with only as many training examples as are asked for.
 
     Raises:
-        ChoiceError: more examples are asked for than there are, or fewer than a batch holds.
+        ChoiceError: more examples are asked for than there are.
     """
     available = len(data.train_labels)
-    examples = request.train_samples or available
-    if examples > available:
+    if train_samples and train_samples > available:
         raise ChoiceError(
-            f"received --train-samples {examples}, expected at most {available}: "
+            f"received --train-samples {train_samples}, expected at most {available}: "
             f"{data.name} holds no more"
         )
-    if examples < max(request.batch_sizes):
+    return DatasetFacts(
+        name=data.name,
+        train_examples=train_samples or available,
+        test_examples=len(data.test_labels),
+        input_shape=tuple(data.input_shape),
+        classes=data.classes,
+    )
+
+
+def _check_batch_sizes(sizes: Sequence[int], examples: int) -> None:
+    if max(sizes) > examples:
         raise ChoiceError(
-            f"received {examples} training examples and batch size {max(request.batch_sizes)}, "
+            f"received {examples} training examples and batch size {max(sizes)}, "
             "expected at least one full batch: ask for a smaller batch"
         )
-    return DatasetFacts(
-        data.name, examples, len(data.test_labels), tuple(data.input_shape), data.classes
-    )
 
 
 def load_models(references: Sequence[str], dataset: DatasetFacts) -> dict[str, ModelFacts]:

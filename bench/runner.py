@@ -132,13 +132,13 @@ def _with_end(
         reason=verdict.reason,
         exit_status=end.exit_status,
         environment=end.environment,
-        framework_version=_imported_version(events) or record.framework_version,
+        framework_version=record.framework_version or _imported_version(events),
     )
     return measured(ended, events)
 
 
 def _imported_version(events: Sequence[Event]) -> str | None:
-    """The version that the worker imported: it has the last word over the installed metadata."""
+    """The version that the worker imported."""
     imported = (event.versions for event in events if isinstance(event, Imported))
     return next((next(iter(versions.values()), None) for versions in imported), None)
 

@@ -8,15 +8,19 @@ _WIDTH_WITHOUT_TERMINAL = 160
 
 def result_console(quiet: bool = False) -> Console:
     """The console of a command's results."""
-    return _wide(Console(quiet=quiet))
+    return _plain(stderr=False, quiet=quiet)
 
 
 def message_console(quiet: bool = False) -> Console:
-    """The console of progress and notes."""
-    return _wide(Console(stderr=True, quiet=quiet))
+    """The console of progress and notes: lines that are not broken, so that they can be copied."""
+    console = _plain(stderr=True, quiet=quiet)
+    console.soft_wrap = True
+    return console
 
 
-def _wide(console: Console) -> Console:
+def _plain(stderr: bool, quiet: bool) -> Console:
+    """A console that shows text as it is: what looks like markup may be a user's own name."""
+    console = Console(stderr=stderr, quiet=quiet, highlight=False, markup=False, emoji=False)
     if not console.is_terminal:
         console.width = _WIDTH_WITHOUT_TERMINAL
     return console

@@ -45,7 +45,7 @@ class PlainLines:
 
     def check_began(self, contender: Contender, model: str) -> None:
         """Say what is checked."""
-        self._console.print(_checking(contender, model), highlight=False, markup=False)
+        self._console.print(checking(contender, model))
 
     def trial_began(self, trial: Trial) -> None:
         """Nothing to say yet."""
@@ -56,8 +56,7 @@ class PlainLines:
     def trial_ended(self, trial: Trial, record: TrialRecord) -> None:
         """Say how it ended."""
         self._done += 1
-        line = f"[{self._done}/{self._total}] {describe(record)}"
-        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+        self._console.print(f"[{self._done}/{self._total}] {describe(record)}")
 
 
 class LiveLine:
@@ -72,7 +71,7 @@ class LiveLine:
 
     def check_began(self, contender: Contender, model: str) -> None:
         """Show what is checked."""
-        self._show(_checking(contender, model))
+        self._show(checking(contender, model))
 
     def trial_began(self, trial: Trial) -> None:
         """Show which trial runs."""
@@ -92,9 +91,7 @@ class LiveLine:
     def trial_ended(self, trial: Trial, record: TrialRecord) -> None:
         """Leave a line with how it ended."""
         self._done += 1
-        self._progress.console.print(
-            f"[{self._done}/{self._total}] {describe(record)}", highlight=False, markup=False
-        )
+        self._progress.console.print(f"[{self._done}/{self._total}] {describe(record)}")
         self._progress.update(self._bar, completed=self._done, left=self._time_left())
         self._progress.refresh()
 
@@ -107,7 +104,8 @@ class LiveLine:
         return f"{seconds / 60:.0f} min left" if seconds >= 90 else f"{seconds:.0f} s left"
 
 
-def _checking(contender: Contender, model: str) -> str:
+def checking(contender: Contender, model: str) -> str:
+    """What is being checked."""
     return f"checking {contender.backend} {contender.mode} on {contender.device}: {model}"
 
 

@@ -1,32 +1,25 @@
 """`bench run`: measure, record, report."""
 
 import shlex
-import signal
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
-import msgspec
-from rich.console import Console
+from click.core import ParameterSource
 
 from bench.choices import ChoiceError
 from bench.cli.console import message_console, result_console
-from bench.cli.progress import observer_for
-from bench.cli.tables import plan_table, summary_table
+from bench.cli.execute import ALL_MEASURED, Execution, end_as_interrupted
+from bench.cli.tables import plan_table
 from bench.cli.values import CountList, Duration, NameList
-from bench.executor import Executor, LocalExecutor
+from bench.executor import LocalExecutor
 from bench.folder import RunFolder
-from bench.gate import certificates, contenders, equivalence_of
 from bench.manifest import make_manifest
-from bench.records import Equivalence, TrialRecord
-from bench.request import Prepared, Request, gate_of, prepare_run
-from bench.runner import ContenderModel, Observer, run_trials
+from bench.request import Request, prepare_run
+from bench.resume import resume as resume_run
 from bench.spec.training import Adam, Optimizer, Sgd
-from bench.verification.case import careful
-
-ALL_MEASURED, SOME_FAILED, NOTHING_MEASURED, INTERRUPTED = 0, 1, 3, 130
 
 
 @click.command("run")
@@ -121,53 +114,72 @@ ALL_MEASURED, SOME_FAILED, NOTHING_MEASURED, INTERRUPTED = 0, 1, 3, 130
     help="Check first that each contender does the work that the spec states; what was checked "
     "before is not checked again. Default: verify.",
 )
+@click.option(
+    "--resume",
+    type=click.Path(path_type=Path),
+    help="Go on with the run in this folder: only what is missing, failed or out of date runs. "
+    "Everything else is as that run was asked for.",
+)
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
-def command(output: Path | None, verify: bool, dry_run: bool, quiet: bool, **options: Any) -> int:
+def command(resume: Path | None, **options: Any) -> int:
     """Train the models in every backend asked for and write a report.
 
     Exit status: 0 all that was asked for was measured, 1 some trial failed, 2 the command was
     wrong, 3 nothing was measured, 130 interrupted.
     """
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
-    out, messages = result_console(quiet), message_console(quiet)
+    end_as_interrupted()
+    if resume is not None:
+        _check_alone("resume", "dry_run", "quiet")
+        return _resume(resume, options["dry_run"], options["quiet"])
+    return _run(**options)
+
+
+def _run(output: Path | None, verify: bool, dry_run: bool, quiet: bool, **options: Any) -> int:
+    results, messages = result_console(quiet), message_console(quiet)
     executor = LocalExecutor()
     request = _request(**options)
     prepared = prepare_run(request, executor)
     if not prepared.trials:
         raise ChoiceError("received a choice of backends and modes that leaves nothing to run")
-    _tell_missing(prepared, messages)
+    for line in prepared.remarks():
+        messages.print(line)
     if dry_run:
-        out.print(plan_table(prepared.trials, prepared.experiment.framework_versions))
+        results.print(plan_table(prepared.trials, prepared.experiment.framework_versions))
         return ALL_MEASURED
     output = output or Path("runs") / datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     typed = shlex.join(["python", "-m", "bench", *sys.argv[1:]])
-    with RunFolder(output) as folder, observer_for(messages, len(prepared.trials)) as observer:
+    with RunFolder(output) as folder:
         folder.write_manifest(make_manifest(prepared, request, typed, verify))
-        experiment = prepared.experiment
-        if verify:
-            equivalence = _verified(prepared, request, executor, folder, observer)
-            experiment = msgspec.structs.replace(experiment, equivalence=equivalence)
-        records = run_trials(prepared.trials, experiment, executor, folder, observer)
-    out.print(summary_table(records))
-    _report(output, messages)
-    return _status(records)
+        return Execution(executor, folder, results, messages).run(prepared, verify)
 
 
-def _verified(
-    prepared: Prepared,
-    request: Request,
-    executor: Executor,
-    folder: RunFolder,
-    observer: Observer,
-) -> dict[ContenderModel, Equivalence]:
-    """Which contenders passed on which models; their certificates are stored with the run."""
-    optimizers = {"this run's optimizer": careful(request.optimizer)}
-    gate = gate_of(prepared, optimizers, request.timeout)
-    made = list(certificates(contenders(prepared.jobs), gate, executor, observer.check_began))
-    folder.write_certificates(made)
-    return equivalence_of(made)
+def _resume(path: Path, dry_run: bool, quiet: bool) -> int:
+    results, messages = result_console(quiet), message_console(quiet)
+    resumed = resume_run(path)
+    messages.print(f"{len(resumed.kept)} records are kept")
+    for trial, reason in resumed.reasons.items():
+        messages.print(f"{trial} runs again: {reason}")
+    if dry_run:
+        versions = resumed.prepared.experiment.framework_versions
+        results.print(plan_table(resumed.prepared.trials, versions))
+        return ALL_MEASURED
+    with RunFolder.reopen(path) as folder:
+        execution = Execution(LocalExecutor(), folder, results, messages)
+        return execution.run(resumed.prepared, resumed.manifest.verified, resumed.kept)
+
+
+def _check_alone(*fitting: str) -> None:
+    """Refuse options that the run in the folder has settled already."""
+    context = click.get_current_context()
+    for name in context.params:
+        given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        if given and name not in fitting:
+            option = name.replace("_", "-")
+            raise click.UsageError(
+                f"received --resume with --{option}, expected --resume alone: the run in the "
+                "folder says what is measured"
+            )
 
 
 def _request(optimizer: str, **options: Any) -> Request:
@@ -185,33 +197,3 @@ def _optimizer(
         return Sgd(learning_rate=rate, momentum=momentum, nesterov=nesterov, l2=l2)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-
-
-def _tell_missing(prepared: Prepared, messages: Console) -> None:
-    for missing in prepared.missing:
-        messages.print(
-            f"{missing.backend} is not installed and left out; to install it: {missing.install}",
-            highlight=False,
-            markup=False,
-            soft_wrap=True,
-        )
-    for note in prepared.notes:
-        messages.print(f"Note: {note}", highlight=False, markup=False, soft_wrap=True)
-
-
-def _report(folder: Path, messages: Console) -> None:
-    from reports import write_report
-
-    write_report([folder])
-    messages.print(
-        f"Report: {folder / 'report.html'}", highlight=False, markup=False, soft_wrap=True
-    )
-
-
-def _status(records: list[TrialRecord]) -> int:
-    outcomes = [record.outcome for record in records]
-    if "interrupted" in outcomes:
-        return INTERRUPTED
-    if "ok" not in outcomes:
-        return NOTHING_MEASURED
-    return ALL_MEASURED if set(outcomes) == {"ok"} else SOME_FAILED

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from bench.choices import ChoiceError
 from bench.cli.console import message_console, result_console
+from bench.cli.progress import checking
 from bench.cli.tables import table
 from bench.cli.values import Duration, NameList
 from bench.executor import LocalExecutor
@@ -60,16 +61,12 @@ def command(details: bool, fresh: bool, **options: Any) -> int:
     gate = msgspec.structs.replace(gate, models={**first, **gate.models})
 
     def began(contender: Contender, model: str) -> None:
-        messages.print(
-            f"checking {contender.backend} {contender.mode} on {contender.device}: {model}",
-            highlight=False,
-            markup=False,
-        )
+        messages.print(checking(contender, model))
 
     made = list(certificates(wanted, gate, executor, began))
     console.print(certificate_table(made))
     for line in failure_lines(made, details):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
     if not made:
         return NOTHING_CHECKED
     return ALL_PASSED if all(each.passed for each in made) else SOME_FAILED
