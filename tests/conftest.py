@@ -60,3 +60,40 @@ def bench():
         )
 
     return run
+
+
+TINY_MODEL = """
+from bench.spec.layers import Dense, Flatten, sequential
+
+def tiny(classes):
+    return sequential(Flatten(), Dense(classes))
+
+def wide():
+    return sequential(Flatten(), Dense(1000))
+
+def deep(classes):
+    return sequential(Dense(classes))
+
+def broken():
+    raise OSError("no such luck")
+"""
+
+
+@pytest.fixture
+def tiny(tmp_path, tiny_data, plugin) -> list[str]:
+    """The options of a run that takes a second."""
+    (tmp_path / "models.py").write_text(TINY_MODEL)
+    model = f"{tmp_path / 'models.py'}:tiny"
+    data = ["--data-dir", str(tiny_data), "--models", model, "--batch-sizes", "16"]
+    return [*data, "--epochs", "1"]
+
+
+@pytest.fixture
+def no_traceback():
+    """Hand a finished command on, and see that it showed no traceback."""
+
+    def check(done: subprocess.CompletedProcess) -> subprocess.CompletedProcess:
+        assert "Traceback" not in done.stderr + done.stdout
+        return done
+
+    return check

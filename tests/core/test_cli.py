@@ -6,45 +6,8 @@ import pytest
 
 from bench.cli.values import CountList, Duration
 
-TINY_MODEL = """
-from bench.spec.layers import Dense, Flatten, sequential
 
-def tiny(classes):
-    return sequential(Flatten(), Dense(classes))
-
-def wide():
-    return sequential(Flatten(), Dense(1000))
-
-def deep(classes):
-    return sequential(Dense(classes))
-
-def broken():
-    raise OSError("no such luck")
-"""
-
-
-@pytest.fixture
-def tiny(tmp_path, tiny_data, plugin):
-    """The options of a run that takes a second."""
-    (tmp_path / "models.py").write_text(TINY_MODEL)
-    return [
-        "--data-dir",
-        str(tiny_data),
-        "--models",
-        f"{tmp_path / 'models.py'}:tiny",
-        "--batch-sizes",
-        "16",
-        "--epochs",
-        "1",
-    ]
-
-
-def no_traceback(done):
-    assert "Traceback" not in done.stderr + done.stdout
-    return done
-
-
-def test_a_run_measures_records_and_reports(bench, tiny, tmp_path):
+def test_a_run_measures_records_and_reports(bench, no_traceback, tiny, tmp_path):
     output = tmp_path / "out"
     options = ["--backends", "numpy,fake", "--repeats", "2", "--output", str(output)]
     done = no_traceback(bench("run", *tiny, *options))
@@ -86,7 +49,7 @@ def test_no_verify_is_told(bench, tiny, tmp_path):
         (["--backends", "broken"], 3),
     ],
 )
-def test_exit_codes_tell_what_was_measured(bench, tiny, tmp_path, options, status):
+def test_exit_codes_tell_what_was_measured(bench, no_traceback, tiny, tmp_path, options, status):
     output = ["--output", str(tmp_path / "out"), "--repeats", "1", "--no-verify"]
     done = no_traceback(bench("run", *tiny, *options, *output))
     assert done.returncode == status
@@ -140,14 +103,14 @@ def test_the_default_output_is_a_time_under_runs(bench, tiny, tmp_path):
         (["--data-dir", "nowhere"], "nowhere"),
     ],
 )
-def test_bad_input_is_answered_with_a_sentence(bench, tiny, tmp_path, options, says):
+def test_bad_input_is_answered_with_a_sentence(bench, no_traceback, tiny, tmp_path, options, says):
     done = no_traceback(bench("run", *tiny, *options, "--output", "out", cwd=tmp_path))
     assert done.returncode == 2, done.stderr
     assert says in " ".join(done.stderr.split())
     assert not (tmp_path / "out").exists()
 
 
-def test_a_folder_that_holds_a_run_is_refused(bench, tiny, tmp_path):
+def test_a_folder_that_holds_a_run_is_refused(bench, no_traceback, tiny, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "trials.jsonl").write_text("precious")
     done = no_traceback(bench("run", *tiny, "--output", str(tmp_path / "out")))
@@ -169,7 +132,7 @@ def test_models_are_listed_with_their_sizes(bench):
     assert "4,241,152" in done.stdout
 
 
-def test_a_report_is_written_again_and_for_several_runs(bench, tiny, tmp_path):
+def test_a_report_is_written_again_and_for_several_runs(bench, no_traceback, tiny, tmp_path):
     folders = [tmp_path / name for name in ("one", "two")]
     for folder in folders:
         options = ["--backends", "numpy", "--repeats", "1", "--output", str(folder)]
@@ -185,13 +148,13 @@ def test_a_report_is_written_again_and_for_several_runs(bench, tiny, tmp_path):
     assert (tmp_path / "both" / "report.html").exists()
 
 
-def test_a_report_of_no_run_is_refused(bench, tmp_path):
+def test_a_report_of_no_run_is_refused(bench, no_traceback, tmp_path):
     done = no_traceback(bench("report", str(tmp_path)))
     assert done.returncode == 2
     assert "manifest.json" in done.stderr
 
 
-def test_verify_passes_numpy_and_fails_the_fake(bench, plugin):
+def test_verify_passes_numpy_and_fails_the_fake(bench, no_traceback, plugin):
     done = bench("verify", "--backends", "numpy")
     assert done.returncode == 0, done.stderr
     assert "pass" in done.stdout
@@ -200,7 +163,7 @@ def test_verify_passes_numpy_and_fails_the_fake(bench, plugin):
     assert "FAIL: logits in inference" in done.stdout
 
 
-def test_verify_names_a_framework_that_cannot_be_imported(bench, plugin):
+def test_verify_names_a_framework_that_cannot_be_imported(bench, no_traceback, plugin):
     done = no_traceback(bench("verify", "--backends", "broken"))
     assert done.returncode == 1
     assert "not_there" in done.stdout

@@ -1,0 +1,102 @@
+"""Going on with a run: what holds is kept, what is missing or failed runs again."""
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+
+@pytest.fixture
+def arguments(tiny, tmp_path):
+    return [*tiny, "--no-verify", "--output", str(tmp_path / "out")]
+
+
+def records(folder):
+    lines = (folder / "trials.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def test_only_what_is_missing_or_failed_runs(bench, no_traceback, arguments, tmp_path):
+    out = tmp_path / "out"
+    options = ["--backends", "fake", "--modes", "works,raises", "--repeats", "2"]
+    assert bench("run", *arguments, *options).returncode == 1
+    lines = (out / "trials.jsonl").read_text().splitlines(keepends=True)
+    kept = [line for line in lines if json.loads(line)["outcome"] == "ok"]
+    failed = [line for line in lines if json.loads(line)["outcome"] == "failed"]
+    assert (len(kept), len(failed)) == (2, 2)
+    (out / "trials.jsonl").write_text(kept[0] + failed[0])
+    done = no_traceback(bench("run", "--resume", str(out)))
+    assert done.returncode == 1
+    assert "1 records are kept" in done.stderr
+    assert "runs again: it was failed" in done.stderr
+    assert "runs again: not measured yet" in done.stderr
+    after = records(out)
+    assert [trial["outcome"] for trial in after].count("ok") == 2
+    assert json.dumps(after[0]) == json.dumps(json.loads(kept[0]))
+    assert len(after) == 2 + 3
+
+
+def test_a_complete_run_has_nothing_left(bench, arguments, tmp_path):
+    options = ["--backends", "fake,numpy", "--repeats", "1"]
+    assert bench("run", *arguments, *options).returncode == 0
+    before = (tmp_path / "out" / "trials.jsonl").read_bytes()
+    assert bench("run", "--resume", str(tmp_path / "out")).returncode == 0
+    assert (tmp_path / "out" / "trials.jsonl").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"framework_version": "0.9"}, "measured with version 0.9, now 1.0"),
+        ({"backend_digest": "other"}, "the backend's source has changed"),
+        ({"machine": "elsewhere"}, "measured on the machine elsewhere"),
+    ],
+)
+def test_a_record_of_something_else_does_not_hold(bench, arguments, tmp_path, change, reason):
+    assert bench("run", *arguments, "--backends", "fake", "--repeats", "1").returncode == 0
+    path = tmp_path / "out" / "trials.jsonl"
+    path.write_text(json.dumps({**records(tmp_path / "out")[0], **change}) + "\n")
+    done = bench("run", "--resume", str(tmp_path / "out"))
+    assert done.returncode == 0
+    assert reason in done.stderr
+    assert len(records(tmp_path / "out")) == 2
+
+
+def test_other_options_are_refused(bench, no_traceback, tmp_path):
+    done = no_traceback(bench("run", "--resume", str(tmp_path), "--epochs", "9"))
+    assert done.returncode == 2
+    assert "--resume with --epochs" in done.stderr
+
+
+def test_a_folder_without_a_run_is_refused(bench, no_traceback, tmp_path):
+    done = no_traceback(bench("run", "--resume", str(tmp_path)))
+    assert done.returncode == 2
+    assert "manifest.json" in done.stderr
+
+
+def test_a_run_killed_at_any_moment_resumes_to_the_whole(bench, no_traceback, arguments, tmp_path):
+    out = tmp_path / "out"
+    options = ["--backends", "fake", "--modes", "works", "--repeats", "6"]
+    command = [sys.executable, "-m", "bench", "run"]
+    random.seed(1)
+    first = True
+    for _ in range(4):
+        asked = [*arguments, *options] if first else ["--resume", str(out)]
+        runner = subprocess.Popen([*command, *asked], stderr=subprocess.DEVNULL, cwd=tmp_path)
+        time.sleep(random.uniform(0.5, 3))
+        runner.send_signal(signal.SIGKILL)
+        runner.wait()
+        first = not (out / "manifest.json").exists()
+        if first and out.exists():
+            (out / "trials.jsonl").unlink(missing_ok=True)
+    done = no_traceback(
+        bench("run", *(["--resume", str(out)] if not first else [*arguments, *options]))
+    )
+    assert done.returncode == 0, done.stderr
+    latest = {record["trial"]: record for record in records(out)}
+    assert len(latest) == 6
+    assert {record["outcome"] for record in latest.values()} == {"ok"}
