@@ -8,13 +8,14 @@ layout, the compiled inner loop, the synchronisation with the device, its memory
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import NamedTuple, Optional
+from typing import TYPE_CHECKING, NamedTuple, Optional
 
 import msgspec
 
-from bench.spec.shapes import Node
-from bench.spec.training import Optimizer
-from bench.spec.weights import FloatArray, IntArray, Weights
+if TYPE_CHECKING:  # the runner reads recipes without loading NumPy
+    from bench.spec.shapes import Node
+    from bench.spec.training import Optimizer
+    from bench.spec.weights import FloatArray, IntArray, Weights
 
 
 class Unsupported(Exception):  # noqa: N818 - the outcome's name, not a fault of the program

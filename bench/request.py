@@ -18,9 +18,9 @@ from bench.plan import ALL, Job, Trial, check_devices, choose_devices, choose_mo
 from bench.records import DatasetFacts, Missing, ModelFacts
 from bench.runner import Experiment
 from bench.spec.layers import Layer
+from bench.spec.parameters import count_macs, count_parameters
 from bench.spec.shapes import ShapeError, resolve
 from bench.spec.training import Optimizer
-from bench.spec.weights import count_macs, count_parameters
 from bench.worker.protocol import Devices, Event, ModelCheck, Probe
 
 _PROBE_SECONDS = 120.0  # a cold disk can take a minute to import a framework

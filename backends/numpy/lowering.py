@@ -35,8 +35,9 @@ from bench.spec.layers import (
     Multiply,
     Sequential,
 )
+from bench.spec.parameters import weight_specs
 from bench.spec.shapes import Node
-from bench.spec.weights import FloatArray, weight_specs
+from bench.spec.weights import FloatArray
 
 
 def lower(node: Node, store: Store, wanted: bool = False) -> Forward:

@@ -12,8 +12,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from bench.spec.parameters import weight_name, weight_specs
 from bench.spec.shapes import Node, Shape
-from bench.spec.weights import FloatArray, Weights, weight_name, weight_specs
+from bench.spec.weights import FloatArray, Weights
 
 
 class Parameter(NamedTuple):

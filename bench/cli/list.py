@@ -62,8 +62,8 @@ def _devices(recipe: Recipe) -> Sequence[str]:
 def list_models() -> None:
     """Print the table of models."""
     from bench.models import MODELS
+    from bench.spec.parameters import count_macs, count_parameters
     from bench.spec.shapes import resolve
-    from bench.spec.weights import count_macs, count_parameters
 
     rows = []
     for name, entry in MODELS.items():

@@ -8,9 +8,10 @@ from typing import Optional
 
 from backends.api import Backend, Device, Session
 from bench.spec.layers import Layer
+from bench.spec.parameters import count_parameters, weight_specs
 from bench.spec.shapes import Shape
 from bench.spec.training import Optimizer, Sgd
-from bench.spec.weights import Weights, count_parameters, weight_specs
+from bench.spec.weights import Weights
 from bench.verification.case import STEPS, Case, make_case
 from bench.verification.certificate import TOLERANCES, TRAINING_ALLOWANCE, Check
 from bench.verification.compare import compare_arrays, compare_weights

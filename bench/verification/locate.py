@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from bench.spec.layers import GlobalAvgPool, Layer, Sequential
+from bench.spec.parameters import weight_specs
 from bench.spec.shapes import Node, resolve
-from bench.spec.weights import weight_specs
 from bench.verification.case import Case
 
 # The way from the input to a layer: what is applied one after the other, without the branches

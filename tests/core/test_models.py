@@ -17,8 +17,8 @@ from bench.spec.layers import (
     from_json,
     to_json,
 )
+from bench.spec.parameters import count_macs, count_parameters
 from bench.spec.shapes import resolve
-from bench.spec.weights import count_macs, count_parameters
 
 # Parameters as the papers' networks are known to have them; multiply-accumulates of the common
 # implementations (ResNet-50 4.1 billion, MobileNet v1 569 million, v2 300 million).

@@ -28,8 +28,8 @@ from bench.spec.layers import (
     sequential,
     to_json,
 )
+from bench.spec.parameters import count_macs, count_parameters
 from bench.spec.shapes import ShapeError, resolve
-from bench.spec.weights import count_macs, count_parameters
 
 MAP = (28, 28, 6)
 

@@ -13,9 +13,10 @@ from bench.spec.layers import (
     add,
     sequential,
 )
+from bench.spec.parameters import weight_specs
 from bench.spec.shapes import resolve
 from bench.spec.training import Adam, Sgd, TrainSpec, epoch_batches, learning_rates, scale_pixels
-from bench.spec.weights import initial_weights, weight_specs
+from bench.spec.weights import initial_weights
 
 MAP = (28, 28, 6)
 

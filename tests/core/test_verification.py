@@ -28,9 +28,9 @@ from bench.spec.layers import (
     add,
     sequential,
 )
+from bench.spec.parameters import weight_specs
 from bench.spec.shapes import resolve
 from bench.spec.training import Adam, Sgd
-from bench.spec.weights import weight_specs
 from bench.verification.case import OPTIMIZERS, make_case, without_dropout
 from bench.verification.certificate import TOLERANCES
 from bench.verification.certify import Subject, certify
