@@ -43,9 +43,9 @@ def test_help_loads_neither_numpy_nor_pandas_nor_rich():
     assert loaded & {"numpy", "pandas", "matplotlib", "rich", "msgspec"} == set()
 
 
-def test_the_list_of_models_loads_neither_pandas_nor_matplotlib():
+def test_the_list_of_models_loads_no_numpy_nor_what_makes_a_run():
     listing = "from bench.cli.list import list_models; list_models()"
-    assert loaded_by(listing) & {"pandas", "matplotlib", "psutil"} == set()
+    assert loaded_by(listing) & {"numpy", "pandas", "matplotlib", "psutil"} == set()
 
 
 def test_a_worker_needs_numpy_msgspec_and_its_framework_only():
