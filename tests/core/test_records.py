@@ -81,9 +81,13 @@ def test_a_run_round_trips(tmp_path, manifest, record):
     with RunFolder(tmp_path / "run") as folder:
         folder.write_manifest(manifest)
         folder.append(record)
-        folder.append(record)
+        folder.append(msgspec.structs.replace(record, trial="second"))
+        again = msgspec.structs.replace(record, outcome="ok", reason=None)
+        folder.append(again)
     run = read_run(tmp_path / "run")
-    assert (run.manifest, run.trials) == (manifest, [record, record])
+    assert run.manifest == manifest
+    assert [trial.trial for trial in run.trials] == [record.trial, "second"]
+    assert run.trials[0] == again, "of a trial that ran again the last record stands"
 
 
 def test_a_record_is_one_line(tmp_path, record):
