@@ -1,0 +1,15 @@
+"""The windows of a feature map as shifted, strided slices, which XLA's CPU compiler fuses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def windows(images: Any, size: int, stride: int) -> list[Any]:
+    """Slice i * size + j holds position (i, j) of every window: size**2 maps (n, h', w', c)."""
+    height, width = ((extent - size) // stride * stride + 1 for extent in images.shape[1:3])
+    return [
+        images[:, row : row + height : stride, column : column + width : stride]
+        for row in range(size)
+        for column in range(size)
+    ]

@@ -1,0 +1,168 @@
+"""JAX as a backend: a model, its data and its compiled programs on one device."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, Optional
+
+import jax
+import numpy as np
+import numpy.typing as npt
+
+from backends.api import Backend, Device, Gradients, Session, Unsupported, Workload
+from backends.jax import platform
+from backends.jax.lowering import lower
+from backends.jax.optimizers import initial_slots
+from backends.jax.steps import (
+    Data,
+    JitLoop,
+    Loop,
+    Plan,
+    ScanLoop,
+    State,
+    make_differentiate,
+    make_step,
+)
+from backends.jax.windowed import windowed_for
+from bench.spec.parameters import weight_specs
+from bench.spec.weights import FloatArray, IntArray, Weights
+
+_PRECISIONS = {"float32": np.float32, "float64": np.float64}
+_LOOPS: dict[str, type[Loop]] = {"jit": JitLoop, "scan": ScanLoop}
+
+
+class JaxSession(Session):
+    """The state of training and the training set on a device, and the programs that change it."""
+
+    def __init__(self, workload: Workload) -> None:
+        """Lower the model; place weights and data."""
+        self._device = platform.jax_device(workload.device)
+        self._dtype = np.dtype(_PRECISIONS[workload.precision])
+        self._addresses = list(workload.weights)
+        apply = lower(workload.model, windowed_for(workload.device.kind))
+        differentiate = make_differentiate(apply, workload.seed)
+        self._differentiate = jax.jit(differentiate)
+        self._infer = jax.jit(lambda weights, images: apply(weights, images, False, None)[0])
+        self._loop = _LOOPS[workload.mode](make_step(differentiate, workload.optimizer))
+        self._programs: dict[tuple[int, ...], Any] = {}
+        self._steps_taken = 0
+        with self._settings():
+            images = self._place(workload.images.astype(self._dtype, copy=False))
+            self._data = Data(images, self._place(workload.labels))
+            self._state = self._initial_state(workload)
+            jax.block_until_ready((self._data, self._state))
+
+    def compile(self, steps: int, batch_size: int) -> None:
+        """Compile ahead of time, without running; see `Session.compile`."""
+        batches = np.zeros((steps, batch_size), np.int32)
+        with self._settings():
+            self._program(self._plan(batches, np.zeros(steps)))
+
+    def train(self, batches: IntArray, learning_rates: FloatArray) -> FloatArray:
+        """Train one step on each batch, in order; see `Session.train`."""
+        with self._settings():
+            plan = self._plan(batches, learning_rates)
+            program = self._program(plan)
+            self._state, losses = self._loop.run(program, self._state, plan, self._data)
+            self._steps_taken += len(batches)
+            jax.block_until_ready(self._state)
+            return np.array(jax.device_get(losses), np.float32)
+
+    def predict(self, images: FloatArray) -> FloatArray:
+        """Logits (n, classes) of (n, height, width, channels) images; see `Session.predict`."""
+        with self._settings():
+            placed = self._place(images.astype(self._dtype, copy=False))
+            weights = {**self._state.weights, **self._state.statistics}
+            return np.array(self._infer(weights, placed))
+
+    def gradients(self, batch: IntArray) -> Gradients:
+        """Logits, loss and gradients of one batch; see `Session.gradients`."""
+        with self._settings():
+            number = np.int32(self._steps_taken)
+            loss, logits, gradients, _ = self._differentiate(self._state, batch, number, self._data)
+            return Gradients(np.array(logits), float(loss), _copied(gradients))
+
+    def weights(self) -> Weights:
+        """Every weight and running statistic by address, in the session's precision."""
+        held = _copied({**self._state.weights, **self._state.statistics})
+        return {address: held[address] for address in self._addresses}
+
+    def device_memory(self) -> Optional[int]:
+        """Peak bytes in the device's allocator; None on the CPU, where JAX does not count."""
+        return platform.peak_memory(self._device)
+
+    @contextmanager
+    def _settings(self) -> Iterator[None]:
+        """Run what is inside on the session's device, in its precision, with TF32 off."""
+        with ExitStack() as settings:
+            settings.enter_context(jax.default_device(self._device))
+            settings.enter_context(jax.enable_x64(self._dtype == np.float64))
+            settings.enter_context(jax.default_matmul_precision("highest"))
+            yield
+
+    def _place(self, values: npt.NDArray[Any]) -> Any:
+        """A copy on the device: a view would let the caller's later writes through."""
+        return jax.device_put(values, self._device, may_alias=False)
+
+    def _initial_state(self, workload: Workload) -> State:
+        specs = weight_specs(workload.model)
+        placed = {
+            address: self._place(value.astype(self._dtype))
+            for address, value in workload.weights.items()
+        }
+        weights = {address: value for address, value in placed.items() if specs[address].trainable}
+        statistics = {address: placed[address] for address in placed if address not in weights}
+        return State(weights, statistics, initial_slots(workload.optimizer, weights))
+
+    def _plan(self, batches: IntArray, learning_rates: FloatArray) -> Plan:
+        numbers = np.arange(self._steps_taken, self._steps_taken + len(batches), dtype=np.int32)
+        return Plan(batches.astype(np.int32), learning_rates.astype(self._dtype), numbers)
+
+    def _program(self, plan: Plan) -> Any:
+        """The compiled program for a plan of this shape, compiled when it is first asked for."""
+        shape = self._loop.shape(plan)
+        if shape not in self._programs:
+            self._programs[shape] = self._loop.compile(self._state, plan, self._data)
+        return self._programs[shape]
+
+
+def _copied(arrays: dict[str, Any]) -> Weights:
+    """Copies on the host: a view would see what becomes of the buffer once it is donated."""
+    return {address: np.array(value) for address, value in arrays.items()}
+
+
+class JaxBackend(Backend):
+    """JAX with whatever devices its installed plug-ins bring."""
+
+    def __init__(self, threads: int) -> None:
+        """Do nothing: XLA starts as many CPU threads as the process's affinity allows.
+
+        The worker binds the process to `threads` CPUs before it imports this module, and JAX has
+        no setting of its own.
+        """
+
+    def versions(self) -> dict[str, str]:
+        """Versions of JAX, of its compiled part, and of what reaches the accelerator."""
+        return platform.versions()
+
+    def devices(self) -> list[Device]:
+        """What JAX can train on here, the fastest kind first."""
+        return platform.devices()
+
+    def is_out_of_memory(self, error: Exception) -> bool:
+        """Whether the error says that memory ran out, on the host or on the device."""
+        return super().is_out_of_memory(error) or platform.is_out_of_memory(error)
+
+    def session(self, workload: Workload) -> JaxSession:
+        """Lower the model, and place weights and data on the device; see `Backend.session`."""
+        _support("device", workload.device.name, [device.name for device in self.devices()])
+        _support("mode", workload.mode, _LOOPS)
+        has_double = workload.device.kind != "mps"
+        _support("precision", workload.precision, _PRECISIONS if has_double else ["float32"])
+        return JaxSession(workload)
+
+
+def _support(what: str, received: str, known: Collection[str]) -> None:
+    if received not in known:
+        raise Unsupported(f"{what}: received {received!r}, JAX has only {', '.join(known)}")

@@ -1,0 +1,172 @@
+"""The training step as a pure function, and the two ways of running many of them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import Any, Callable, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from backends.jax.lowering import Apply
+from backends.jax.optimizers import Arrays, Slots, update
+from bench.spec.training import Optimizer
+
+
+class State(NamedTuple):
+    """What a step changes: trainable weights, running statistics, and the optimizer's slots."""
+
+    weights: Arrays
+    statistics: Arrays
+    slots: Slots
+
+
+class Data(NamedTuple):
+    """The training set on the device: images (examples, ...) and labels (examples,)."""
+
+    images: Any
+    labels: Any
+
+
+class Plan(NamedTuple):
+    """What each step is told: one row a step, or the row of one step.
+
+    Attributes:
+        batch: indices of examples, (steps, batch).
+        rate: learning rates, (steps,).
+        number: how many steps were taken before, (steps,).
+    """
+
+    batch: Any
+    rate: Any
+    number: Any
+
+    def rows(self) -> Iterator[Plan]:
+        """The plan of each step."""
+        return (Plan(*row) for row in zip(*self))
+
+
+Program = Callable[[State, Plan, Data], tuple[State, Any]]
+Step = Callable[[State, Plan, Data], tuple[State, Any]]
+Differentiate = Callable[[State, Any, Any, Data], tuple[Any, Any, Arrays, Arrays]]
+
+
+def make_differentiate(apply: Apply, seed: int) -> Differentiate:
+    """One training-mode pass as a pure function.
+
+    Args:
+        apply: the model.
+        seed: of dropout.
+
+    Returns:
+        A function of the state, the batch's indices (batch,), the step's number and the data,
+        which returns the loss, the logits, the gradients and the new statistics.
+    """
+
+    def loss_of(
+        weights: Arrays, statistics: Arrays, batch: Any, number: Any, data: Data
+    ) -> tuple[Any, tuple[Any, Arrays]]:
+        key = jax.random.fold_in(jax.random.key(seed), number)
+        everything = {**weights, **statistics}
+        logits, statistics = apply(everything, data.images[batch], True, key)
+        return softmax_cross_entropy(logits, data.labels[batch]), (logits, statistics)
+
+    def differentiate(
+        state: State, batch: Any, number: Any, data: Data
+    ) -> tuple[Any, Any, Arrays, Arrays]:
+        (loss, (logits, statistics)), gradients = jax.value_and_grad(loss_of, has_aux=True)(
+            state.weights, state.statistics, batch, number, data
+        )
+        return loss, logits, gradients, statistics
+
+    return differentiate
+
+
+def make_step(differentiate: Differentiate, optimizer: Optimizer) -> Step:
+    """One training step as a pure function of the state, its plan and the data."""
+
+    def step(state: State, plan: Plan, data: Data) -> tuple[State, Any]:
+        loss, _, gradients, statistics = differentiate(state, plan.batch, plan.number, data)
+        weights, slots = update(
+            optimizer, state.weights, gradients, state.slots, plan.rate, plan.number
+        )
+        return State(weights, statistics, slots), loss
+
+    return step
+
+
+def softmax_cross_entropy(logits: Any, labels: Any) -> Any:
+    """The mean over the batch, of logits (n, classes) and labels (n,)."""
+    # A mask picks the label's logit: the gradient of a gather would be a scatter.
+    is_label = labels[:, None] == jnp.arange(logits.shape[1], dtype=labels.dtype)
+    picked = jnp.sum(jnp.where(is_label, logits, 0), axis=1)
+    return jnp.mean(jax.nn.logsumexp(logits, axis=1) - picked)
+
+
+class Loop(ABC):
+    """A way of running many steps: a compiled program, and the calls of it."""
+
+    @abstractmethod
+    def __init__(self, step: Step) -> None:
+        """Prepare to compile the step."""
+
+    @abstractmethod
+    def shape(self, plan: Plan) -> tuple[int, ...]:
+        """What of the plan's shape the program depends on."""
+
+    @abstractmethod
+    def compile(self, state: State, plan: Plan, data: Data) -> Program:
+        """The program for plans of this shape."""
+
+    @abstractmethod
+    def run(self, program: Program, state: State, plan: Plan, data: Data) -> tuple[State, Any]:
+        """The state after the last step, and the losses; the state given is used up."""
+
+
+class JitLoop(Loop):
+    """One compiled step, called from Python for each batch; the losses stay on the device."""
+
+    def __init__(self, step: Step) -> None:
+        self._step = jax.jit(step, donate_argnums=0)
+
+    def shape(self, plan: Plan) -> tuple[int, ...]:
+        """The batch size."""
+        return tuple(plan.batch.shape[1:])
+
+    def compile(self, state: State, plan: Plan, data: Data) -> Program:
+        """The program of one step."""
+        program: Program = self._step.lower(state, next(plan.rows()), data).compile()
+        return program
+
+    def run(self, program: Program, state: State, plan: Plan, data: Data) -> tuple[State, Any]:
+        """One call a step; none waits for the one before."""
+        losses = []
+        for row in plan.rows():
+            state, loss = program(state, row, data)
+            losses.append(loss)
+        return state, losses
+
+
+class ScanLoop(Loop):
+    """All steps of a call in one compiled loop."""
+
+    def __init__(self, step: Step) -> None:
+        def steps(state: State, plan: Plan, data: Data) -> Any:
+            return lax.scan(lambda state, row: step(state, row, data), state, plan)
+
+        self._steps = jax.jit(steps, donate_argnums=0)
+
+    def shape(self, plan: Plan) -> tuple[int, ...]:
+        """The number of steps and the batch size."""
+        return tuple(plan.batch.shape)
+
+    def compile(self, state: State, plan: Plan, data: Data) -> Program:
+        """The program of the whole loop."""
+        program: Program = self._steps.lower(state, plan, data).compile()
+        return program
+
+    def run(self, program: Program, state: State, plan: Plan, data: Data) -> tuple[State, Any]:
+        """A single call."""
+        return program(state, plan, data)

@@ -1,0 +1,64 @@
+"""The operations on windows of a feature map, in the form that a kind of device runs fast.
+
+XLA's own convolution and window reduction are what a GPU wants. XLA's CPU compiler crawls through
+several of them (through the gradients of a convolution inside a loop, through any reduction over
+windows), so the CPU has forms of its own. `windowed_for` alone decides.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable, NamedTuple
+
+import jax.numpy as jnp
+from jax import lax
+
+from backends.jax import cpu_convolution, cpu_pooling
+
+
+class Windowed(NamedTuple):
+    """The operations on maps (n, h, w, c); padding is rows and columns added on every side.
+
+    Attributes:
+        convolve: (images, kernel (k, k, c / groups, filters), stride, padding, groups).
+        max_pool: (images, size, stride, padding); the padding never wins.
+        average_pool: (images, size, stride), unpadded.
+    """
+
+    convolve: Callable[[Any, Any, int, int, int], Any]
+    max_pool: Callable[[Any, int, int, int], Any]
+    average_pool: Callable[[Any, int, int], Any]
+
+
+def windowed_for(device_kind: str) -> Windowed:
+    """The forms for a kind of device: cpu, gpu or mps."""
+    return _CPU if device_kind == "cpu" else _ACCELERATOR
+
+
+def _convolve(images: Any, kernel: Any, stride: int, padding: int, groups: int) -> Any:
+    return lax.conv_general_dilated(
+        images,
+        kernel,
+        (stride, stride),
+        ((padding, padding), (padding, padding)),
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        feature_group_count=groups,
+    )
+
+
+def _max_pool(images: Any, size: int, stride: int, padding: int) -> Any:
+    sides = ((0, 0), (padding, padding), (padding, padding), (0, 0))
+    window, strides = (1, size, size, 1), (1, stride, stride, 1)
+    return lax.reduce_window(images, -jnp.inf, lax.max, window, strides, sides)
+
+
+def _average_pool(images: Any, size: int, stride: int) -> Any:
+    window, strides = (1, size, size, 1), (1, stride, stride, 1)
+    return lax.reduce_window(images, 0.0, lax.add, window, strides, "VALID") / size**2
+
+
+_ACCELERATOR = Windowed(_convolve, _max_pool, _average_pool)
+_CPU = Windowed(
+    cpu_convolution.convolve,
+    cpu_pooling.max_pool,
+    cpu_pooling.average_pool,
+)
