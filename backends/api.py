@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, Optional
 import msgspec
 
 if TYPE_CHECKING:  # the runner reads recipes without loading NumPy
+    from backends.native import Defaults
     from bench.spec.shapes import Node
     from bench.spec.training import Optimizer
     from bench.spec.weights import FloatArray, IntArray, Weights
@@ -149,6 +150,13 @@ class Backend(ABC):
     @abstractmethod
     def devices(self) -> list[Device]:
         """What the framework can train on here, the fastest kind first."""
+
+    def native_defaults(self, seed: int) -> Optional[Defaults]:
+        """What the framework chooses where its user says nothing; None where it has no such choice.
+
+        Read from the framework itself, not from a table. Weights are drawn from the seed.
+        """
+        return None
 
     def is_out_of_memory(self, error: Exception) -> bool:
         """Whether the error says that memory ran out, on the host or on the device."""

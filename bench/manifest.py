@@ -53,4 +53,5 @@ def _planned(trial: Trial) -> PlannedTrial:
         batch_size=job.batch_size,
         seed=trial.seed,
         repeat=trial.repeat,
+        arm=job.arm,
     )

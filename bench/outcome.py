@@ -14,6 +14,7 @@ from bench.worker.protocol import (
     Failed,
     Finished,
     Imported,
+    NativeSettings,
     PhaseBegan,
     PhaseEnded,
 )
@@ -73,6 +74,7 @@ def measured(record: TrialRecord, events: Sequence[Event]) -> TrialRecord:
     return msgspec.structs.replace(
         record,
         versions=imported.versions if imported else {},
+        native_settings=_native_settings(events),
         baseline_memory_bytes=imported.baseline_memory_bytes if imported else None,
         peak_memory_bytes=finished.peak_memory_bytes if finished else None,
         device_peak_memory_bytes=finished.device_peak_memory_bytes if finished else None,
@@ -87,6 +89,11 @@ def measured(record: TrialRecord, events: Sequence[Event]) -> TrialRecord:
         final_train_loss=epochs[-1].mean_loss if epochs else None,
         per_epoch=[_epoch_record(epoch) for epoch in epochs],
     )
+
+
+def _native_settings(events: Sequence[Event]) -> dict[str, str]:
+    told = (event.settings for event in events if isinstance(event, NativeSettings))
+    return next(told, {})
 
 
 def steady_throughput(epochs: Sequence[EpochEnded]) -> float | None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from backends.api import Recipe
 from bench.choices import ChoiceError, check_known
+from bench.records import Arm
 
 MODES_DEFAULT = "default"
 ALL = "all"
@@ -27,6 +28,7 @@ class Job(msgspec.Struct, frozen=True):
     backend: str
     mode: str
     device: str
+    arm: Arm = "controlled"
 
 
 class Trial(msgspec.Struct, frozen=True):
@@ -40,7 +42,9 @@ class Trial(msgspec.Struct, frozen=True):
     def name(self) -> str:
         """The trial's name within its run."""
         job = self.job
-        return f"{job.model}-b{job.batch_size}-{job.backend}-{job.mode}-{job.device}-r{self.repeat}"
+        arm = "" if job.arm == "controlled" else f"-{job.arm}"
+        contender = f"{job.backend}-{job.mode}-{job.device}{arm}"
+        return f"{job.model}-b{job.batch_size}-{contender}-r{self.repeat}"
 
 
 def choose_modes(recipes: Sequence[Recipe], received: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -101,6 +105,7 @@ def jobs(
     batch_sizes: Sequence[int],
     modes: Mapping[str, Sequence[str]],
     devices: Mapping[str, Sequence[str]],
+    arms: Sequence[Arm] = ("controlled",),
 ) -> list[Job]:
     """Every combination, backend by backend.
 
@@ -109,14 +114,16 @@ def jobs(
         batch_sizes: examples a step.
         modes: each backend's modes.
         devices: each backend's devices.
+        arms: who chooses what a user would leave unsaid.
     """
     return [
-        Job(model, batch_size, backend, mode, device)
+        Job(model, batch_size, backend, mode, device, arm)
         for model in models
         for batch_size in batch_sizes
         for backend in modes
         for device in devices[backend]
         for mode in modes[backend]
+        for arm in arms
     ]
 
 

@@ -40,6 +40,11 @@ Outcome = Literal[
 Equivalence = Literal["passed", "failed", "not checked"]
 
 
+# Who chooses what a user would leave unsaid, first of all the initial weights: the spec, the same
+# for all, or each framework by its own defaults.
+Arm = Literal["controlled", "native"]
+
+
 class RecordError(ValueError):
     """A run folder that cannot be read: says which file, what is wrong and how to mend it."""
 
@@ -74,6 +79,8 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     dataset: str
     precision: str = "float32"
+    arm: Arm = "controlled"
+    native_settings: dict[str, str] = {}
     equivalence: Equivalence = "not checked"
     batch_size: int
     epochs: int
@@ -163,6 +170,7 @@ class PlannedTrial(msgspec.Struct, frozen=True):
     batch_size: int
     seed: int
     repeat: int
+    arm: Arm = "controlled"
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,7 +15,7 @@ from bench.gate import Gate
 from bench.machine import describe_machine, has_accelerator, usable_cpus
 from bench.models import load, names_for
 from bench.plan import ALL, Job, Trial, check_devices, choose_devices, choose_modes, jobs, trials
-from bench.records import DatasetFacts, Missing, ModelFacts
+from bench.records import Arm, DatasetFacts, Missing, ModelFacts
 from bench.runner import Experiment
 from bench.spec.layers import Layer
 from bench.spec.parameters import count_macs, count_parameters
@@ -34,6 +34,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     modes: list[str]
     devices: list[str]
     batch_sizes: list[int]
+    arms: list[Arm]
     optimizer: Optimizer
     epochs: int
     repeats: int
@@ -88,7 +89,7 @@ def prepare_run(request: Request, executor: Executor) -> Prepared:
     models = load_models(request.models, facts)
     threads, cpus = choose_threads(request.threads)
     devices = {recipe.name: _devices(recipe, request.devices, executor) for recipe in chosen}
-    planned = jobs(list(models), request.batch_sizes, modes, devices)
+    planned = jobs(list(models), request.batch_sizes, modes, devices, request.arms)
     experiment = Experiment(
         models=models,
         recipes={recipe.name: recipe for recipe in chosen},

@@ -92,7 +92,14 @@ def _prepared(folder: Path, run: Run, found: Mapping[str, Recipe]) -> Prepared:
 
 
 def _trial(planned: PlannedTrial) -> Trial:
-    job = Job(planned.model, planned.batch_size, planned.backend, planned.mode, planned.device)
+    job = Job(
+        planned.model,
+        planned.batch_size,
+        planned.backend,
+        planned.mode,
+        planned.device,
+        planned.arm,
+    )
     return Trial(job, planned.seed, planned.repeat)
 
 

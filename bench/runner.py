@@ -161,6 +161,7 @@ def task_of(trial: Trial, experiment: Experiment) -> TrainTask:
         device=job.device,
         mode=job.mode,
         train_samples=experiment.train_samples,
+        arm=job.arm,
     )
 
 
@@ -182,6 +183,7 @@ def _blank(trial: Trial, experiment: Experiment, verdict: Verdict) -> TrialRecor
         device=job.device,
         model=job.model,
         dataset=experiment.dataset,
+        arm=job.arm,
         equivalence=experiment.equivalence.get(
             (job.backend, job.mode, job.device, job.model), "not checked"
         ),

@@ -98,6 +98,16 @@ from bench.spec.training import Adam, Optimizer, Sgd
     help="Weight of the L2 penalty, added to the gradient of every weight.",
 )
 @click.option(
+    "--arm",
+    "arms",
+    type=click.Choice(["controlled", "native"]),
+    multiple=True,
+    default=["controlled"],
+    help="Who chooses what a user would leave unsaid (initial weights, batch normalisation's "
+    "momentum and epsilon, Adam's epsilon): the spec, the same for all, or each framework by its "
+    "own defaults. Give it twice for both. Default: controlled.",
+)
+@click.option(
     "--data-dir",
     type=click.Path(path_type=Path),
     help="A folder with another data set's four IDX files, raw or .gz. Default: the built-in "
@@ -184,7 +194,8 @@ def _check_alone(*fitting: str) -> None:
 
 def _request(optimizer: str, **options: Any) -> Request:
     values = {name: options.pop(name) for name in ("learning_rate", "momentum", "nesterov", "l2")}
-    return Request(optimizer=_optimizer(optimizer, **values), **options)
+    arms = list(dict.fromkeys(options.pop("arms")))
+    return Request(optimizer=_optimizer(optimizer, **values), arms=arms, **options)
 
 
 def _optimizer(

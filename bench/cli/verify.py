@@ -81,6 +81,7 @@ def _request(
         modes=modes,
         devices=devices,
         batch_sizes=[1],
+        arms=["controlled"],
         optimizer=Sgd(),
         epochs=1,
         repeats=1,

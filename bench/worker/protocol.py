@@ -41,6 +41,7 @@ class TrainTask(TaskBase, frozen=True, kw_only=True):
         mode: one of the backend's modes.
         precision: the arithmetic's precision, `float32`.
         evaluation_batch: how many images each prediction takes.
+        arm: "controlled", or "native" for the framework's own choices where its user says nothing.
     """
 
     model: Layer
@@ -51,6 +52,7 @@ class TrainTask(TaskBase, frozen=True, kw_only=True):
     train_samples: Optional[int] = None
     precision: str = "float32"
     evaluation_batch: int = 1000
+    arm: str = "controlled"
 
 
 class ModelCheck(msgspec.Struct, frozen=True):
@@ -91,6 +93,12 @@ class Imported(EventBase, frozen=True):
 
     versions: dict[str, str]
     baseline_memory_bytes: Optional[int]
+
+
+class NativeSettings(EventBase, frozen=True):
+    """What the framework chose by itself, by item; tells nothing in the controlled arm."""
+
+    settings: dict[str, str]
 
 
 class Devices(EventBase, frozen=True):
@@ -162,7 +170,16 @@ class Failed(EventBase, frozen=True):
 
 
 Event = Union[
-    Imported, Devices, PhaseBegan, PhaseEnded, EpochEnded, CheckBegan, Checked, Finished, Failed
+    Imported,
+    Devices,
+    PhaseBegan,
+    PhaseEnded,
+    EpochEnded,
+    NativeSettings,
+    CheckBegan,
+    Checked,
+    Finished,
+    Failed,
 ]
 
 _TASKS: msgspec.json.Decoder[Task] = msgspec.json.Decoder(Task)

@@ -11,8 +11,9 @@ from typing import Callable
 import numpy as np
 
 from backends.api import Backend, Device, Session, Unsupported, Workload
+from backends.native import NativeStart, native_start
 from bench.data.decoded import Dataset, open_decoded
-from bench.spec.shapes import resolve
+from bench.spec.shapes import Node, resolve
 from bench.spec.training import epoch_batches, learning_rates, scale_pixels
 from bench.spec.weights import FloatArray, IntArray, initial_weights
 from bench.worker.process import peak_memory
@@ -21,6 +22,7 @@ from bench.worker.protocol import (
     Event,
     Failed,
     Finished,
+    NativeSettings,
     PhaseBegan,
     PhaseEnded,
     TrainTask,
@@ -45,8 +47,22 @@ def train(task: TrainTask, backend: Backend, tell: Tell) -> None:
         data = open_decoded(task.data)
         images, labels = _training_examples(data, task)
         test_images = scale_pixels(data.test_images).reshape(-1, *data.input_shape)
+    start = _start(task, backend, resolve(task.model, data.input_shape))
+    tell(NativeSettings(start.settings))
     with phase("build", tell):
-        session = _session(task, backend, device, data, images, labels)
+        session = backend.session(
+            Workload(
+                model=start.model,
+                optimizer=start.optimizer,
+                weights=start.weights,
+                images=images,
+                labels=labels,
+                device=device,
+                mode=task.mode,
+                precision=task.precision,
+                seed=task.train.seed,
+            )
+        )
     del images
     batches = epoch_batches(len(labels), task.train, 0)
     with phase("compile", tell):
@@ -79,28 +95,16 @@ def _training_examples(data: Dataset, task: TrainTask) -> tuple[FloatArray, IntA
     return images.reshape(-1, *data.input_shape), labels
 
 
-def _session(
-    task: TrainTask,
-    backend: Backend,
-    device: Device,
-    data: Dataset,
-    images: FloatArray,
-    labels: IntArray,
-) -> Session:
-    model = resolve(task.model, data.input_shape)
-    return backend.session(
-        Workload(
-            model=model,
-            optimizer=task.train.optimizer,
-            weights=initial_weights(model, task.train.seed),
-            images=images,
-            labels=labels,
-            device=device,
-            mode=task.mode,
-            precision=task.precision,
-            seed=task.train.seed,
-        )
-    )
+def _start(task: TrainTask, backend: Backend, model: Node) -> NativeStart:
+    """What the session starts from: the spec's choices, or in the native arm the framework's."""
+    weights = initial_weights(model, task.train.seed)
+    optimizer = task.train.optimizer
+    if task.arm == "controlled":
+        return NativeStart(model, optimizer, weights, {})
+    defaults = backend.native_defaults(task.train.seed)
+    if defaults is None:
+        raise Unsupported("arm native: this backend has no choices of its own, only the spec's")
+    return native_start(model, optimizer, weights, defaults)
 
 
 def _epoch(

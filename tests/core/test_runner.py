@@ -80,7 +80,8 @@ def test_a_trial_that_works_is_measured(experiment, tmp_path):
     observer = Silent()
     (record,) = run(experiment, tmp_path / "run", trial("works"), observer=observer)
     assert (record.outcome, record.reason) == ("ok", None)
-    assert record.framework_version == "1.0+imported"
+    assert record.framework_version == "1.0"
+    assert record.versions == {"fake": "1.0+imported"}
     assert len(record.per_epoch) == 2
     assert record.per_epoch[0].images == 64
     assert record.final_train_loss == 1.0
