@@ -42,10 +42,12 @@ def every_layer() -> Layer:
         Conv(8, 3, groups=4),
         Activation("relu"),
         MaxPool(3, stride=1, padding="same"),
-        add(Identity(), sequential(DepthwiseConv(3), BatchNorm(), Conv(8, 1))),
+        # No bias before a batch normalisation, which takes it out again: its gradient is 0, and
+        # what a framework computes instead is rounding, which Adam makes large.
+        add(Identity(), sequential(DepthwiseConv(3, bias=False), BatchNorm(), Conv(8, 1))),
         concatenate(Identity(), Conv(4, 5), sequential(MaxPool(3, 1, "same"), Conv(4, 1))),
         multiply(Identity(), gate),
-        DepthwiseConv(3, stride=2, bias=False),
+        DepthwiseConv(3, stride=2),
         MaxPool(3, stride=2, padding="same"),
         AvgPool(2, stride=1),
         Conv(6, 2, padding="valid"),
