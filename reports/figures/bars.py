@@ -1,0 +1,113 @@
+"""Charts of horizontal bars: throughput, memory, phases."""
+
+import math
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from reports.contenders import Contender
+from reports.figures.canvas import INK, MUTED, SURFACE, legend_above, rows
+from reports.figures.palette import PHASES as PHASE_COLOURS
+from reports.figures.palette import hues, mixed, styles
+from reports.metrics import (
+    BASELINE_MEMORY,
+    MEBIBYTE,
+    MEMORY_ABOVE_BASELINE,
+    PEAK_MEMORY,
+    PHASES,
+    THROUGHPUT,
+)
+
+_THICKNESS = 0.62
+_ANY = "#7d858f"  # stands for every backend in the key to pale and full
+_ROOM = 1.16  # the axis reaches beyond the longest bar, where its value is written
+
+
+def throughput(title: str, contenders: Sequence[Contender]) -> Figure:
+    """Bars of the median, whiskers from the smallest to the largest, a dot for each trial."""
+    labels = [contender.label for contender in contenders]
+    figure, axes = rows("Throughput, images/s", title, labels)
+    for row, (contender, (colour, _)) in enumerate(
+        zip(contenders, styles(contenders), strict=True)
+    ):
+        spread = contender[THROUGHPUT]
+        axes.barh(row, spread.median, _THICKNESS, color=colour)
+        axes.plot([spread.minimum, spread.maximum], [row, row], color=INK, linewidth=1.3)
+        axes.plot(
+            contender.throughputs,
+            [row] * len(contender.throughputs),
+            "o",
+            color=INK,
+            markersize=4.6,
+            markeredgecolor=SURFACE,
+            markeredgewidth=0.9,
+        )
+        _value(axes, row, spread.maximum, THROUGHPUT.show(spread.median))
+    _reach(axes, [contender[THROUGHPUT].maximum for contender in contenders])
+    return figure
+
+
+def memory(title: str, contenders: Sequence[Contender]) -> Figure:
+    """Bars of the peak in two parts: what the import took, and what the work added.
+
+    A peak whose parts are not known is an outline.
+    """
+    labels = [contender.label for contender in contenders]
+    figure, axes = rows("Peak memory, MiB", title, labels, legend=True)
+    colours = hues(contenders)
+    for row, contender in enumerate(contenders):
+        colour = colours[contender.backend]
+        peak, base, above = (
+            contender[metric].median / MEBIBYTE
+            for metric in (PEAK_MEMORY, BASELINE_MEMORY, MEMORY_ABOVE_BASELINE)
+        )
+        if math.isfinite(base) and math.isfinite(above):
+            axes.barh(row, base, _THICKNESS, color=mixed(colour, 0.55))
+            axes.barh(row, above, _THICKNESS, left=base, color=colour)
+        else:
+            axes.barh(row, peak, _THICKNESS, facecolor="none", edgecolor=MUTED)
+        _value(axes, row, peak, PEAK_MEMORY.show(contender[PEAK_MEMORY].median))
+    _keys(axes, {"after the import": mixed(_ANY, 0.55), "added by the work": _ANY})
+    _reach(axes, [contender[PEAK_MEMORY].median / MEBIBYTE for contender in contenders])
+    legend_above(figure, axes)
+    return figure
+
+
+def phases(title: str, contenders: Sequence[Contender]) -> Figure:
+    """Bars of the seconds of each phase, end to end; one that is not known is left out."""
+    labels = [contender.label for contender in contenders]
+    figure, axes = rows("Seconds in each phase", title, labels, legend=True)
+    totals = []
+    for row, contender in enumerate(contenders):
+        left = 0.0
+        medians = [contender[phase].median for phase in PHASES]
+        for seconds, colour in zip(medians, PHASE_COLOURS, strict=True):
+            if math.isfinite(seconds):
+                axes.barh(row, seconds, _THICKNESS, left=left, color=colour)
+                left += seconds
+        is_whole = all(math.isfinite(seconds) for seconds in medians)
+        _value(axes, row, left, f"{left:,.1f}" if is_whole else f"at least {left:,.1f}")
+        totals.append(left)
+    _keys(axes, dict(zip((phase.title.lower() for phase in PHASES), PHASE_COLOURS, strict=True)))
+    _reach(axes, totals)
+    legend_above(figure, axes)
+    return figure
+
+
+def _value(axes: Axes, row: int, end: float, text: str) -> None:
+    """Write the value behind the bar's end; where the bar is not known, at the axis."""
+    place = end if math.isfinite(end) else 0.0
+    axes.annotate(
+        text, (place, row), (7, 0), textcoords="offset points", va="center_baseline", size=10
+    )
+
+
+def _keys(axes: Axes, colours: dict[str, str]) -> None:
+    for label, colour in colours.items():
+        axes.bar(0, 0, color=colour, label=label)
+
+
+def _reach(axes: Axes, ends: Sequence[float]) -> None:
+    longest = max((end for end in ends if math.isfinite(end)), default=0.0)
+    axes.set_xlim(0, longest * _ROOM or 1.0)

@@ -1,0 +1,107 @@
+"""Which figures a ranking has, and what each says to a reader who does not see it."""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from matplotlib.figure import Figure
+
+from reports.contenders import Contender
+from reports.document import Picture
+from reports.figures import bars, curves
+from reports.figures.canvas import MOST_ROWS, house_style, saved
+from reports.formats import count, listed
+from reports.metrics import ACCURACY, FIRST_STEP, PEAK_MEMORY, THROUGHPUT, Metric
+from reports.rankings import Ranking
+from reports.sources import distinct
+
+_LONGEST_STEM = 60
+
+
+class Kind(NamedTuple):
+    """A kind of figure.
+
+    Attributes:
+        name: the first word of its files.
+        draw: from a title and contenders.
+        title: what is shown.
+        metric: what the description of the figure quotes for each contender.
+        caption: how to read it.
+    """
+
+    name: str
+    draw: Callable[[str, Sequence[Contender]], Figure]
+    title: str
+    metric: Metric
+    caption: str
+
+
+THROUGHPUT_BARS = Kind(
+    "throughput",
+    bars.throughput,
+    "Throughput",
+    THROUGHPUT,
+    "Bars show the median over the trials, lines run from the slowest to the fastest trial, and "
+    "each dot is a trial.",
+)
+ACCURACY_CURVES = Kind(
+    "accuracy",
+    curves.accuracy,
+    "Test accuracy over training",
+    ACCURACY,
+    "Left against the seconds spent in training steps, right against epochs. Thick lines are "
+    "medians over the trials, thin ones single trials; equal work gives equal lines on the right.",
+)
+MEMORY_BARS = Kind(
+    "memory",
+    bars.memory,
+    "Peak memory",
+    PEAK_MEMORY,
+    "Medians over the trials: the pale part is held once the framework is imported, the full part "
+    "is what the work adds. An outline is a peak whose parts are not known.",
+)
+PHASE_BARS = Kind(
+    "phases",
+    bars.phases,
+    "Seconds to the first step",
+    FIRST_STEP,
+    "Medians over the trials of each phase's seconds, end to end; the start of the process itself "
+    "is not in it.",
+)
+KINDS = (THROUGHPUT_BARS, ACCURACY_CURVES, MEMORY_BARS, PHASE_BARS)
+
+Gallery = dict[tuple[str, int], Picture]
+
+
+def draw_all(rankings: Sequence[Ranking]) -> Gallery:
+    """Every kind of figure of each ranking that has contenders, by kind and ranking's position."""
+    stems = distinct([_stem(ranking.title) for ranking in rankings], "{}-{}")
+    with house_style():
+        return {
+            (kind.name, position): _draw(kind, ranking, stems[position])
+            for position, ranking in enumerate(rankings)
+            for kind in KINDS
+            if ranking.contenders
+        }
+
+
+def _draw(kind: Kind, ranking: Ranking, stem: str) -> Picture:
+    drawn = ranking.contenders[:MOST_ROWS]
+    left_out = len(ranking.contenders) - len(drawn)
+    note = f" Drawn are the {len(drawn)} fastest of {len(ranking.contenders)}." if left_out else ""
+    values = [f"{c.label} {kind.metric.quote(c[kind.metric].median)}" for c in drawn]
+    svg, png = saved(kind.draw(ranking.title, drawn))
+    return Picture(
+        stem=f"{kind.name}-{stem}",
+        description=f"{kind.title}, {ranking.title}, "
+        f"{count(len(drawn), 'contender')}: {listed(values)}.",
+        caption=kind.caption + note,
+        svg=svg,
+        png=png,
+    )
+
+
+def _stem(title: str) -> str:
+    """The title as a file's name: small letters, digits and hyphens."""
+    words = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
+    return words[:_LONGEST_STEM].strip("-") or "ranking"

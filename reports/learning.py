@@ -1,0 +1,41 @@
+"""Learning curves: test accuracy over epochs and over the seconds spent in training steps."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from statistics import median
+
+from bench.records import TrialRecord
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Test accuracy after each epoch, and the training seconds up to there."""
+
+    seconds: tuple[float, ...]
+    accuracies: tuple[float, ...]
+
+    @property
+    def epochs(self) -> range:
+        """The epochs, counted from 1."""
+        return range(1, len(self.seconds) + 1)
+
+
+def curve_of(record: TrialRecord) -> Curve:
+    """The curve of one trial."""
+    return Curve(
+        seconds=tuple(accumulate(epoch.seconds for epoch in record.per_epoch)),
+        accuracies=tuple(epoch.test_accuracy for epoch in record.per_epoch),
+    )
+
+
+def median_curve(curves: Sequence[Curve]) -> Curve:
+    """The medians over the curves, as far as the shortest goes."""
+    return Curve(
+        seconds=_medians([curve.seconds for curve in curves]),
+        accuracies=_medians([curve.accuracies for curve in curves]),
+    )
+
+
+def _medians(series: Sequence[tuple[float, ...]]) -> tuple[float, ...]:
+    return tuple(median(values) for values in zip(*series, strict=False))

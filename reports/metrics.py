@@ -1,0 +1,178 @@
+"""The metrics, each stated once: columns, rankings, axes and the glossary all read this table."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from bench.records import TrialRecord
+from reports.formats import Write, fixed, shown, significant
+
+MEBIBYTE = 2.0**20
+
+Direction = Literal["higher", "lower"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A quantity of a trial.
+
+    Attributes:
+        key: its name in tables; a field of the record unless `derive` is given.
+        title: as columns and axes name it.
+        unit: of what `write` prints; empty for a bare number.
+        direction: which values are better; None where neither is a contender's merit.
+        meaning: one sentence for the glossary.
+        write: prints a value that the record holds in base units.
+        derive: from a record, where no field holds it.
+    """
+
+    key: str
+    title: str
+    unit: str
+    direction: Direction | None
+    meaning: str
+    write: Write
+    derive: Callable[[TrialRecord], float | None] | None = None
+
+    @property
+    def heading(self) -> str:
+        """Title and unit."""
+        return f"{self.title}, {self.unit}" if self.unit else self.title
+
+    def of(self, record: TrialRecord) -> float | None:
+        """The record's value in base units; None where it is not known."""
+        if self.derive is not None:
+            return self.derive(record)
+        value: float | None = getattr(record, self.key)
+        return value
+
+    def show(self, value: float | None) -> str:
+        """The value without its unit; a dash where it is not known."""
+        return shown(value, self.write)
+
+    def quote(self, value: float | None) -> str:
+        """The value with its unit, for a sentence."""
+        return f"{self.show(value)} {self.unit}".rstrip()
+
+
+def _memory_above_baseline(record: TrialRecord) -> float | None:
+    if record.peak_memory_bytes is None or record.baseline_memory_bytes is None:
+        return None
+    return record.peak_memory_bytes - record.baseline_memory_bytes
+
+
+def _first_step_seconds(record: TrialRecord) -> float | None:
+    phases = (
+        record.import_seconds,
+        record.data_seconds,
+        record.build_seconds,
+        record.compile_seconds,
+    )
+    known = [seconds for seconds in phases if seconds is not None]
+    return sum(known) if len(known) == len(phases) else None
+
+
+def _seconds(phase: str, direction: Direction | None, meaning: str) -> Metric:
+    return Metric(f"{phase}_seconds", phase.capitalize(), "s", direction, meaning, fixed(2))
+
+
+def _memory(
+    key: str,
+    title: str,
+    meaning: str,
+    derive: Callable[[TrialRecord], float | None] | None = None,
+) -> Metric:
+    return Metric(key, title, "MiB", "lower", meaning, fixed(0, 1 / MEBIBYTE), derive)
+
+
+THROUGHPUT = Metric(
+    "throughput_images_per_second",
+    "Throughput",
+    "images/s",
+    "higher",
+    "Images of an epoch divided by the time of the steps that processed them: the median over the "
+    "epochs, the first left out when there are several.",
+    significant(4),
+)
+ACCURACY = Metric(
+    "test_accuracy",
+    "Test accuracy",
+    "%",
+    "higher",
+    "Share of the test images that are classified right after the last epoch.",
+    fixed(2, 100),
+)
+LOSS = Metric(
+    "final_train_loss",
+    "Final loss",
+    "",
+    "lower",
+    "Mean cross-entropy of the training steps of the last epoch, each taken before its update.",
+    fixed(4),
+)
+PEAK_MEMORY = _memory(
+    "peak_memory_bytes",
+    "Peak memory",
+    "Most memory that the worker's process ever held, by the kernel's own high-water mark.",
+)
+BASELINE_MEMORY = _memory(
+    "baseline_memory_bytes",
+    "After import",
+    "Memory that the process held once the framework was imported, before any data or model.",
+)
+MEMORY_ABOVE_BASELINE = _memory(
+    "memory_above_baseline_bytes",
+    "Above import",
+    "Peak memory less the memory after import: what the work itself added.",
+    _memory_above_baseline,
+)
+DEVICE_MEMORY = Metric(
+    "device_peak_memory_bytes",
+    "Device peak",
+    "MiB",
+    "lower",
+    "Most memory that the framework's allocator held on the device; not known on most CPUs.",
+    significant(3, 1 / MEBIBYTE),
+)
+IMPORT = _seconds("import", "lower", "Importing the framework and setting its threads.")
+DATA = _seconds(
+    "data",
+    None,
+    "Opening the data set and scaling its images, in the same code for every contender.",
+)
+BUILD = _seconds("build", "lower", "Lowering the model and placing weights and data on the device.")
+COMPILE = _seconds(
+    "compile",
+    "lower",
+    "Tracing and compiling the first step and the first prediction, with all caches cold.",
+)
+TRAIN = _seconds(
+    "train",
+    "lower",
+    "All training steps of all epochs, from the first step until the device is idle.",
+)
+EVALUATE = _seconds(
+    "evaluate", "lower", "Classifying the test images after every epoch, off the training clock."
+)
+FIRST_STEP = Metric(
+    "first_step_seconds",
+    "To first step",
+    "s",
+    "lower",
+    "Import, data, build and compile together: the wait until training starts.",
+    fixed(2),
+    _first_step_seconds,
+)
+
+PHASES = (IMPORT, DATA, BUILD, COMPILE, TRAIN, EVALUATE)
+METRICS = (
+    THROUGHPUT,
+    ACCURACY,
+    LOSS,
+    PEAK_MEMORY,
+    BASELINE_MEMORY,
+    MEMORY_ABOVE_BASELINE,
+    DEVICE_MEMORY,
+    *PHASES,
+    FIRST_STEP,
+)

@@ -1,0 +1,124 @@
+"""Rankings: contenders that are alike, in order of throughput, and what kept the others out."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from bench.records import TrialRecord
+from reports.contenders import Contender, contenders_of
+from reports.formats import count, plain
+from reports.sources import Source
+from reports.tables import (
+    RANKING,
+    contender_frame,
+    grouped,
+    record_frame,
+    trial_frame,
+)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Trials of one contender that ended other than well, all in one way and for one reason."""
+
+    label: str
+    outcome: str
+    reason: str
+    trials: int
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Contenders that are alike.
+
+    Attributes:
+        title: model and device, and what tells it from other rankings of the same two.
+        setting: what its contenders have in common, in words.
+        contenders: those that are comparable, the fastest first.
+        incomparable: measured, but shown not to do the work that the spec states.
+        failures: the trials without a measurement.
+    """
+
+    title: str
+    setting: str
+    contenders: tuple[Contender, ...]
+    incomparable: tuple[Contender, ...]
+    failures: tuple[Failure, ...]
+
+    @property
+    def measured(self) -> tuple[Contender, ...]:
+        """All that were measured, those that are not comparable last."""
+        return self.contenders + self.incomparable
+
+
+def rankings_of(sources: Sequence[Source]) -> list[Ranking]:
+    """The rankings of several runs, in order of model, device and setting."""
+    records = [record for source in sources for record in source.run.trials]
+    return _rankings(trial_frame(sources), records)
+
+
+def rankings_of_records(records: Sequence[TrialRecord]) -> list[Ranking]:
+    """The rankings of the records of one run."""
+    return _rankings(record_frame(records), records)
+
+
+def _rankings(frame: pd.DataFrame, records: Sequence[TrialRecord]) -> list[Ranking]:
+    trials = grouped(frame)
+    members: defaultdict[int, list[Contender]] = defaultdict(list)
+    for number, contender in contenders_of(contender_frame(trials), trials, records):
+        members[number].append(contender)
+    settings = trials.drop_duplicates("ranking").set_index("ranking")
+    return [
+        Ranking(
+            title=_title(settings, number),
+            setting=_setting(settings.loc[number]),
+            contenders=tuple(c for c in members[number] if c.is_comparable),
+            incomparable=tuple(c for c in members[number] if not c.is_comparable),
+            failures=_failures(group),
+        )
+        for number, group in trials.groupby("ranking")
+    ]
+
+
+def _failures(trials: pd.DataFrame) -> tuple[Failure, ...]:
+    ended_ill = trials[trials["outcome"] != "ok"].fillna({"reason": "no reason was recorded"})
+    groups = ended_ill.groupby(["label", "outcome", "reason"])
+    return tuple(
+        Failure(label, outcome, plain(reason), size)
+        for (label, outcome, reason), size in groups.size().items()
+    )
+
+
+def _title(settings: pd.DataFrame, number: int) -> str:
+    """Model and device, then each setting in which rankings of the same two differ."""
+    own = settings.loc[number]
+    alike = settings[(settings["model"] == own["model"]) & (settings["device"] == own["device"])]
+    differing = [key for key in RANKING if alike[key].nunique(dropna=False) > 1]
+    words = [_in_words(key, own[key]) for key in differing]
+    return ", ".join([f"{plain(own['model'])} on {plain(own['device'])}", *words])
+
+
+def _setting(own: Any) -> str:
+    keys = ("dataset", "batch_size", "precision", "threads", "epochs", "train_samples")
+    words = [_in_words(key, own[key]) for key in keys]
+    return ", ".join([*words, *filter(None, [plain(own["device_title"])])])
+
+
+def _in_words(key: str, value: Any) -> str:
+    match key:
+        case "batch_size":
+            return f"batch size {value:,}"
+        case "threads":
+            return count(value, "thread")
+        case "epochs":
+            return count(value, "epoch")
+        case "train_samples":
+            return "all examples" if pd.isna(value) else count(int(value), "example")
+        case "machine":
+            return f"machine {value}"
+        case "spec":
+            return f"spec {value}"
+    return plain(value)

@@ -1,0 +1,120 @@
+"""Records as data frames: a row a trial, a row a contender.
+
+A ranking holds only what is alike: the same model, data and settings on the same machine. A
+contender is what a ranking compares: a backend in a mode and version, in one run.
+"""
+
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from types import MappingProxyType
+from typing import Any
+
+import msgspec
+import pandas as pd
+
+from bench.records import Run, TrialRecord
+from reports.formats import plain
+from reports.metrics import METRICS, THROUGHPUT
+from reports.sources import Source
+
+# `spec` tells apart models, optimizers and data sets that go by one name.
+SETTING = ("model", "device", "dataset", "batch_size", "precision", "threads", "epochs")
+RANKING = (*SETTING, "train_samples", "machine", "spec")
+# Every trial of an arm was asked for alike; only what its worker imported is known afterwards.
+ARM = (*RANKING, "run", "backend", "mode")
+CONTENDER = (*ARM, "framework_version", "equivalence")
+
+METRIC_KEYS = [metric.key for metric in METRICS]
+_TEXT = ("trial", "device_title", "outcome", "reason")
+
+
+def record_frame(
+    records: Sequence[TrialRecord],
+    run: str = "",
+    machines: Mapping[str, str] = MappingProxyType({}),
+    specs: Mapping[str, str] = MappingProxyType({}),
+) -> pd.DataFrame:
+    """A row a trial: what was asked, how it ended, and every metric, not a number if not known.
+
+    Args:
+        records: of one run.
+        run: the run's name.
+        machines: by the machine that a record names, its name in this report where that differs.
+        specs: by model, a name for all that the records do not tell.
+    """
+    asked = [name for name in CONTENDER if name not in ("run", "spec")]
+    rows = [
+        {name: getattr(record, name) for name in (*_TEXT, *asked)}
+        | {metric.key: metric.of(record) for metric in METRICS}
+        | {"machine": machines.get(record.machine, record.machine)}
+        for record in records
+    ]
+    frame = pd.DataFrame(rows, columns=[*_TEXT, *asked, *METRIC_KEYS])
+    numbers = [*METRIC_KEYS, "train_samples"]
+    frame[numbers] = frame[numbers].astype("float64")
+    return frame.assign(run=run, spec=[specs.get(record.model, "") for record in records])
+
+
+def trial_frame(sources: Sequence[Source]) -> pd.DataFrame:
+    """The trials of all runs."""
+    return pd.concat([_source_frame(source) for source in sources], ignore_index=True)
+
+
+def _source_frame(source: Source) -> pd.DataFrame:
+    manifest = source.run.manifest
+    machines = {manifest.machine.hostname: source.machine, "": source.machine}
+    specs = {model: _fingerprint(source.run, model) for model in manifest.models}
+    return record_frame(source.run.trials, source.name, machines, specs)
+
+
+def _fingerprint(run: Run, model: str) -> str:
+    manifest = run.manifest
+    stated = (manifest.models[model].layer, manifest.optimizer, manifest.dataset)
+    return sha256(msgspec.json.encode(stated)).hexdigest()[:6]
+
+
+def grouped(trials: pd.DataFrame) -> pd.DataFrame:
+    """The trials with the numbers of their `ranking`, `contender` and `arm`, and a `label`.
+
+    The label is the backend and mode, with the version and the run where a ranking holds the same
+    in several.
+    """
+    keys = {"ranking": RANKING, "contender": CONTENDER, "arm": ARM}
+    numbers = {name: trials.groupby(list(key), dropna=False).ngroup() for name, key in keys.items()}
+    return _labelled(trials.assign(**numbers))
+
+
+def _labelled(trials: pd.DataFrame) -> pd.DataFrame:
+    alike = trials.groupby(["ranking", "backend", "mode"])
+    several = {name: alike[name].transform("nunique") > 1 for name in ("framework_version", "run")}
+    version = " " + trials["framework_version"].astype(object).fillna("of unknown version")
+    run = " (" + trials["run"].astype(object) + ")"
+    label = trials["backend"].astype(object) + " " + trials["mode"].astype(object)
+    label += version.where(several["framework_version"], "") + run.where(several["run"], "")
+    return trials.assign(label=label.map(plain))
+
+
+def contender_frame(trials: pd.DataFrame) -> pd.DataFrame:
+    """A row a contender: median, min and max of each metric over the trials that ended well.
+
+    Columns are the fields of `CONTENDER`, `repeats` (trials that ended well), `attempted` (all
+    trials asked for alike), `relative` (median throughput as a share of the ranking's fastest
+    contender that is comparable) and, for each metric, `KEY median`, `KEY min`, `KEY max`.
+
+    Args:
+        trials: as `grouped` returns them.
+    """
+    ended_well = trials[trials["outcome"] == "ok"]
+    groups = ended_well.groupby("contender")
+    spreads = groups[METRIC_KEYS].agg(["median", "min", "max"])
+    spreads.columns = [f"{key} {statistic}" for key, statistic in spreads.columns]
+    told = groups[["ranking", "arm", "label", *CONTENDER]].first()
+    frame = told.join(spreads).assign(repeats=groups.size())
+    frame["attempted"] = frame["arm"].map(trials.groupby("arm").size())
+    return frame.assign(relative=_relative(frame))
+
+
+def _relative(contenders: pd.DataFrame) -> Any:
+    medians = contenders[f"{THROUGHPUT.key} median"]
+    comparable = medians.where(contenders["equivalence"] != "failed")
+    return comparable / comparable.groupby(contenders["ranking"]).transform("max")
