@@ -1,0 +1,167 @@
+"""From a resolved model to a tree of torch.nn modules.
+
+A composite becomes a module that holds its parts by index, so the spec's path
+`2.add/0.sequential/1.conv` is the submodule `2.0.1`.
+"""
+
+from __future__ import annotations
+
+from functools import singledispatch
+from typing import Any
+
+from torch import nn
+
+from backends.api import Unsupported
+from backends.torch import modules
+from backends.torch.pooling import MaxPool as TorchMaxPool
+from bench.spec.layers import (
+    Activation,
+    Add,
+    AvgPool,
+    BatchNorm,
+    Concatenate,
+    Conv,
+    Dense,
+    DepthwiseConv,
+    Dropout,
+    Flatten,
+    GlobalAvgPool,
+    Identity,
+    MaxPool,
+    Multiply,
+    Sequential,
+)
+from bench.spec.shapes import Node, padding_of
+
+_ACTIVATIONS = {
+    "relu": nn.ReLU,
+    "relu6": nn.ReLU6,
+    "sigmoid": nn.Sigmoid,
+    "tanh": nn.Tanh,
+    "silu": nn.SiLU,
+    "gelu": nn.GELU,
+}
+
+
+def lower(node: Node) -> nn.Module:
+    """The module of the layer at `node` and all below it, with the weights that torch draws.
+
+    Build it under `torch.device("meta")`, where drawing costs nothing, and place the weights
+    afterwards.
+
+    Raises:
+        Unsupported: a layer of an unknown class.
+    """
+    return _lower(node.layer, node)
+
+
+def takes_vectors(node: Node) -> bool:
+    """Whether all that the model does with an image begins with flattening it."""
+    if isinstance(node.layer, Sequential):
+        return takes_vectors(node.children[0])
+    return isinstance(node.layer, Flatten)
+
+
+@singledispatch
+def _lower(layer: Any, node: Node) -> nn.Module:
+    raise Unsupported(f"{node.path or 'the model'}: PyTorch has no lowering for {layer!r:.60}")
+
+
+@_lower.register
+def _(layer: Dense, node: Node) -> nn.Module:
+    return nn.Linear(node.input_shape[0], layer.units, bias=layer.bias)
+
+
+@_lower.register
+def _(layer: Conv, node: Node) -> nn.Module:
+    return nn.Conv2d(
+        node.input_shape[2],
+        layer.filters,
+        layer.kernel,
+        stride=layer.stride,
+        padding=padding_of(layer.padding, layer.kernel),
+        groups=layer.groups,
+        bias=layer.bias,
+    )
+
+
+@_lower.register
+def _(layer: DepthwiseConv, node: Node) -> nn.Module:
+    channels = node.input_shape[2]
+    return nn.Conv2d(
+        channels,
+        channels,
+        layer.kernel,
+        stride=layer.stride,
+        padding=padding_of(layer.padding, layer.kernel),
+        groups=channels,
+        bias=layer.bias,
+    )
+
+
+@_lower.register
+def _(layer: BatchNorm, node: Node) -> nn.Module:
+    kind = nn.BatchNorm2d if len(node.input_shape) == 3 else nn.BatchNorm1d
+    module = kind(node.input_shape[-1], eps=layer.epsilon, momentum=1 - layer.momentum)
+    # The count of batches serves a cumulative average alone; without it, a step less to run.
+    module.num_batches_tracked = None
+    return module
+
+
+@_lower.register
+def _(layer: Activation, node: Node) -> nn.Module:
+    return _ACTIVATIONS[layer.function]()
+
+
+@_lower.register
+def _(layer: MaxPool, node: Node) -> nn.Module:
+    return TorchMaxPool(layer.size, layer.steps, padding_of(layer.padding, layer.size))
+
+
+@_lower.register
+def _(layer: AvgPool, node: Node) -> nn.Module:
+    return nn.AvgPool2d(layer.size, layer.steps)
+
+
+@_lower.register
+def _(layer: GlobalAvgPool, node: Node) -> nn.Module:
+    return modules.GlobalAvgPool()
+
+
+@_lower.register
+def _(layer: Flatten, node: Node) -> nn.Module:
+    return modules.Flatten()
+
+
+@_lower.register
+def _(layer: Dropout, node: Node) -> nn.Module:
+    return nn.Dropout(layer.rate)
+
+
+@_lower.register
+def _(layer: Identity, node: Node) -> nn.Module:
+    return nn.Identity()
+
+
+def _parts(node: Node) -> list[nn.Module]:
+    return [lower(child) for child in node.children]
+
+
+@_lower.register
+def _(layer: Sequential, node: Node) -> nn.Module:
+    return nn.Sequential(*_parts(node))
+
+
+@_lower.register
+def _(layer: Add, node: Node) -> nn.Module:
+    return modules.Add(_parts(node))
+
+
+@_lower.register
+def _(layer: Concatenate, node: Node) -> nn.Module:
+    return modules.Concatenate(_parts(node))
+
+
+@_lower.register
+def _(layer: Multiply, node: Node) -> nn.Module:
+    return modules.Multiply(_parts(node))

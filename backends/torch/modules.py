@@ -1,0 +1,70 @@
+"""The modules that torch.nn lacks: how images enter, the flatten order, and merges of branches.
+
+Feature maps are (n, channels, height, width) with the channels innermost in memory
+(`torch.channels_last`), so the spec's order (n, height, width, channels) is a view of them.
+"""
+
+# Nothing of torch is typed for mypy here, so its classes can only be subclassed as Any.
+# mypy: disable-error-code="misc"
+
+from __future__ import annotations
+
+import operator
+from functools import reduce
+
+import torch
+from torch import nn
+
+
+def as_input(images: torch.Tensor) -> torch.Tensor:
+    """A batch (n, height, width, channels) as the map that modules take; vectors stay vectors.
+
+    No value moves: the result is a view in the channels-last format.
+    """
+    return images.permute(0, 3, 1, 2) if images.dim() == 4 else images
+
+
+class Flatten(nn.Module):
+    """(n, c, h, w) -> (n, h * w * c), in the order height, width, channel; a view where it can."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Flatten a map; a batch that is flat already stays as it is."""
+        return (x.permute(0, 2, 3, 1) if x.dim() == 4 else x).flatten(1)
+
+
+class GlobalAvgPool(nn.Module):
+    """(n, c, h, w) -> (n, c)."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The mean of each channel."""
+        return x.mean((2, 3))
+
+
+class Add(nn.ModuleList):
+    """The sum of the branches."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Apply each branch to x, and add."""
+        return reduce(operator.add, [branch(x) for branch in self])
+
+
+class Concatenate(nn.ModuleList):
+    """The outputs of the branches side by side along the channels."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Apply each branch to x, and concatenate."""
+        return torch.cat([branch(x) for branch in self], 1)
+
+
+class Multiply(nn.ModuleList):
+    """The product of the branches; a branch (n, c) scales the channels of the maps beside it."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Apply each branch to x, and multiply."""
+        factors = [branch(x) for branch in self]
+        dims = max(factor.dim() for factor in factors)
+        return reduce(operator.mul, [_broadcast(factor, dims) for factor in factors])
+
+
+def _broadcast(factor: torch.Tensor, dims: int) -> torch.Tensor:
+    return factor if factor.dim() == dims else factor[:, :, None, None]

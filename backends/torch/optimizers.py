@@ -1,0 +1,121 @@
+"""The spec's optimizers: as torch.optim has them, and written out for a compiled step.
+
+Both follow the formulas of `bench.spec.training`.
+"""
+
+# Nothing of torch is typed for mypy here, so its classes can only be subclassed as Any.
+# mypy: disable-error-code="misc"
+
+from __future__ import annotations
+
+import math
+from functools import singledispatch
+from typing import Any
+
+import torch
+from torch import nn
+
+from bench.spec.training import Adam, Sgd
+
+Tensors = list[torch.Tensor]
+
+
+@singledispatch
+def fused_optimizer(optimizer: Any, weights: Tensors) -> torch.optim.Optimizer:
+    """The optimizer of torch.optim in its fused form, which updates all weights in one kernel."""
+    raise TypeError(f"received {optimizer!r}, expected an optimizer of bench.spec.training")
+
+
+@fused_optimizer.register
+def _(optimizer: Sgd, weights: Tensors) -> torch.optim.Optimizer:
+    return torch.optim.SGD(
+        weights,
+        lr=optimizer.learning_rate,
+        momentum=optimizer.momentum,
+        nesterov=optimizer.nesterov,
+        weight_decay=optimizer.l2,
+        fused=True,
+    )
+
+
+@fused_optimizer.register
+def _(optimizer: Adam, weights: Tensors) -> torch.optim.Optimizer:
+    return torch.optim.Adam(
+        weights,
+        lr=optimizer.learning_rate,
+        betas=(optimizer.beta1, optimizer.beta2),
+        eps=optimizer.epsilon,
+        weight_decay=optimizer.l2,
+        fused=True,
+    )
+
+
+@singledispatch
+def update_rule(optimizer: Any, weights: Tensors) -> nn.Module:
+    """The update as a module (weights, gradients, rate) -> None that works in place.
+
+    Its state dict is the optimizer's state.
+    """
+    raise TypeError(f"received {optimizer!r}, expected an optimizer of bench.spec.training")
+
+
+def _zeros_like(weights: Tensors) -> nn.ParameterList:
+    """State of the weights' shapes; as parameters, because torch.compile takes those as fixed."""
+    return nn.ParameterList(
+        nn.Parameter(torch.zeros_like(weight), requires_grad=False) for weight in weights
+    )
+
+
+class SgdUpdate(nn.Module):
+    """Stochastic gradient descent; holds the velocities, none where the momentum is 0."""
+
+    def __init__(self, spec: Sgd, weights: Tensors) -> None:
+        super().__init__()
+        self._spec = spec
+        self.velocities = _zeros_like(weights if spec.momentum else [])
+
+    def forward(self, weights: Tensors, gradients: Tensors, rate: torch.Tensor) -> None:
+        """Update every weight."""
+        spec = self._spec
+        if spec.l2:
+            gradients = [g + spec.l2 * w for g, w in zip(gradients, weights)]
+        directions = gradients
+        if spec.momentum:
+            directions = [v.mul_(spec.momentum).add_(g) for v, g in zip(self.velocities, gradients)]
+        if spec.nesterov:
+            directions = [g + spec.momentum * v for g, v in zip(gradients, directions)]
+        for weight, direction in zip(weights, directions):
+            weight.sub_(rate * direction)
+
+
+class AdamUpdate(nn.Module):
+    """Adam; holds both moments and the number of steps."""
+
+    def __init__(self, spec: Adam, weights: Tensors) -> None:
+        super().__init__()
+        self._spec = spec
+        self.first = _zeros_like(weights)
+        self.second = _zeros_like(weights)
+        self.steps = _zeros_like([weights[0].new_zeros(())])
+
+    def forward(self, weights: Tensors, gradients: Tensors, rate: torch.Tensor) -> None:
+        """Update every weight."""
+        spec = self._spec
+        steps = self.steps[0].add_(1)
+        size = rate / _one_minus_power(spec.beta1, steps)
+        correction = _one_minus_power(spec.beta2, steps).sqrt()
+        for w, g, m, v in zip(weights, gradients, self.first, self.second):
+            if spec.l2:
+                g = g + spec.l2 * w
+            m.mul_(spec.beta1).add_(g, alpha=1 - spec.beta1)
+            v.mul_(spec.beta2).addcmul_(g, g, value=1 - spec.beta2)
+            w.sub_(size * m / (v.sqrt() / correction + spec.epsilon))
+
+
+def _one_minus_power(beta: float, steps: torch.Tensor) -> torch.Tensor:
+    """1 - beta ** steps, without the digits that the subtraction would lose in the first steps."""
+    return -torch.expm1(steps * (math.log(beta) if beta else -math.inf))
+
+
+update_rule.register(Sgd, SgdUpdate)
+update_rule.register(Adam, AdamUpdate)

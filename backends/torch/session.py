@@ -1,0 +1,151 @@
+"""PyTorch as a backend: a model, its data and its steps on one device."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Optional
+
+import numpy as np
+import torch
+from torch.func import functional_call
+from torch.nn.functional import cross_entropy
+
+from backends.api import Backend, Device, Gradients, Session, Unsupported, Workload
+from backends.torch import RECIPE, platform
+from backends.torch.lowering import lower, takes_vectors
+from backends.torch.modules import as_input
+from backends.torch.steps import CompiledStep, EagerStep, Examples, expected_warnings
+from backends.torch.weights import canonical_weights, place_weights
+from bench.spec.parameters import weight_specs
+from bench.spec.weights import FloatArray, IntArray, Weights
+
+_PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
+_STEPS = {"eager": EagerStep, "compile": CompiledStep}
+# A CUDA graph is compiled in the first step, recorded in the second and replayed from the third.
+_WARM_UP_STEPS = 3
+_OUT_OF_MEMORY = ("DefaultCPUAllocator: can't allocate memory", "MPS backend out of memory")
+
+
+class TorchSession(Session):
+    """A model with its training set, in one precision, on one device."""
+
+    def __init__(self, workload: Workload) -> None:
+        """Lower the model; place weights and data."""
+        torch.manual_seed(workload.seed)
+        self._device = platform.torch_device(workload.device)
+        self._dtype = _PRECISIONS[workload.precision]
+        self._is_flat = takes_vectors(workload.model)
+        self._specs = weight_specs(workload.model)
+        with torch.device("meta"):
+            model = lower(workload.model)
+        self._model = model.to(self._dtype).to_empty(device=self._device)
+        self._model.to(memory_format=torch.channels_last)
+        place_weights(self._model, workload.weights)
+        labels = torch.tensor(workload.labels, dtype=torch.int64, device=self._device)
+        self._examples = Examples(self._images(workload.images), labels)
+        self._step = _STEPS[workload.mode](self._model, workload.optimizer, self._examples)
+
+    def compile(self, steps: int, batch_size: int) -> None:
+        """Run a few steps on copies of one example, and undo them; see `Session.compile`."""
+        before = self._step.state()
+        batches = np.zeros((_WARM_UP_STEPS, batch_size), np.int32)
+        self.train(batches, np.zeros(_WARM_UP_STEPS, np.float32))
+        self._step.restore(before)
+        platform.synchronise(self._device)
+
+    def train(self, batches: IntArray, learning_rates: FloatArray) -> FloatArray:
+        """Train one step on each batch, in order; see `Session.train`."""
+        self._model.train()
+        losses = torch.empty(len(batches), device=self._device)
+        indices = torch.from_numpy(batches).to(self._device)
+        rates = self._step.rates(learning_rates)
+        with expected_warnings():
+            for batch, rate, loss in zip(indices.unbind(), rates, losses.unbind()):
+                loss.copy_(self._step(batch, rate))
+        platform.synchronise(self._device)
+        return _array(losses)
+
+    def predict(self, images: FloatArray) -> FloatArray:
+        """Logits (n, classes) of (n, height, width, channels) images; see `Session.predict`."""
+        self._model.eval()
+        with torch.inference_mode():
+            return _array(self._model(as_input(self._images(images))))
+
+    def gradients(self, batch: IntArray) -> Gradients:
+        """Logits, loss and gradients of one batch; see `Session.gradients`."""
+        self._model.train()
+        weights = {
+            name: weight.detach().requires_grad_()
+            for name, weight in self._model.named_parameters()
+        }
+        # The pass updates running statistics where it finds them: in these copies.
+        statistics = {name: value.clone() for name, value in self._model.named_buffers()}
+        images, labels = self._examples(torch.from_numpy(batch).to(self._device))
+        logits = functional_call(self._model, (weights, statistics), (images,))
+        loss = cross_entropy(logits, labels)
+        gradients = dict(zip(weights, torch.autograd.grad(loss, list(weights.values()))))
+        trainable = [address for address, spec in self._specs.items() if spec.trainable]
+        return Gradients(_array(logits), loss.item(), canonical_weights(gradients, trainable))
+
+    def weights(self) -> Weights:
+        """Every weight and running statistic, in the session's precision."""
+        return canonical_weights(self._model.state_dict(), self._specs)
+
+    def device_memory(self) -> Optional[int]:
+        """The peak of torch's allocator on CUDA and ROCm; others keep no peak."""
+        if self._device.type != "cuda":
+            return None
+        return int(torch.cuda.max_memory_allocated(self._device))
+
+    def _images(self, images: FloatArray) -> torch.Tensor:
+        """A copy on the device, laid out so that a batch of it needs no other layout."""
+        if self._is_flat:
+            images = images.reshape(len(images), -1)
+        return torch.tensor(images, dtype=self._dtype, device=self._device)
+
+
+def _array(tensor: torch.Tensor) -> FloatArray:
+    array: FloatArray = tensor.detach().cpu().numpy()
+    return array
+
+
+class TorchBackend(Backend):
+    """PyTorch on the CPU, on CUDA or ROCm devices, or on Apple's."""
+
+    def __init__(self, threads: int) -> None:
+        """Set the threads within an operation; a chain of layers has none to run beside another."""
+        torch.set_num_threads(threads)
+        # float32 means float32: torch's default for convolutions on CUDA is TF32.
+        torch.backends.cuda.matmul.fp32_precision = "ieee"
+        torch.backends.cudnn.conv.fp32_precision = "ieee"
+        # All batches have one shape: let cuDNN try its algorithms once and keep the fastest.
+        torch.backends.cudnn.benchmark = True
+
+    def versions(self) -> dict[str, str]:
+        """Versions of torch and of the libraries in its build that compute."""
+        return platform.versions()
+
+    def devices(self) -> list[Device]:
+        """GPUs first, the CPU last."""
+        return platform.devices()
+
+    def is_out_of_memory(self, error: Exception) -> bool:
+        """Whether memory ran out, on the host or on the device."""
+        kinds = (MemoryError, torch.OutOfMemoryError)
+        return isinstance(error, kinds) or any(text in str(error) for text in _OUT_OF_MEMORY)
+
+    def session(self, workload: Workload) -> TorchSession:
+        """Lower the model and place weights and data; see `Backend.session`."""
+        _support("device", workload.device.name, [device.name for device in self.devices()])
+        _support("mode", workload.mode, RECIPE.modes)
+        _support("precision", workload.precision, _PRECISIONS)
+        if workload.device.kind == "mps":
+            _support("precision on mps", workload.precision, ["float32"])
+        if workload.mode == "compile" and workload.device.kind == "cpu":
+            platform.require_compiler()
+        return TorchSession(workload)
+
+
+def _support(what: str, received: str, known: Collection[str]) -> None:
+    if received not in known:
+        raise Unsupported(f"{what}: received {received!r}, PyTorch has only {', '.join(known)}")

@@ -1,0 +1,161 @@
+"""One training step, eager or compiled: a batch of example indices in, the loss out."""
+
+# Nothing of torch is typed for mypy here, so its classes can only be subclassed as Any.
+# mypy: disable-error-code="misc"
+
+from __future__ import annotations
+
+import copy
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+from torch.func import functional_call, grad_and_value
+from torch.nn.functional import cross_entropy
+
+from backends.torch.modules import as_input
+from backends.torch.optimizers import fused_optimizer, update_rule
+from bench.spec.training import Optimizer
+from bench.spec.weights import FloatArray
+
+
+class Examples(nn.Module):
+    """The training set on the device, (n, height, width, channels) or (n, features).
+
+    A module with buffers, because a compiled step takes those as fixed in place.
+    """
+
+    def __init__(self, images: torch.Tensor, labels: torch.Tensor) -> None:
+        super().__init__()
+        self.register_buffer("images", images, persistent=False)
+        self.register_buffer("labels", labels, persistent=False)
+
+    def forward(self, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The images as the model takes them, and the labels, of a batch of indices."""
+        images = self.images.index_select(0, batch)
+        return as_input(images), self.labels.index_select(0, batch)
+
+
+@contextmanager
+def expected_warnings() -> Iterator[None]:
+    """Silence what torch.compile says about two settings that are on purpose."""
+    with warnings.catch_warnings():
+        # The recipe turns the caches on disk off, so that compile times compare.
+        warnings.filterwarnings("ignore", message="dynamo_pgo force disabled")
+        # float32 is to mean float32.
+        warnings.filterwarnings("ignore", message="TensorFloat32 tensor cores")
+        yield
+
+
+class Step(ABC):
+    """A step of training, with all that it changes."""
+
+    @abstractmethod
+    def rates(self, learning_rates: FloatArray) -> Sequence[Any]:
+        """The learning rates, (steps,), each as `__call__` takes it."""
+
+    @abstractmethod
+    def __call__(self, batch: torch.Tensor, rate: Any) -> torch.Tensor:
+        """Train on one batch of indices. Returns the loss, on the device, before the update."""
+
+    @abstractmethod
+    def state(self) -> Any:
+        """A copy of the weights, the running statistics and the optimizer's state."""
+
+    @abstractmethod
+    def restore(self, state: Any) -> None:
+        """Go back to a copy that `state` made."""
+
+
+class EagerStep(Step):
+    """Forward, backward, fused update."""
+
+    def __init__(self, model: nn.Module, optimizer: Optimizer, examples: Examples) -> None:
+        """Make the optimizer."""
+        self._model = model
+        self._examples = examples
+        self._weights = list(model.parameters())
+        self._optimizer = fused_optimizer(optimizer, self._weights)
+
+    def rates(self, learning_rates: FloatArray) -> list[float]:
+        """Plain numbers."""
+        rates: list[float] = learning_rates.tolist()
+        return rates
+
+    def __call__(self, batch: torch.Tensor, rate: float) -> torch.Tensor:
+        """See `Step.__call__`."""
+        self._optimizer.param_groups[0]["lr"] = rate
+        images, labels = self._examples(batch)
+        loss = cross_entropy(self._model(images), labels)
+        for weight in self._weights:
+            weight.grad = None
+        loss.backward()
+        self._optimizer.step()
+        return loss.detach()
+
+    def state(self) -> Any:
+        """See `Step.state`."""
+        return copy.deepcopy((self._model.state_dict(), self._optimizer.state_dict()))
+
+    def restore(self, state: Any) -> None:
+        """See `Step.restore`."""
+        model, optimizer = state
+        self._model.load_state_dict(model)
+        self._optimizer.load_state_dict(optimizer)
+
+
+class CompiledStep(Step):
+    """Forward, backward and update in one graph, compiled for each batch size that comes."""
+
+    def __init__(self, model: nn.Module, optimizer: Optimizer, examples: Examples) -> None:
+        """Prepare; the first call compiles."""
+        self._model = model.requires_grad_(False)
+        self._examples = examples
+        self._weights = dict(model.named_parameters())
+        self._update = update_rule(optimizer, list(self._weights.values()))
+        self._changing = nn.ModuleList([model, self._update])
+        self._device = examples.labels.device
+        self._compiled = torch.compile(
+            self._step,
+            fullgraph=True,
+            dynamic=False,
+            # Without it, this session could be given the graph of another one's model.
+            isolate_recompiles=True,
+            options={
+                "triton.cudagraphs": self._device.type == "cuda",
+                # The model never changes but in its weights' values: checking at each call that
+                # it is still the same would cost the smallest models a tenth of their time.
+                "guard_filter_fn": torch.compiler.keep_tensor_guards_unsafe,
+            },
+        )
+
+    def _step(self, batch: torch.Tensor, rate: torch.Tensor) -> torch.Tensor:
+        images, labels = self._examples(batch)
+
+        def loss_of(weights: dict[str, torch.Tensor]) -> torch.Tensor:
+            return cross_entropy(functional_call(self._model, weights, (images,)), labels)
+
+        gradients, loss = grad_and_value(loss_of)(self._weights)
+        self._update(list(self._weights.values()), list(gradients.values()), rate)
+        return loss
+
+    def rates(self, learning_rates: FloatArray) -> Sequence[torch.Tensor]:
+        """Tensors on the device: a number would be compiled into the graph."""
+        rates: Sequence[torch.Tensor] = torch.from_numpy(learning_rates).to(self._device).unbind()
+        return rates
+
+    def __call__(self, batch: torch.Tensor, rate: torch.Tensor) -> torch.Tensor:
+        """See `Step.__call__`."""
+        return self._compiled(batch, rate)
+
+    def state(self) -> Any:
+        """See `Step.state`."""
+        return copy.deepcopy(self._changing.state_dict())
+
+    def restore(self, state: Any) -> None:
+        """See `Step.restore`."""
+        self._changing.load_state_dict(state)
