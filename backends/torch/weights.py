@@ -53,4 +53,4 @@ def _canonical(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def _copy(tensor: torch.Tensor) -> FloatArray:
-    return np.array(_canonical(tensor.detach()).cpu(), order="C")
+    return np.array(_canonical(tensor.detach()).cpu().numpy(), order="C")
