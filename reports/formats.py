@@ -43,9 +43,9 @@ def significant(digits: int, scale: float = 1.0) -> Write:
 
 
 def span(low: float | None, high: float | None, write: Write) -> str:
-    """From the smallest to the largest; one dash where they are not known."""
+    """From the smallest to the largest; written once where both are written alike."""
     first, last = shown(low, write), shown(high, write)
-    return NOT_KNOWN if NOT_KNOWN in (first, last) else f"{first}{TO}{last}"
+    return first if first == last else f"{first}{TO}{last}"
 
 
 def count(number: int, noun: str) -> str:
