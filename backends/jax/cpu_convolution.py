@@ -54,11 +54,44 @@ def convolve(images: Any, kernel: Any, stride: int, padding: int, groups: int) -
 
 
 def _convolve_depthwise(images: Any, kernel: Any, stride: int, padding: int) -> Any:
-    """The sum of shifted maps, each times its row of the kernel, in one pass over memory."""
-    size, channels = kernel.shape[0], kernel.shape[3]
-    margins = ((0, 0), (padding, padding), (padding, padding), (0, 0))
-    shifted = windows(jnp.pad(images, margins), size, stride)
-    return sum(part * row for part, row in zip(shifted, kernel.reshape(-1, channels)))
+    """A sum of shifted maps, each times its row of the kernel, in one pass over memory."""
+    sides = (padding, padding, 0)
+    axes = [_Geometry(extent, kernel.shape[0], stride, padding) for extent in images.shape[1:3]]
+
+    def forward(images: Any, kernel: Any) -> Any:
+        return _weighted_windows(_padded(images, [sides, sides]), kernel, stride)
+
+    def backward(operands: tuple[Any, Any], gradient: Any) -> tuple[Any, Any]:
+        images, kernel = operands
+        spread = [(*axis.image_gradient_padding, stride - 1) for axis in axes]
+        images_gradient = _weighted_windows(_padded(gradient, spread), kernel[::-1, ::-1], 1)
+        shifted = windows(_padded(images, [sides, sides]), kernel.shape[0], stride)
+        return images_gradient, _sums_of_products(shifted, gradient).reshape(kernel.shape)
+
+    convolution = jax.custom_vjp(forward)
+    convolution.defvjp(lambda *operands: (forward(*operands), operands), backward)
+    return convolution(images, kernel)
+
+
+def _weighted_windows(images: Any, kernel: Any, stride: int) -> Any:
+    shifted = windows(images, kernel.shape[0], stride)
+    return sum(part * row for part, row in zip(shifted, kernel.reshape(-1, kernel.shape[-1])))
+
+
+def _sums_of_products(shifted: list[Any], gradient: Any) -> Any:
+    """The sum of each map times the gradient, by channel, all in one pass: (len(shifted), c)."""
+    products = tuple(part * gradient for part in shifted)
+    zeros = (jnp.zeros((), gradient.dtype),) * len(products)
+
+    def add(left: tuple[Any, ...], right: tuple[Any, ...]) -> tuple[Any, ...]:
+        return tuple(one + other for one, other in zip(left, right))
+
+    return jnp.stack(lax.reduce(products, zeros, add, (0, 1, 2)))
+
+
+def _padded(images: Any, sides: list[tuple[int, int, int]]) -> Any:
+    """Zeros before, after and between the rows and the columns."""
+    return lax.pad(images, jnp.zeros((), images.dtype), ((0, 0, 0), *sides, (0, 0, 0)))
 
 
 def _convolve_groups(images: Any, kernel: Any, stride: int, padding: int, groups: int) -> Any:

@@ -45,30 +45,22 @@ def _compete(images: Any, size: int, stride: int) -> tuple[Any, Any]:
 
 
 def _return(gradient: Any, winners: Any, shape: tuple[int, ...], size: int, stride: int) -> Any:
-    """Each window's gradient at its winner's place in a map of `shape`."""
-    if stride == size:
-        return _return_apart(gradient, winners, shape, size)
-    shares = (jnp.where(winners == index, gradient, 0) for index in range(size**2))
-    return sum(
-        _place(share, shape, *divmod(index, size), stride) for index, share in enumerate(shares)
-    )
+    """The gradient of a map of `shape`: each value collects from the windows that it won.
+
+    A value is at position n of one window, and at position size**2 - 1 - n of that window's place
+    among the windows over the spread-out gradient. Collecting by slices is several times faster
+    than adding size**2 padded maps.
+    """
+    holders = windows(_spread(winners, shape, size, stride), size, 1)
+    shares = windows(_spread(gradient, shape, size, stride), size, 1)
+    pairs = zip(reversed(holders), reversed(shares))
+    return sum(jnp.where(holder == index, share, 0) for index, (holder, share) in enumerate(pairs))
 
 
-def _return_apart(gradient: Any, winners: Any, shape: tuple[int, ...], size: int) -> Any:
-    """`_return` where no two windows overlap: a choice for each value instead of a sum."""
-    positions = np.arange(size**2, dtype=winners.dtype).reshape(size, 1, size, 1)
-    is_winner = winners[:, :, None, :, None] == positions
-    chosen = jnp.where(is_winner, gradient[:, :, None, :, None], 0)
-    count, height, width, channels = gradient.shape
-    covered = chosen.reshape(count, height * size, width * size, channels)
-    rest = ((0, extent - inside) for extent, inside in zip(shape, covered.shape))
-    return jnp.pad(covered, tuple(rest))
-
-
-def _place(share: Any, shape: tuple[int, ...], row: int, column: int, stride: int) -> Any:
-    """The share (n, h', w', c) spread by the stride over zeros, from (row, column) on."""
+def _spread(values: Any, shape: tuple[int, ...], size: int, stride: int) -> Any:
+    """Values (n, h', w', c) with stride - 1 zeros between, and enough around for every window."""
     sides = [
-        (start, extent - start - (outputs - 1) * stride - 1, stride - 1)
-        for start, extent, outputs in zip((row, column), shape[1:3], share.shape[1:3])
+        (size - 1, extent - (outputs - 1) * stride - 1, stride - 1)
+        for extent, outputs in zip(shape[1:3], values.shape[1:3])
     ]
-    return lax.pad(share, jnp.zeros((), share.dtype), (_NO_PADDING, *sides, _NO_PADDING))
+    return lax.pad(values, jnp.zeros((), values.dtype), (_NO_PADDING, *sides, _NO_PADDING))

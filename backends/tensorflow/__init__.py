@@ -9,6 +9,12 @@ RECIPE = Recipe(
     modes=("eager", "graph", "xla"),
     default_modes=("graph", "xla"),
     adapter="backends.tensorflow.session:TensorFlowBackend",
-    # Without the first, TensorFlow prints its banner and device warnings into every trial's log.
-    environment={"TF_CPP_MIN_LOG_LEVEL": "2", "TF_FORCE_GPU_ALLOW_GROWTH": "true"},
+    environment={
+        # Otherwise TensorFlow prints its banner and device warnings into every trial's log.
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+        # Otherwise it reserves nearly all of a GPU's memory when it starts.
+        "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+        # TensorFlow imports Keras, whose file of settings could name another framework.
+        "KERAS_BACKEND": "tensorflow",
+    },
 )

@@ -53,7 +53,7 @@ def plan_table(trials: Sequence[Trial], versions: Mapping[str, str | None]) -> T
 
 def summary_table(records: Sequence[TrialRecord]) -> Table:
     """The contenders with their medians, as in the report."""
-    from reports.summary import summary_rows
+    from reports.summary import NUMBERS, summary_rows
 
     header, rows = summary_rows(records)
-    return table(header, rows)
+    return table(header, rows, right=NUMBERS)

@@ -1,0 +1,90 @@
+"""The loop over the steps of one call, as each mode runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import islice
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from backends.tensorflow.optimizers import Settings
+
+
+class Schedule(NamedTuple):
+    """What every step of a call takes, on the device.
+
+    Attributes:
+        batches: (steps, batch) int64 example indices.
+        steps: (steps,) int64 numbers of the steps.
+        settings: for each setting of the optimizer, its values: (steps,).
+    """
+
+    batches: tf.Tensor
+    steps: tf.Tensor
+    settings: tuple[tf.Tensor, ...]
+
+
+# (batch of indices, number of the step, settings) -> loss; changes the variables
+Step = Callable[[tf.Tensor, tf.Tensor, Settings], tf.Tensor]
+# Runs the first `count` steps of a schedule; the loop in XLA runs all of them or none. Returns
+# the losses, (steps,), those of steps that did not run without meaning.
+Run = Callable[[Schedule, int], tf.Tensor]
+
+
+def eager_loop(step: Step) -> Run:
+    """One operation after the other."""
+
+    def run(schedule: Schedule, count: int) -> tf.Tensor:
+        columns = (schedule.batches, schedule.steps, *schedule.settings)
+        rows = islice(zip(*(tf.unstack(column) for column in columns)), count)
+        return tf.stack([step(batch, number, settings) for batch, number, *settings in rows])
+
+    return run
+
+
+def graph_loop(step: Step) -> Run:
+    """One graph that holds the loop."""
+
+    def run(schedule: Schedule, count: tf.Tensor) -> tf.Tensor:
+        return _while(step, schedule, count)
+
+    compiled = tf.function(run, autograph=False)
+    return lambda schedule, count: compiled(schedule, tf.constant(count))
+
+
+def xla_loop(step: Step) -> Run:
+    """The loop compiled by XLA."""
+
+    def run(schedule: Schedule, count: tf.Tensor) -> tf.Tensor:
+        # On a GPU, XLA asks the device after each step whether another one follows, unless the
+        # number of steps is known when it compiles: all or none.
+        steps = schedule.batches.shape[0]
+        return tf.cond(
+            count == steps,
+            lambda: _while(step, schedule, steps),
+            lambda: tf.zeros(steps, schedule.settings[0].dtype),
+        )
+
+    compiled = tf.function(run, autograph=False, jit_compile=True)
+    return lambda schedule, count: compiled(schedule, tf.constant(count))
+
+
+def xla_step_loop(step: Step) -> Run:
+    """The step compiled by XLA, called from the loop in a graph."""
+    return graph_loop(tf.function(step, autograph=False, jit_compile=True))
+
+
+def _while(step: Step, schedule: Schedule, count: tf.Tensor) -> tf.Tensor:
+    steps = schedule.batches.shape[0]
+    losses = tf.TensorArray(schedule.settings[0].dtype, size=steps, element_shape=())
+
+    def body(index: tf.Tensor, losses: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
+        row = tuple(setting[index] for setting in schedule.settings)
+        loss = step(schedule.batches[index], schedule.steps[index], row)
+        return index + 1, losses.write(index, loss)
+
+    _, losses = tf.while_loop(
+        lambda index, _: index < count, body, (tf.constant(0), losses), parallel_iterations=1
+    )
+    return losses.stack()

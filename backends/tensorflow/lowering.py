@@ -1,0 +1,272 @@
+"""From a resolved model to a function of TensorFlow operations on the model's variables."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Callable
+from functools import singledispatch
+from typing import Any, NamedTuple, Optional
+
+import tensorflow as tf
+
+from backends.api import Unsupported
+from backends.tensorflow import windows
+from backends.tensorflow.normalisation import Channels, normalise_by_moments, normalise_fused
+from backends.tensorflow.weights import Variables
+from bench.spec.layers import (
+    Activation,
+    Add,
+    AvgPool,
+    BatchNorm,
+    Concatenate,
+    Conv,
+    Dense,
+    DepthwiseConv,
+    Dropout,
+    Flatten,
+    GlobalAvgPool,
+    Identity,
+    MaxPool,
+    Multiply,
+    Sequential,
+)
+from bench.spec.parameters import weight_name
+from bench.spec.shapes import Node, padding_of
+
+
+def _gelu(x: tf.Tensor) -> tf.Tensor:
+    """The exact form; `tf.nn.gelu` rounds the root of one half to float32 in float64, too."""
+    return 0.5 * x * tf.math.erfc(-x * math.sqrt(0.5))
+
+
+_ACTIVATIONS = {
+    "relu": tf.nn.relu,
+    "relu6": tf.nn.relu6,
+    "sigmoid": tf.sigmoid,
+    "tanh": tf.tanh,
+    "silu": tf.nn.silu,
+    "gelu": _gelu,
+}
+
+
+class Pass:
+    """One forward pass: what it is for, and what it learns by the way.
+
+    Attributes:
+        step: the number of the step, which decides what dropout drops; None in inference.
+        statistics: in training, the running statistics and the values they are to take.
+    """
+
+    def __init__(self, step: Optional[tf.Tensor] = None) -> None:
+        """See the class."""
+        self.step = step
+        self.statistics: list[tuple[tf.Variable, tf.Tensor]] = []
+
+    @property
+    def training(self) -> bool:
+        """Whether this is a pass of training."""
+        return self.step is not None
+
+
+# (batch, ...) -> (batch, ...)
+Forward = Callable[[tf.Tensor, Pass], tf.Tensor]
+
+
+class Target(NamedTuple):
+    """What a model is lowered for.
+
+    Attributes:
+        variables: the model's weights by address.
+        on_cpu: whether the device is the CPU.
+        through_xla: whether XLA compiles the operations.
+        seed: for dropout.
+    """
+
+    variables: Variables
+    on_cpu: bool
+    through_xla: bool
+    seed: int
+
+    @property
+    def shifts_windows(self) -> bool:
+        """Whether window operations are to be written as strided slices; see `windows`."""
+        return self.on_cpu and self.through_xla
+
+    def weight(self, node: Node, name: str) -> tf.Variable:
+        """The layer's weight of that name."""
+        return self.variables[weight_name(node.path, name)]
+
+
+def lower(node: Node, target: Target) -> Forward:
+    """The function of the layer at `node` and all below it.
+
+    Raises:
+        Unsupported: a layer of an unknown class.
+    """
+    return _lower(node.layer, node, target)
+
+
+@singledispatch
+def _lower(layer: Any, node: Node, target: Target) -> Forward:
+    raise Unsupported(f"{node.path or 'the model'}: TensorFlow has no lowering for {layer!r:.60}")
+
+
+def _with_bias(product: Forward, has_bias: bool, node: Node, target: Target) -> Forward:
+    if not has_bias:
+        return product
+    bias = target.weight(node, "bias")
+    return lambda x, run: tf.nn.bias_add(product(x, run), bias)
+
+
+@_lower.register
+def _(layer: Dense, node: Node, target: Target) -> Forward:
+    kernel = target.weight(node, "kernel")
+    return _with_bias(lambda x, run: tf.matmul(x, kernel), layer.bias, node, target)
+
+
+@_lower.register
+def _(layer: Conv, node: Node, target: Target) -> Forward:
+    kernel = target.weight(node, "kernel")
+    padding = padding_of(layer.padding, layer.kernel)
+    # On a CPU, TensorFlow has no gradient of a convolution in groups, and XLA no fast kernel.
+    splits = layer.groups if target.on_cpu else 1
+
+    def forward(x: tf.Tensor, run: Pass) -> tf.Tensor:
+        x, rule = windows.pad(x, layer.kernel, layer.stride, padding)
+        if splits == 1:
+            return tf.nn.conv2d(x, kernel, layer.stride, rule)
+        groups = zip(tf.split(x, splits, axis=-1), tf.split(kernel, splits, axis=-1))
+        return tf.concat([tf.nn.conv2d(*group, layer.stride, rule) for group in groups], axis=-1)
+
+    return _with_bias(forward, layer.bias, node, target)
+
+
+@_lower.register
+def _(layer: DepthwiseConv, node: Node, target: Target) -> Forward:
+    kernel = target.weight(node, "kernel")
+    size, channels = layer.kernel, node.input_shape[2]
+    padding = padding_of(layer.padding, size)
+
+    def forward(x: tf.Tensor, run: Pass) -> tf.Tensor:
+        if target.shifts_windows:
+            return windows.shifted_depthwise_conv(x, kernel, layer.stride, padding)
+        x, rule = windows.pad(x, size, layer.stride, padding)
+        filters = tf.reshape(kernel, (size, size, channels, 1))
+        return tf.nn.depthwise_conv2d(x, filters, [1, layer.stride, layer.stride, 1], rule)
+
+    return _with_bias(forward, layer.bias, node, target)
+
+
+@_lower.register
+def _(layer: BatchNorm, node: Node, target: Target) -> Forward:
+    channels = Channels(*(target.weight(node, name) for name in Channels._fields))
+    normalise = normalise_fused if channels.scale.dtype == tf.float32 else normalise_by_moments
+
+    def forward(x: tf.Tensor, run: Pass) -> tf.Tensor:
+        y, mean, variance = normalise(x, channels, layer, run.training)
+        if run.training:
+            run.statistics += [(channels.mean, mean), (channels.variance, variance)]
+        return y
+
+    return forward
+
+
+@_lower.register
+def _(layer: Activation, node: Node, target: Target) -> Forward:
+    function = _ACTIVATIONS[layer.function]
+    return lambda x, run: function(x)
+
+
+@_lower.register
+def _(layer: MaxPool, node: Node, target: Target) -> Forward:
+    padding = padding_of(layer.padding, layer.size)
+    if target.shifts_windows:
+        return lambda x, run: windows.shifted_max_pool(x, layer.size, layer.steps, padding)
+
+    def forward(x: tf.Tensor, run: Pass) -> tf.Tensor:
+        x, rule = windows.pad(x, layer.size, layer.steps, padding, x.dtype.min)
+        return tf.nn.max_pool2d(x, layer.size, layer.steps, rule)
+
+    return forward
+
+
+@_lower.register
+def _(layer: AvgPool, node: Node, target: Target) -> Forward:
+    if target.shifts_windows:
+        return lambda x, run: windows.shifted_avg_pool(x, layer.size, layer.steps)
+    return lambda x, run: tf.nn.avg_pool2d(x, layer.size, layer.steps, "VALID")
+
+
+@_lower.register
+def _(layer: GlobalAvgPool, node: Node, target: Target) -> Forward:
+    return lambda x, run: tf.reduce_mean(x, (1, 2))
+
+
+@_lower.register
+def _(layer: Flatten, node: Node, target: Target) -> Forward:
+    return lambda x, run: tf.reshape(x, (-1, *node.output_shape))
+
+
+@_lower.register
+def _(layer: Dropout, node: Node, target: Target) -> Forward:
+    # Each layer has a stream of its own, keyed by the seed and its path.
+    stream = zlib.crc32(f"{target.seed}/{node.path}".encode())
+
+    def forward(x: tf.Tensor, run: Pass) -> tf.Tensor:
+        if not (run.training and layer.rate):
+            return x
+        seed = tf.stack([tf.constant(stream, tf.int64), run.step])
+        return tf.nn.experimental.stateless_dropout(x, layer.rate, seed)
+
+    return forward
+
+
+@_lower.register
+def _(layer: Identity, node: Node, target: Target) -> Forward:
+    return lambda x, run: x
+
+
+@_lower.register
+def _(layer: Sequential, node: Node, target: Target) -> Forward:
+    parts = [lower(child, target) for child in node.children]
+
+    def forward(x: tf.Tensor, run: Pass) -> tf.Tensor:
+        for part in parts:
+            x = part(x, run)
+        return x
+
+    return forward
+
+
+@_lower.register
+def _(layer: Add, node: Node, target: Target) -> Forward:
+    parts = [lower(child, target) for child in node.children]
+    return lambda x, run: tf.add_n([part(x, run) for part in parts])
+
+
+@_lower.register
+def _(layer: Concatenate, node: Node, target: Target) -> Forward:
+    parts = [lower(child, target) for child in node.children]
+    return lambda x, run: tf.concat([part(x, run) for part in parts], axis=-1)
+
+
+@_lower.register
+def _(layer: Multiply, node: Node, target: Target) -> Forward:
+    parts = [lower(child, target) for child in node.children]
+
+    def forward(x: tf.Tensor, run: Pass) -> tf.Tensor:
+        product = parts[0](x, run)
+        for part in parts[1:]:
+            product = _product(product, part(x, run))
+        return product
+
+    return forward
+
+
+def _product(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+    """The product where one may be (n, c) and scale the channels of the other, (n, h, w, c)."""
+    if a.shape.rank == b.shape.rank:
+        return a * b
+    a, b = (value if value.shape.rank == 4 else value[:, None, None] for value in (a, b))
+    return a * b

@@ -1,0 +1,197 @@
+"""TensorFlow as a backend: a model of plain operations, and a loop of steps in one function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import Any, Optional, cast
+
+import numpy as np
+import tensorflow as tf
+
+from backends.api import Backend, Device, Gradients, Session, Unsupported, Workload
+from backends.native import Defaults
+from backends.tensorflow import RECIPE, platform
+from backends.tensorflow.loops import (
+    Run,
+    Schedule,
+    Step,
+    eager_loop,
+    graph_loop,
+    xla_loop,
+    xla_step_loop,
+)
+from backends.tensorflow.lowering import Pass, Target, lower
+from backends.tensorflow.native import keras_defaults
+from backends.tensorflow.optimizers import Settings, update_rule
+from backends.tensorflow.weights import copy_of, place_weights, trainable
+from bench.spec.layers import Conv
+from bench.spec.weights import FloatArray, IntArray, Weights
+
+_PRECISIONS = {"float32": tf.float32, "float64": tf.float64}
+
+
+class TensorFlowSession(Session):
+    """A model with its variables, its optimizer's state and its data on one device."""
+
+    def __init__(self, workload: Workload) -> None:
+        """Lower the model; place weights and data."""
+        self._device = platform.name_of(workload.device)
+        self._dtype = _PRECISIONS[workload.precision]
+        with tf.device(self._device):
+            self._images = tf.constant(workload.images, self._dtype)
+            # 64 bits, because TensorFlow keeps tensors of 32-bit integers off the GPU.
+            self._labels = tf.constant(workload.labels, tf.int64)
+            self._variables = place_weights(workload.model, workload.weights, self._dtype)
+            self._trainable = trainable(self._variables)
+            self._update = update_rule(workload.optimizer, list(self._trainable.values()))
+        target = Target(
+            self._variables,
+            on_cpu=workload.device.kind == "cpu",
+            through_xla=workload.mode == "xla",
+            seed=workload.seed,
+        )
+        self._forward = lower(workload.model, target)
+        self._run = _loop(workload)(self._step)
+        self._infer = _compiled(workload.mode, self._inference)
+        self._differentiate = _compiled(workload.mode, self._gradients)
+        self._steps_done = 0
+
+    def compile(self, steps: int, batch_size: int) -> None:
+        """Make the call of `train` end after one step, and undo it; see `Session.compile`."""
+        state = [*self._variables.values(), *self._update.state]
+        before = [copy_of(variable) for variable in state]
+        batches = np.zeros((steps, batch_size), np.int32)
+        with tf.device(self._device):
+            self._run(self._schedule(batches, np.zeros(steps, np.float32)), 1)
+            for variable, value in zip(state, before):
+                variable.assign(value)
+        tf.test.experimental.sync_devices()
+
+    def train(self, batches: IntArray, learning_rates: FloatArray) -> FloatArray:
+        """Train one step on each batch, in order; see `Session.train`."""
+        with tf.device(self._device):
+            losses = self._run(self._schedule(batches, learning_rates), len(batches))
+        self._steps_done += len(batches)
+        tf.test.experimental.sync_devices()
+        return copy_of(losses).astype(np.float32)
+
+    def predict(self, images: FloatArray) -> FloatArray:
+        """Logits (n, classes) of (n, height, width, channels) images; see `Session.predict`."""
+        with tf.device(self._device):
+            return copy_of(self._infer(tf.constant(images, self._dtype)))
+
+    def gradients(self, batch: IntArray) -> Gradients:
+        """Logits, loss and gradients of one batch; see `Session.gradients`."""
+        with tf.device(self._device):
+            indices = tf.constant(batch, tf.int64)
+            number = tf.constant(self._steps_done, tf.int64)
+            logits, loss, gradients = self._differentiate(indices, number)
+        arrays = {address: copy_of(value) for address, value in zip(self._trainable, gradients)}
+        return Gradients(copy_of(logits), float(loss), arrays)
+
+    def weights(self) -> Weights:
+        """Every weight and running statistic, in the session's precision."""
+        return {address: copy_of(variable) for address, variable in self._variables.items()}
+
+    def device_memory(self) -> Optional[int]:
+        """The peak of TensorFlow's allocator on a GPU; it keeps none for the CPU."""
+        if self._device.startswith("CPU"):
+            return None
+        return int(tf.config.experimental.get_memory_info(self._device)["peak"])
+
+    def _schedule(self, batches: IntArray, learning_rates: FloatArray) -> Schedule:
+        steps = self._steps_done + np.arange(len(batches))
+        settings = self._update.settings(learning_rates.astype(np.float64), steps)
+        return Schedule(
+            tf.constant(batches, tf.int64),
+            tf.constant(steps, tf.int64),
+            tuple(tf.constant(values, self._dtype) for values in settings),
+        )
+
+    def _inference(self, images: tf.Tensor) -> tf.Tensor:
+        return self._forward(images, Pass())
+
+    def _backward(
+        self, batch: tf.Tensor, run: Pass
+    ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
+        """Logits, loss and gradients of one batch of indices."""
+        labels = tf.gather(self._labels, batch)
+        with tf.GradientTape() as tape:
+            logits = self._forward(tf.gather(self._images, batch), run)
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+            loss = tf.reduce_mean(losses)
+        return logits, loss, tape.gradient(loss, list(self._trainable.values()))
+
+    def _gradients(
+        self, batch: tf.Tensor, step: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
+        return self._backward(batch, Pass(step))
+
+    def _step(self, batch: tf.Tensor, step: tf.Tensor, settings: Settings) -> tf.Tensor:
+        run = Pass(step)
+        _, loss, gradients = self._backward(batch, run)
+        for statistic, value in run.statistics:
+            statistic.assign(value)
+        self._update.apply(gradients, settings)
+        return loss
+
+
+def _compiled(mode: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function as the mode runs it."""
+    if mode == "eager":
+        return function
+    return cast(
+        "Callable[..., Any]", tf.function(function, autograph=False, jit_compile=mode == "xla")
+    )
+
+
+def _loop(workload: Workload) -> Callable[[Step], Run]:
+    """The mode's loop.
+
+    On a CPU, XLA gives its fast kernel to the convolutions of a step, but in the body of a loop
+    to none of the backward pass: a network trains ten times slower there. Without convolutions,
+    the loop within XLA saves what each call of a compiled step costs.
+    """
+    if workload.mode == "eager":
+        return eager_loop
+    if workload.mode == "graph":
+        return graph_loop
+    has_convolution = any(isinstance(node.layer, Conv) for node in workload.model.walk())
+    is_slow = workload.device.kind == "cpu" and has_convolution
+    return xla_step_loop if is_slow else xla_loop
+
+
+class TensorFlowBackend(Backend):
+    """TensorFlow on the CPU or on GPUs."""
+
+    def __init__(self, threads: int) -> None:
+        """Set threads, precision and memory; see `platform.configure`."""
+        platform.configure(threads)
+
+    def versions(self) -> dict[str, str]:
+        """TensorFlow's version, and those of the GPU's libraries."""
+        return platform.versions()
+
+    def devices(self) -> list[Device]:
+        """GPUs first, the CPU last."""
+        return platform.devices()
+
+    def native_defaults(self, seed: int) -> Defaults:
+        """The choices of Keras, which is how TensorFlow is commonly used."""
+        return keras_defaults(seed)
+
+    def is_out_of_memory(self, error: Exception) -> bool:
+        """Whether memory ran out, on the host or on the device."""
+        return isinstance(error, (MemoryError, tf.errors.ResourceExhaustedError))
+
+    def session(self, workload: Workload) -> TensorFlowSession:
+        """Lower the model and place weights and data; see `Backend.session`."""
+        _support("device", workload.device.name, [device.name for device in self.devices()])
+        _support("mode", workload.mode, RECIPE.modes)
+        _support("precision", workload.precision, _PRECISIONS)
+        return TensorFlowSession(workload)
+
+
+def _support(what: str, received: str, known: Collection[str]) -> None:
+    if received not in known:
+        raise Unsupported(f"{what}: received {received!r}, TensorFlow has only {', '.join(known)}")
