@@ -42,12 +42,14 @@ class Examples(nn.Module):
 
 @contextmanager
 def expected_warnings() -> Iterator[None]:
-    """Silence what torch.compile says about two settings that are on purpose."""
+    """Silence what torch.compile says of settings that are on purpose, and of itself."""
     with warnings.catch_warnings():
         # The recipe turns the caches on disk off, so that compile times compare.
         warnings.filterwarnings("ignore", message="dynamo_pgo force disabled")
         # float32 is to mean float32.
         warnings.filterwarnings("ignore", message="TensorFloat32 tensor cores")
+        # Its own modules use what torch has deprecated.
+        warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"torch\.")
         yield
 
 
