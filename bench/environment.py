@@ -24,6 +24,9 @@ KEPT = (
 KEPT_PREFIXES = ("CUDA_", "NVIDIA_", "HIP_", "ROCR_", "ROCM_")
 # The words in which the libraries under the frameworks are told their number of threads.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+# The GNU C library hands large freed blocks back to the kernel, which clears them before the next
+# use: up to a third of a NumPy step on a convolution network. Kept for every framework alike.
+ALLOCATOR_VARIABLES = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**32)}
 
 SOURCE_ROOT = Path(__file__).resolve().parent.parent
 
@@ -46,6 +49,7 @@ def worker_environment(own: Mapping[str, str], threads: int, scratch: Path) -> d
         "PYTHONUNBUFFERED": "1",
         "TMPDIR": str(scratch),
         "XDG_CACHE_HOME": str(scratch),
+        **ALLOCATOR_VARIABLES,
         **dict.fromkeys(THREAD_VARIABLES, str(threads)),
         **own,
     }

@@ -9,12 +9,6 @@ RECIPE = Recipe(
     modes=("jit", "scan"),
     default_modes=("jit", "scan"),
     adapter="backends.jax.session:JaxBackend",
-    environment={
-        # By default JAX reserves three quarters of a GPU's memory when it starts.
-        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
-        # On the CPU each call of a program allocates its work space anew. The C library would hand
-        # it back to the kernel after each step and have it cleared before the next.
-        "MALLOC_MMAP_MAX_": "0",
-        "MALLOC_TRIM_THRESHOLD_": str(2**32),
-    },
+    # By default JAX reserves three quarters of a GPU's memory when it starts.
+    environment={"XLA_PYTHON_CLIENT_PREALLOCATE": "false"},
 )
