@@ -102,7 +102,7 @@ def _title(settings: pd.DataFrame, number: int) -> str:
 
 
 def _setting(own: Any) -> str:
-    keys = ("dataset", "batch_size", "precision", "threads", "epochs", "train_samples")
+    keys = ("dataset", "batch_size", "precision", "threads", "epochs", "train_samples", "arm")
     words = [_in_words(key, own[key]) for key in keys]
     return ", ".join([*words, *filter(None, [plain(own["device_title"])])])
 
@@ -117,6 +117,8 @@ def _in_words(key: str, value: Any) -> str:
             return count(value, "epoch")
         case "train_samples":
             return "all examples" if pd.isna(value) else count(int(value), "example")
+        case "arm":
+            return f"{value} arm"
         case "machine":
             return f"machine {value}"
         case "spec":

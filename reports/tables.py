@@ -18,11 +18,11 @@ from reports.metrics import METRICS, THROUGHPUT
 from reports.sources import Source
 
 # `spec` tells apart models, optimizers and data sets that go by one name.
-SETTING = ("model", "device", "dataset", "batch_size", "precision", "threads", "epochs")
+SETTING = ("model", "device", "dataset", "batch_size", "precision", "threads", "epochs", "arm")
 RANKING = (*SETTING, "train_samples", "machine", "spec")
-# Every trial of an arm was asked for alike; only what its worker imported is known afterwards.
-ARM = (*RANKING, "run", "backend", "mode")
-CONTENDER = (*ARM, "framework_version", "equivalence")
+# What was asked for alike; only what its worker imported is known afterwards.
+ASKED = (*RANKING, "run", "backend", "mode")
+CONTENDER = (*ASKED, "framework_version", "equivalence")
 
 METRIC_KEYS = [metric.key for metric in METRICS]
 _TEXT = ("trial", "device_title", "outcome", "reason")
@@ -74,12 +74,12 @@ def _fingerprint(run: Run, model: str) -> str:
 
 
 def grouped(trials: pd.DataFrame) -> pd.DataFrame:
-    """The trials with the numbers of their `ranking`, `contender` and `arm`, and a `label`.
+    """The trials with the numbers of their `ranking`, `contender` and `asked`, and a `label`.
 
     The label is the backend and mode, with the version and the run where a ranking holds the same
     in several.
     """
-    keys = {"ranking": RANKING, "contender": CONTENDER, "arm": ARM}
+    keys = {"ranking": RANKING, "contender": CONTENDER, "asked": ASKED}
     numbers = {name: trials.groupby(list(key), dropna=False).ngroup() for name, key in keys.items()}
     return _labelled(trials.assign(**numbers))
 
@@ -108,9 +108,9 @@ def contender_frame(trials: pd.DataFrame) -> pd.DataFrame:
     groups = ended_well.groupby("contender")
     spreads = groups[METRIC_KEYS].agg(["median", "min", "max"])
     spreads.columns = [f"{key} {statistic}" for key, statistic in spreads.columns]
-    told = groups[["ranking", "arm", "label", *CONTENDER]].first()
+    told = groups[["ranking", "asked", "label", *CONTENDER]].first()
     frame = told.join(spreads).assign(repeats=groups.size())
-    frame["attempted"] = frame["arm"].map(trials.groupby("arm").size())
+    frame["attempted"] = frame["asked"].map(trials.groupby("asked").size())
     return frame.assign(relative=_relative(frame))
 
 

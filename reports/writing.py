@@ -5,6 +5,7 @@ from pathlib import Path
 
 from bench.records import RecordError
 from reports.absences import absence_sections
+from reports.arms import arm_sections
 from reports.context import context_sections
 from reports.csv_file import csv_text
 from reports.document import Report
@@ -32,6 +33,7 @@ def compose(sources: Sequence[Source]) -> Report:
     rankings = rankings_of(sources)
     sections = (
         *result_sections(rankings, draw_all(rankings)),
+        *arm_sections(sources),
         *absence_sections(rankings, sources),
         *context_sections(sources),
     )

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from backends.api import Backend, Device, Gradients, Session, Unsupported, Workload
 from backends.jax import platform
 from backends.jax.lowering import lower
+from backends.jax.native import jax_defaults
 from backends.jax.optimizers import initial_slots
 from backends.jax.steps import (
     Data,
@@ -25,6 +26,7 @@ from backends.jax.steps import (
     make_step,
 )
 from backends.jax.windowed import windowed_for
+from backends.native import Defaults
 from bench.spec.parameters import weight_specs
 from bench.spec.weights import FloatArray, IntArray, Weights
 
@@ -149,6 +151,10 @@ class JaxBackend(Backend):
     def devices(self) -> list[Device]:
         """What JAX can train on here, the fastest kind first."""
         return platform.devices()
+
+    def native_defaults(self, seed: int) -> Defaults:
+        """The choices of the layers and optimizers that JAX ships."""
+        return jax_defaults(seed)
 
     def is_out_of_memory(self, error: Exception) -> bool:
         """Whether the error says that memory ran out, on the host or on the device."""

@@ -22,14 +22,15 @@ def keras_defaults(seed: int) -> Defaults:
     """The choices of Keras; weights are drawn from the seed, in the order they are asked for."""
     keras.utils.set_random_seed(seed)
     normalization = keras.layers.BatchNormalization()
-    dense = keras.layers.Dense(1)
+    dense, convolution = keras.layers.Dense(1), keras.layers.Conv2D(1, 1)
     return Defaults(
         batch_norm_momentum=float(normalization.momentum),
         batch_norm_epsilon=float(normalization.epsilon),
         adam_epsilon=float(keras.optimizers.Adam().epsilon),
         initialize=_initialize,
         words={
-            "kernel": type(dense.kernel_initializer).__name__,
+            "dense kernel": type(dense.kernel_initializer).__name__,
+            "convolution kernel": type(convolution.kernel_initializer).__name__,
             "bias": type(dense.bias_initializer).__name__,
         },
     )

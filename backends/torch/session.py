@@ -11,9 +11,11 @@ from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
 from backends.api import Backend, Device, Gradients, Session, Unsupported, Workload
+from backends.native import Defaults
 from backends.torch import RECIPE, platform
 from backends.torch.lowering import lower, takes_vectors
 from backends.torch.modules import as_input
+from backends.torch.native import torch_defaults
 from backends.torch.steps import CompiledStep, EagerStep, Examples, expected_warnings
 from backends.torch.weights import canonical_weights, place_weights
 from bench.spec.parameters import weight_specs
@@ -128,6 +130,10 @@ class TorchBackend(Backend):
     def devices(self) -> list[Device]:
         """GPUs first, the CPU last."""
         return platform.devices()
+
+    def native_defaults(self, seed: int) -> Defaults:
+        """The choices of torch.nn and torch.optim."""
+        return torch_defaults(seed)
 
     def is_out_of_memory(self, error: Exception) -> bool:
         """Whether memory ran out, on the host or on the device."""

@@ -45,12 +45,13 @@ def place_weights(module: nn.Module, weights: Weights) -> None:
 
 def canonical_weights(tensors: Mapping[str, torch.Tensor], addresses: Iterable[str]) -> Weights:
     """Copies, by address, of tensors that go by their names in torch."""
-    return {address: _copy(tensors[torch_name(address)]) for address in addresses}
+    return {address: canonical_array(tensors[torch_name(address)]) for address in addresses}
 
 
 def _canonical(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.permute(_CANONICAL_AXES[tensor.dim()])
 
 
-def _copy(tensor: torch.Tensor) -> FloatArray:
+def canonical_array(tensor: torch.Tensor) -> FloatArray:
+    """A copy of one weight in the canonical layout."""
     return np.array(_canonical(tensor.detach()).cpu().numpy(), order="C")

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from backends.api import Unsupported
+from backends.native import native_start
 from backends.registry import installed_version, recipes
 from bench.models import MODELS, build
 from bench.spec.layers import Activation, BatchNorm, Conv, Dense, Dropout, Flatten, sequential
@@ -143,3 +144,21 @@ def test_what_a_backend_lacks_is_named(backends, name, mode):
         backend.session(asked)
     with pytest.raises(Unsupported, match="sideways"):
         backend.session(asked._replace(mode="sideways", precision="float32"))
+
+
+@pytest.mark.parametrize("name", sorted({name for name, _ in CONTENDERS} - {"numpy"}))
+def test_the_frameworks_own_choices_fit_the_model(backends, name):
+    case = make_case(every_layer(), EVERY_LAYER_SHAPE)
+    defaults = backends(name).native_defaults(0)
+    start = native_start(case.model, OPTIMIZERS["Adam"], case.weights, defaults)
+    assert {"batch norm epsilon", "Adam epsilon", "dense kernel", "bias"} <= set(start.settings)
+    for address, value in start.weights.items():
+        assert value.shape == case.weights[address].shape
+        assert value.dtype == np.float32
+        if address.endswith("/kernel"):
+            assert not np.array_equal(value, case.weights[address])
+    again = native_start(
+        case.model, OPTIMIZERS["Adam"], case.weights, backends(name).native_defaults(0)
+    )
+    for address, value in start.weights.items():
+        np.testing.assert_array_equal(value, again.weights[address], err_msg=address)
