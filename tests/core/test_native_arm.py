@@ -1,4 +1,4 @@
-"""The native arm: a framework's own choices in the place of the spec's, and nothing else changed."""
+"""The native arm: a framework's own choices stand for the spec's, and nothing else changes."""
 
 import numpy as np
 
