@@ -8,6 +8,7 @@ layout, the compiled inner loop, the synchronisation with the device, its memory
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Collection
 from typing import TYPE_CHECKING, NamedTuple, Optional
 
 import msgspec
@@ -21,6 +22,18 @@ if TYPE_CHECKING:  # the runner reads recipes without loading NumPy
 
 class Unsupported(Exception):  # noqa: N818 - the outcome's name, not a fault of the program
     """What the backend cannot do at all: a layer, a mode, a device, a precision. Names it."""
+
+
+def require(framework: str, what: str, received: str, known: Collection[str]) -> None:
+    """See that a backend has what is asked of it.
+
+    Raises:
+        Unsupported: it has not; names what it has.
+    """
+    if received not in known:
+        raise Unsupported(
+            f"{what}: received {received!r}, {framework} has only {', '.join(known) or 'none'}"
+        )
 
 
 class Recipe(msgspec.Struct, frozen=True):

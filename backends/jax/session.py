@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, Optional
 
@@ -10,8 +10,8 @@ import jax
 import numpy as np
 import numpy.typing as npt
 
-from backends.api import Backend, Device, Gradients, Session, Unsupported, Workload
-from backends.jax import platform
+from backends.api import Backend, Device, Gradients, Session, Workload, require
+from backends.jax import RECIPE, platform
 from backends.jax.lowering import lower
 from backends.jax.native import jax_defaults
 from backends.jax.optimizers import initial_slots
@@ -162,13 +162,15 @@ class JaxBackend(Backend):
 
     def session(self, workload: Workload) -> JaxSession:
         """Lower the model, and place weights and data on the device; see `Backend.session`."""
-        _support("device", workload.device.name, [device.name for device in self.devices()])
-        _support("mode", workload.mode, _LOOPS)
+        require(
+            RECIPE.title, "device", workload.device.name, [device.name for device in self.devices()]
+        )
+        require(RECIPE.title, "mode", workload.mode, _LOOPS)
         has_double = workload.device.kind != "mps"
-        _support("precision", workload.precision, _PRECISIONS if has_double else ["float32"])
+        require(
+            RECIPE.title,
+            "precision",
+            workload.precision,
+            _PRECISIONS if has_double else ["float32"],
+        )
         return JaxSession(workload)
-
-
-def _support(what: str, received: str, known: Collection[str]) -> None:
-    if received not in known:
-        raise Unsupported(f"{what}: received {received!r}, JAX has only {', '.join(known)}")

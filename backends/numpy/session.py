@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 import numpy as np
 import numpy.typing as npt
 
-from backends.api import Backend, Device, Gradients, Session, Unsupported, Workload
+from backends.api import Backend, Device, Gradients, Session, Workload, require
 from backends.numpy import RECIPE
 from backends.numpy.loss import softmax_cross_entropy
 from backends.numpy.lowering import lower
@@ -100,12 +98,7 @@ class NumpyBackend(Backend):
 
     def session(self, workload: Workload) -> NumpySession:
         """Lower the model and copy weights and data; see `Backend.session`."""
-        _support("device", workload.device.kind, [_CPU.kind])
-        _support("mode", workload.mode, RECIPE.modes)
-        _support("precision", workload.precision, _PRECISIONS)
+        require(RECIPE.title, "device", workload.device.kind, [_CPU.kind])
+        require(RECIPE.title, "mode", workload.mode, RECIPE.modes)
+        require(RECIPE.title, "precision", workload.precision, _PRECISIONS)
         return NumpySession(workload, _PRECISIONS[workload.precision])
-
-
-def _support(what: str, received: str, known: Collection[str]) -> None:
-    if received not in known:
-        raise Unsupported(f"{what}: received {received!r}, NumPy has only {', '.join(known)}")

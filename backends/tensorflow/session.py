@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import Any, Optional, cast
 
 import numpy as np
 import tensorflow as tf
 
-from backends.api import Backend, Device, Gradients, Session, Unsupported, Workload
+from backends.api import Backend, Device, Gradients, Session, Workload, require
 from backends.native import Defaults
 from backends.tensorflow import RECIPE, platform
 from backends.tensorflow.loops import (
@@ -186,12 +186,9 @@ class TensorFlowBackend(Backend):
 
     def session(self, workload: Workload) -> TensorFlowSession:
         """Lower the model and place weights and data; see `Backend.session`."""
-        _support("device", workload.device.name, [device.name for device in self.devices()])
-        _support("mode", workload.mode, RECIPE.modes)
-        _support("precision", workload.precision, _PRECISIONS)
+        require(
+            RECIPE.title, "device", workload.device.name, [device.name for device in self.devices()]
+        )
+        require(RECIPE.title, "mode", workload.mode, RECIPE.modes)
+        require(RECIPE.title, "precision", workload.precision, _PRECISIONS)
         return TensorFlowSession(workload)
-
-
-def _support(what: str, received: str, known: Collection[str]) -> None:
-    if received not in known:
-        raise Unsupported(f"{what}: received {received!r}, TensorFlow has only {', '.join(known)}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Optional
 
 import numpy as np
@@ -10,7 +9,7 @@ import torch
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
-from backends.api import Backend, Device, Gradients, Session, Unsupported, Workload
+from backends.api import Backend, Device, Gradients, Session, Workload, require
 from backends.native import Defaults
 from backends.torch import RECIPE, platform
 from backends.torch.lowering import lower, takes_vectors
@@ -142,16 +141,13 @@ class TorchBackend(Backend):
 
     def session(self, workload: Workload) -> TorchSession:
         """Lower the model and place weights and data; see `Backend.session`."""
-        _support("device", workload.device.name, [device.name for device in self.devices()])
-        _support("mode", workload.mode, RECIPE.modes)
-        _support("precision", workload.precision, _PRECISIONS)
+        require(
+            RECIPE.title, "device", workload.device.name, [device.name for device in self.devices()]
+        )
+        require(RECIPE.title, "mode", workload.mode, RECIPE.modes)
+        require(RECIPE.title, "precision", workload.precision, _PRECISIONS)
         if workload.device.kind == "mps":
-            _support("precision on mps", workload.precision, ["float32"])
+            require(RECIPE.title, "precision on mps", workload.precision, ["float32"])
         if workload.mode == "compile" and workload.device.kind == "cpu":
             platform.require_compiler()
         return TorchSession(workload)
-
-
-def _support(what: str, received: str, known: Collection[str]) -> None:
-    if received not in known:
-        raise Unsupported(f"{what}: received {received!r}, PyTorch has only {', '.join(known)}")
