@@ -84,7 +84,7 @@ def test_the_default_output_is_a_time_under_runs(bench, tiny, tmp_path):
         (["--backends", "nunpy"], "unknown backend 'nunpy': expected some of numpy, torch"),
         (["--backends", "nunpy"], "did you mean numpy?"),
         (["--backends", ""], "received no backend"),
-        (["--modes", "scam"], "did you mean scan?"),
+        (["--modes", "wroks"], "did you mean works?"),
         (["--backends", "numpy", "--modes", "scan"], "unknown mode 'scan'"),
         (["--devices", "tpu"], "unknown device 'tpu'"),
         (["--batch-sizes", "64,x"], "expected whole numbers of 1 or more"),
