@@ -21,11 +21,14 @@ class Table(NamedTuple):
         caption: what the table shows, for a reader who comes to it without the heading.
         columns: as many as each row has cells.
         rows: cells of plain text.
+        subjects: the contender that each row is about, by its place in the ranking; empty where
+            rows are about other things.
     """
 
     caption: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[str, ...], ...]
+    subjects: tuple[int, ...] = ()
 
 
 class Picture(NamedTuple):
@@ -57,6 +60,8 @@ class Part:
         paragraphs: sentences.
         facts: names, each with its value.
         code: shown as typed.
+        chart: the interactive chart of the page that stands here; a picture is its fallback.
+        ranking: the position of the ranking that the part is about, if it is about one.
     """
 
     heading: str = ""
@@ -67,6 +72,8 @@ class Part:
     code: str = ""
     picture: Picture | None = None
     table: Table | None = None
+    chart: str = ""
+    ranking: int | None = None
 
 
 @dataclass(frozen=True)

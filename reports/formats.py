@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 TO = "–"  # noqa: RUF001 - an en dash, as in 3 to 5
 NOT_KNOWN = TO
@@ -15,31 +17,48 @@ def shown(value: float | None, write: Write) -> str:
     return NOT_KNOWN if value is None or not math.isfinite(value) else write(value)
 
 
-def fixed(decimals: int, scale: float = 1.0) -> Write:
-    """Write with so many decimals; a positive value too small for them as `<0.01`."""
-    smallest = 10.0**-decimals
+@dataclass(frozen=True)
+class Number:
+    """How a quantity's values are written; the page's script writes them by the same three facts.
 
-    def write(value: float) -> str:
-        scaled = value * scale
+    Attributes:
+        kind: `fixed`, so many decimals, a positive value too small for them as `<0.01`; or
+            `significant`, rounded to so many significant digits, without an exponent.
+        digits: how many.
+        scale: of what is written, for a value in base units.
+    """
+
+    kind: Literal["fixed", "significant"]
+    digits: int
+    scale: float = 1.0
+
+    def __call__(self, value: float) -> str:
+        """The value as text."""
+        scaled = value * self.scale
+        return self._fixed(scaled) if self.kind == "fixed" else self._significant(scaled)
+
+    def _fixed(self, scaled: float) -> str:
+        smallest = 10.0**-self.digits
         if 0 < scaled < smallest / 2:
-            return f"<{smallest:.{decimals}f}"
-        return f"{scaled:,.{decimals}f}"
+            return f"<{smallest:.{self.digits}f}"
+        return f"{scaled:,.{self.digits}f}"
 
-    return write
-
-
-def significant(digits: int, scale: float = 1.0) -> Write:
-    """Write rounded to so many significant digits, without an exponent."""
-
-    def write(value: float) -> str:
-        scaled = value * scale
+    def _significant(self, scaled: float) -> str:
         if scaled == 0:
             return "0"
-        exponent = int(f"{scaled:.{digits - 1}e}".partition("e")[2])
-        decimals = digits - 1 - exponent
+        exponent = int(f"{scaled:.{self.digits - 1}e}".partition("e")[2])
+        decimals = self.digits - 1 - exponent
         return f"{round(scaled, decimals):,.{max(decimals, 0)}f}"
 
-    return write
+
+def fixed(decimals: int, scale: float = 1.0) -> Number:
+    """Write with so many decimals."""
+    return Number("fixed", decimals, scale)
+
+
+def significant(digits: int, scale: float = 1.0) -> Number:
+    """Write rounded to so many significant digits."""
+    return Number("significant", digits, scale)
 
 
 def span(low: float | None, high: float | None, write: Write) -> str:

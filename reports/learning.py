@@ -1,5 +1,6 @@
-"""Learning curves: test accuracy over epochs and over the seconds spent in training steps."""
+"""Learning curves: test accuracy and loss over epochs and over the seconds spent in training steps."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -10,10 +11,11 @@ from bench.records import TrialRecord
 
 @dataclass(frozen=True)
 class Curve:
-    """Test accuracy after each epoch, and the training seconds up to there."""
+    """Test accuracy after each epoch, its mean loss, and the training seconds up to there."""
 
     seconds: tuple[float, ...]
     accuracies: tuple[float, ...]
+    losses: tuple[float, ...]
 
     @property
     def epochs(self) -> range:
@@ -26,6 +28,9 @@ def curve_of(record: TrialRecord) -> Curve:
     return Curve(
         seconds=tuple(accumulate(epoch.seconds for epoch in record.per_epoch)),
         accuracies=tuple(epoch.test_accuracy for epoch in record.per_epoch),
+        losses=tuple(
+            math.nan if epoch.mean_loss is None else epoch.mean_loss for epoch in record.per_epoch
+        ),
     )
 
 
@@ -34,6 +39,7 @@ def median_curve(curves: Sequence[Curve]) -> Curve:
     return Curve(
         seconds=_medians([curve.seconds for curve in curves]),
         accuracies=_medians([curve.accuracies for curve in curves]),
+        losses=_medians([curve.losses for curve in curves]),
     )
 
 

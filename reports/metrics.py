@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bench.records import TrialRecord
-from reports.formats import Write, fixed, shown, significant
+from reports.formats import Number, fixed, shown, significant
 
 MEBIBYTE = 2.0**20
 
@@ -31,7 +31,7 @@ class Metric:
     unit: str
     direction: Direction | None
     meaning: str
-    write: Write
+    write: Number
     derive: Callable[[TrialRecord], float | None] | None = None
 
     @property
@@ -164,6 +164,8 @@ FIRST_STEP = Metric(
     _first_step_seconds,
 )
 
+# What a ranking's table shows; a column that no contender knows is left out.
+RANKED = (THROUGHPUT, ACCURACY, LOSS, PEAK_MEMORY, DEVICE_MEMORY, COMPILE, FIRST_STEP)
 PHASES = (IMPORT, DATA, BUILD, COMPILE, TRAIN, EVALUATE)
 METRICS = (
     THROUGHPUT,

@@ -1,7 +1,7 @@
 """Rankings: contenders that are alike, in order of throughput, and what kept the others out."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +37,7 @@ class Ranking:
     Attributes:
         title: model and device, and what tells it from other rankings of the same two.
         setting: what its contenders have in common, in words.
+        choices: by the field of the records, what tells one ranking from another.
         contenders: those that are comparable, the fastest first.
         incomparable: measured, but shown not to do the work that the spec states.
         failures: the trials without a measurement.
@@ -44,6 +45,7 @@ class Ranking:
 
     title: str
     setting: str
+    choices: Mapping[str, str]
     contenders: tuple[Contender, ...]
     incomparable: tuple[Contender, ...]
     failures: tuple[Failure, ...]
@@ -75,6 +77,7 @@ def _rankings(frame: pd.DataFrame, records: Sequence[TrialRecord]) -> list[Ranki
         Ranking(
             title=_title(settings, number),
             setting=_setting(settings.loc[number]),
+            choices={key: _choice(settings.loc[number, key]) for key in RANKING},
             contenders=tuple(c for c in members[number] if c.is_comparable),
             incomparable=tuple(c for c in members[number] if not c.is_comparable),
             failures=_failures(group),
@@ -105,6 +108,13 @@ def _setting(own: Any) -> str:
     keys = ("dataset", "batch_size", "precision", "threads", "epochs", "train_samples", "arm")
     words = [_in_words(key, own[key]) for key in keys]
     return ", ".join([*words, *filter(None, [plain(own["device_title"])])])
+
+
+def _choice(value: Any) -> str:
+    """The bare value; one that was not limited is `all`."""
+    if pd.isna(value):
+        return "all"
+    return f"{value:g}" if isinstance(value, float) else plain(str(value))
 
 
 def _in_words(key: str, value: Any) -> str:
