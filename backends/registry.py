@@ -65,6 +65,11 @@ def install_command(recipe: Recipe) -> str:
     return "python -m pip install " + " ".join(f"'{text}'" for text in recipe.requirements)
 
 
+def not_installed(recipe: Recipe) -> str:
+    """What to say of a backend whose framework is missing."""
+    return f"not installed; install it with: {install_command(recipe)}"
+
+
 def _distribution(requirement: str) -> str:
     """The package's name in `torch==2.13.*`."""
     return re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0]

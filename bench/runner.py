@@ -13,7 +13,7 @@ from typing import Protocol
 import msgspec
 
 from backends.api import Recipe
-from backends.registry import install_command
+from backends.registry import not_installed
 from bench.executor import Executor, WorkerEnd
 from bench.folder import RunFolder
 from bench.gate import Contender, backend_digest
@@ -102,7 +102,8 @@ def _run_trial(
     trial: Trial, experiment: Experiment, executor: Executor, observer: Observer
 ) -> TrialRecord:
     if experiment.framework_versions[trial.job.backend] is None:
-        return _blank(trial, experiment, _not_installed(experiment.recipes[trial.job.backend]))
+        reason = not_installed(experiment.recipes[trial.job.backend])
+        return _blank(trial, experiment, Verdict("unavailable", reason))
     events: list[Event] = []
 
     def on_event(event: Event) -> None:
@@ -163,10 +164,6 @@ def task_of(trial: Trial, experiment: Experiment) -> TrainTask:
         train_samples=experiment.train_samples,
         arm=job.arm,
     )
-
-
-def _not_installed(recipe: Recipe) -> Verdict:
-    return Verdict("unavailable", f"not installed; install it with: {install_command(recipe)}")
 
 
 def _blank(trial: Trial, experiment: Experiment, verdict: Verdict) -> TrialRecord:

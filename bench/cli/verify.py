@@ -1,19 +1,21 @@
 """`bench verify`: certificates, without a run."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import click
 import msgspec
 from rich.table import Table
 
+from backends.registry import not_installed
 from bench.choices import ChoiceError
 from bench.cli.console import message_console, result_console
 from bench.cli.progress import checking
 from bench.cli.tables import table
 from bench.cli.values import Duration, NameList
 from bench.executor import LocalExecutor
-from bench.gate import Contender, certificates, contenders
+from bench.gate import PRECISION, Contender, Gate, certificates, contenders
+from bench.plan import ALL
 from bench.request import Request, gate_of, prepare_run
 from bench.spec.training import Sgd
 from bench.verification.case import OPTIMIZERS, USUAL
@@ -63,13 +65,32 @@ def command(details: bool, fresh: bool, **options: Any) -> int:
     def began(contender: Contender, model: str) -> None:
         messages.print(checking(contender, model))
 
-    made = list(certificates(wanted, gate, executor, began))
+    made = [*_not_installed(wanted, gate), *certificates(wanted, gate, executor, began)]
     console.print(certificate_table(made))
     for line in failure_lines(made, details):
         console.print(line, soft_wrap=True)
-    if not made:
+    if all(each.framework_version is None for each in made):
         return NOTHING_CHECKED
     return ALL_PASSED if all(each.passed for each in made) else SOME_FAILED
+
+
+def _not_installed(wanted: Iterable[Contender], gate: Gate) -> list[Certificate]:
+    """A contender that was named and whose framework is missing is told, not left out."""
+    return [
+        Certificate(
+            backend=contender.backend,
+            framework_version=None,
+            mode=contender.mode,
+            device=contender.device,
+            model=ALL,
+            precision=PRECISION,
+            checks=(),
+            seconds=0.0,
+            error=not_installed(gate.recipes[contender.backend]),
+        )
+        for contender in wanted
+        if gate.framework_versions[contender.backend] is None
+    ]
 
 
 def _request(

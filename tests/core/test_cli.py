@@ -169,6 +169,16 @@ def test_verify_names_a_framework_that_cannot_be_imported(bench, no_traceback, p
     assert "not_there" in done.stdout
 
 
+def test_verify_tells_what_is_not_installed(bench, no_traceback, plugin):
+    done = no_traceback(bench("verify", "--backends", "absent,numpy", "--models", "mlp"))
+    assert done.returncode == 1
+    assert "not installed; install it with: python -m pip install 'evenbench-absent>=1'" in (
+        done.stdout
+    )
+    alone = no_traceback(bench("verify", "--backends", "absent", "--models", "mlp"))
+    assert alone.returncode == 3
+
+
 @pytest.mark.parametrize(
     ("text", "seconds"), [("90", 90), ("90s", 90), ("10m", 600), ("1.5h", 5400)]
 )

@@ -35,3 +35,11 @@ BROKEN = Recipe(
     default_modes=("works",),
     adapter="evenbench_fake.not_there:FakeBackend",
 )
+ABSENT = Recipe(
+    name="absent",
+    title="Absent",
+    requirements=("evenbench-absent>=1",),
+    modes=("works",),
+    default_modes=("works",),
+    adapter="evenbench_fake.session:FakeBackend",
+)
