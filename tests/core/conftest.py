@@ -1,4 +1,4 @@
-"""Records made by hand, for the tests of what is written about records."""
+"""Records made by hand, and a cache of the test's own."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import msgspec
 import pytest
 
+from bench.data.prepare import CACHE_VARIABLE
 from bench.records import (
     DatasetFacts,
     EpochRecord,
@@ -136,3 +137,10 @@ def make():
     return SimpleNamespace(
         trial=trial, repeated=repeated, failed=failed, store=store, trials=TRIALS, machine=MACHINE
     )
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch) -> Path:
+    """A cache of the test's own, empty."""
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    return tmp_path / "cache"
