@@ -29,6 +29,7 @@ Outcome = Literal[
     "timeout",
     "out_of_memory",
     "diverged",
+    "mistimed",
     "unsupported",
     "unavailable",
     "interrupted",
@@ -59,11 +60,69 @@ class EpochRecord(msgspec.Struct, frozen=True):
     evaluate_seconds: float
 
 
+class Attempt(msgspec.Struct, frozen=True):
+    """A measurement of the trial that was disturbed, and so taken again: why, and what it gave."""
+
+    flags: tuple[str, ...]
+    throughput_images_per_second: float | None
+
+
+class Noise(msgspec.Struct, frozen=True, kw_only=True):
+    """How quiet the machine was while the trial ran. Null: the system does not tell.
+
+    Attributes:
+        canary_before_seconds: time of a fixed piece of work just before the trial.
+        canary_after_seconds: the same just after it.
+        canary_usual_seconds: its median in this run so far.
+        load_average: of the last minute, before the trial.
+        train_cpu_seconds: CPU time of the worker, all its threads, in the train phase.
+        train_involuntary_switches: how often the kernel took a CPU from it meanwhile.
+        train_other_seconds: CPU time that other processes used on its CPUs meanwhile.
+        train_steal_seconds: time that the hypervisor gave its CPUs to other machines meanwhile.
+        train_throttled_seconds: time that a CPU limit of its control group held it up meanwhile.
+        flags: what disturbed it; empty for a quiet trial.
+        attempts: the measurements before this one, each disturbed too.
+    """
+
+    canary_before_seconds: float | None = None
+    canary_after_seconds: float | None = None
+    canary_usual_seconds: float | None = None
+    load_average: float | None = None
+    train_cpu_seconds: float | None = None
+    train_involuntary_switches: int | None = None
+    train_other_seconds: float | None = None
+    train_steal_seconds: float | None = None
+    train_throttled_seconds: float | None = None
+    flags: tuple[str, ...] = ()
+    attempts: tuple[Attempt, ...] = ()
+
+
+class Limit(msgspec.Struct, frozen=True, kw_only=True):
+    """How near the trial came to what its device can do. Null: not measured.
+
+    Attributes:
+        flops_per_image: additions and multiplications of a training step, by the spec.
+        achieved_flops_per_second: throughput times `flops_per_image`.
+        peak_flops_per_second: the best matrix rate that any backend reached on this device.
+        peak_backend: the backend that reached it.
+        own_peak_flops_per_second: the best matrix rate of the trial's own backend.
+        share_of_peak: achieved as a share of the peak.
+    """
+
+    flops_per_image: int
+    achieved_flops_per_second: float
+    peak_flops_per_second: float | None = None
+    peak_backend: str | None = None
+    own_peak_flops_per_second: float | None = None
+    share_of_peak: float | None = None
+
+
 class TrialRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One trial: what was asked, how it ended, and what was measured. Null: not known.
 
     Every quantity names its unit; docs/methodology.md says how each is taken. `backend_digest` is
-    that of the backend's source, `machine` the name of the machine that ran it.
+    that of the backend's source, `machine` the name of the machine that ran it. `leftover_seconds`
+    is the work that was left when the training clock stopped, which should be none.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -106,6 +165,9 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True):
     num_parameters: int | None = None
     macs_per_image: int | None = None
     per_epoch: list[EpochRecord] = []
+    leftover_seconds: float | None = None
+    limit: Limit | None = None
+    noise: Noise | None = None
     started_at: str | None = None
     exit_status: int | None = None
     environment: dict[str, str] = {}
@@ -117,6 +179,7 @@ class ModelFacts(msgspec.Struct, frozen=True):
     layer: Layer
     num_parameters: int
     macs_per_image: int
+    training_flops_per_image: int | None = None
 
 
 class DatasetFacts(msgspec.Struct, frozen=True):

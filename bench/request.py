@@ -18,7 +18,7 @@ from bench.plan import ALL, Job, Trial, check_devices, choose_devices, choose_mo
 from bench.records import Arm, DatasetFacts, Missing, ModelFacts
 from bench.runner import Experiment
 from bench.spec.layers import Layer
-from bench.spec.parameters import count_macs, count_parameters
+from bench.spec.parameters import count_macs, count_parameters, count_training_flops
 from bench.spec.shapes import ShapeError, resolve
 from bench.spec.training import Optimizer
 from bench.worker.protocol import Devices, Event, ModelCheck, Probe
@@ -228,7 +228,12 @@ def _model_facts(name: str, layer: Layer, dataset: DatasetFacts) -> ModelFacts:
             f"model {name}: received an output of shape {model.output_shape}, expected "
             f"({dataset.classes},): one logit for each class of {dataset.name}"
         )
-    return ModelFacts(layer, count_parameters(model), count_macs(model))
+    return ModelFacts(
+        layer=layer,
+        num_parameters=count_parameters(model),
+        macs_per_image=count_macs(model),
+        training_flops_per_image=count_training_flops(model),
+    )
 
 
 def choose_threads(asked: int | None) -> tuple[int, tuple[int, ...]]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from bench.spec.layers import BatchNorm, Conv, Dense, DepthwiseConv
+from bench.spec.layers import BatchNorm, Conv, Dense, DepthwiseConv, Sequential
 from bench.spec.shapes import Node, Shape
 
 
@@ -103,3 +103,33 @@ def _kernel_macs(node: Node) -> int:
         return 0
     positions = math.prod(node.output_shape[:-1])
     return math.prod(kernel.shape) * positions
+
+
+def count_training_flops(model: Node) -> int:
+    """Floating-point operations of one training step on one example, two for each product.
+
+    For a kernel with m multiply-accumulates forward (`count_macs`): 2 m forward, 2 m for the
+    kernel's gradient, and 2 m for the gradient of the layer's input, which is left out where
+    nothing that is trained lies before the layer: so for the first. Everything that `count_macs`
+    leaves out is left out here, and the optimizer's update too: the count is a lower bound of what
+    a step does with direct products.
+    """
+    return 2 * _training_macs(model, passes_gradient_on=False)
+
+
+def _training_macs(node: Node, passes_gradient_on: bool) -> int:
+    """Multiply-accumulates of a step below the node.
+
+    Args:
+        node: a layer with its parts.
+        passes_gradient_on: whether something that is trained lies before it, so that the gradient
+            of its input is needed.
+    """
+    if not node.children:
+        return _kernel_macs(node) * (3 if passes_gradient_on else 2)
+    total = 0
+    for child in node.children:
+        total += _training_macs(child, passes_gradient_on)
+        if isinstance(node.layer, Sequential):
+            passes_gradient_on = passes_gradient_on or count_parameters(child) > 0
+    return total

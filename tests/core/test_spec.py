@@ -28,7 +28,7 @@ from bench.spec.layers import (
     sequential,
     to_json,
 )
-from bench.spec.parameters import count_macs, count_parameters
+from bench.spec.parameters import count_macs, count_parameters, count_training_flops
 from bench.spec.shapes import ShapeError, resolve
 
 MAP = (28, 28, 6)
@@ -217,3 +217,37 @@ def test_what_is_no_layer_is_refused():
 def test_counts_are_those_by_hand(layer, parameters, macs):
     model = resolve(layer, MAP)
     assert (count_parameters(model), count_macs(model)) == (parameters, macs)
+
+
+DENSE = Dense(10, bias=False)
+
+
+@pytest.mark.parametrize(
+    ("layer", "flops"),
+    [
+        # 784 x 128, 128 x 64 and 64 x 10 products; the first has no input gradient to compute.
+        (
+            sequential(Flatten(), Dense(128), Activation("relu"), Dense(64), Dense(10)),
+            2 * (2 * 100_352 + 3 * (8_192 + 640)),
+        ),
+        # All branches over the image are first; what follows them is not.
+        (
+            sequential(concatenate(Conv(2, 1), Conv(3, 1)), Flatten(), DENSE),
+            2 * (2 * 784 * 5 + 3 * 784 * 5 * 10),
+        ),
+        # What is trained need not be a kernel.
+        (sequential(BatchNorm(), Flatten(), DENSE), 2 * 3 * 784 * 10),
+        (sequential(Activation("relu"), Flatten(), DENSE), 2 * 2 * 784 * 10),
+        # The gate's second layer gets a gradient through its first.
+        (
+            sequential(
+                multiply(Identity(), sequential(GlobalAvgPool(), Dense(1), Dense(1))),
+                Flatten(),
+                DENSE,
+            ),
+            2 * (2 * 1 + 3 * 1 + 3 * 784 * 10),
+        ),
+    ],
+)
+def test_a_training_step_needs_no_gradient_of_the_images(layer, flops):
+    assert count_training_flops(resolve(layer, (28, 28, 1))) == flops

@@ -1,0 +1,36 @@
+"""The count of a training step's operations, against PyTorch's own counter."""
+
+import pytest
+
+from bench.models import MODELS, build
+from bench.spec.layers import DepthwiseConv
+from bench.spec.parameters import count_training_flops
+from bench.spec.shapes import resolve
+
+torch = pytest.importorskip("torch")
+
+
+def without_depthwise():
+    """Models of small images; PyTorch's counter takes a depthwise convolution for a full one."""
+    for name, entry in MODELS.items():
+        model = resolve(build(name), entry.input_shape)
+        has_depthwise = any(isinstance(node.layer, DepthwiseConv) for node in model.walk())
+        if entry.input_shape == (28, 28, 1) and not has_depthwise:
+            yield name
+
+
+@pytest.mark.parametrize("name", list(without_depthwise()))
+def test_the_count_is_that_of_pytorchs_counter(name):
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from backends.torch.lowering import lower, takes_vectors
+    from backends.torch.modules import as_input
+
+    model = resolve(build(name), (28, 28, 1))
+    images = torch.rand(2, 28, 28, 1)
+    if takes_vectors(model):
+        images = images.reshape(2, -1)
+    network = lower(model).train()
+    with FlopCounterMode(display=False) as counter:
+        network(as_input(images)).sum().backward()
+    assert counter.get_total_flops() == 2 * count_training_flops(model)
