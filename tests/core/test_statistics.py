@@ -1,0 +1,197 @@
+"""The formulas against scipy's own, against each other, and at the edges of what can be told."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from bench.statistics.errors import SampleError
+from bench.statistics.families import Sample, compared, holm, ratio_of
+from bench.statistics.medians import median_interval
+from bench.statistics.planning import power, repeats_needed
+from bench.statistics.ratios import independent_ratio, paired_ratio
+
+positive = st.floats(1e-3, 1e9)
+FIRST = [102.0, 99.0, 105.0, 110.0]
+SECOND = [98.0, 97.0, 100.0, 103.0]
+
+
+def test_a_paired_ratio_is_scipys_paired_t_on_logarithms():
+    ratio = paired_ratio(FIRST, SECOND)
+    expected = stats.ttest_rel(np.log(FIRST), np.log(SECOND))
+    interval = expected.confidence_interval(0.95)
+    assert ratio.p_value == pytest.approx(expected.pvalue)
+    assert (ratio.low, ratio.high) == pytest.approx((math.exp(interval.low), math.exp(interval[1])))
+    assert ratio.estimate == pytest.approx(stats.gmean(FIRST) / stats.gmean(SECOND))
+    assert ratio.trials == 4
+
+
+def test_an_independent_ratio_is_scipys_welch_t_on_logarithms():
+    ratio = independent_ratio(FIRST, SECOND[:3])
+    expected = stats.ttest_ind(np.log(FIRST), np.log(SECOND[:3]), equal_var=False)
+    interval = expected.confidence_interval(0.95)
+    assert ratio.p_value == pytest.approx(expected.pvalue)
+    assert (ratio.low, ratio.high) == pytest.approx((math.exp(interval.low), math.exp(interval[1])))
+    assert ratio.trials == 3
+
+
+@given(st.lists(st.tuples(positive, positive), min_size=2, max_size=9), st.floats(1e-3, 1e3))
+def test_a_ratio_turns_over_with_its_pairs_and_does_not_know_units(pairs, unit):
+    first, second = map(list, zip(*pairs, strict=True))
+    ratio, turned = paired_ratio(first, second), paired_ratio(second, first)
+    assert ratio.inverse[:3] == pytest.approx(turned[:3])
+    assert ratio.low <= ratio.estimate <= ratio.high
+    scaled = paired_ratio([unit * value for value in first], [unit * value for value in second])
+    assert scaled[:3] == pytest.approx(ratio[:3], rel=1e-6)
+
+
+def test_blocks_in_common_drop_out_of_pairs_only():
+    slow_hour = [1.0, 0.5, 0.7, 0.9]
+    drifted = [
+        [value * slow for value, slow in zip(values, slow_hour, strict=True)]
+        for values in (FIRST, SECOND)
+    ]
+    assert paired_ratio(*drifted)[:4] == pytest.approx(paired_ratio(FIRST, SECOND)[:4])
+    assert independent_ratio(*drifted).reach > 5 * independent_ratio(FIRST, SECOND).reach
+
+
+def test_one_trial_tells_nothing_but_its_ratio():
+    for ratio in (paired_ratio([200.0], [100.0]), independent_ratio([200.0, 201.0], [100.0])):
+        assert ratio.estimate == pytest.approx(2, rel=0.01)
+        assert (ratio.low, ratio.high, ratio.p_value) == (0, math.inf, 1)
+        assert (ratio.inverse.low, ratio.inverse.high) == (0, math.inf)
+        assert ratio.verdict() == "not known"
+
+
+def test_values_without_spread_differ_for_certain_or_not_at_all():
+    assert paired_ratio([2.0, 2.0], [1.0, 1.0])[:4] == (2, 2, 2, 0)
+    assert paired_ratio([2.0, 2.0], [1.0, 1.0]).verdict() == "higher"
+    assert independent_ratio([2.0, 2.0], [2.0, 2.0]).verdict() == "no measurable difference"
+
+
+@pytest.mark.parametrize("values", [[], [1.0, 0.0], [1.0, -1.0], [1.0, math.nan], [math.inf, 1.0]])
+def test_what_is_no_positive_number_is_refused(values):
+    with pytest.raises(SampleError, match="expected positive numbers"):
+        paired_ratio(values, values)
+    with pytest.raises(SampleError, match="expected positive numbers"):
+        independent_ratio(values, [1.0, 2.0])
+    with pytest.raises(SampleError, match="expected positive numbers"):
+        median_interval(values)
+
+
+def test_pairs_need_one_value_of_each():
+    with pytest.raises(SampleError, match="received 4 and 3 values"):
+        paired_ratio(FIRST, SECOND[:3])
+
+
+# Medians
+
+
+def test_few_values_have_students_interval_on_logarithms():
+    logs = np.log(FIRST)
+    expected = stats.t.interval(0.95, 3, np.mean(logs), stats.sem(logs))
+    median = median_interval(FIRST)
+    assert (median.low, median.high) == pytest.approx(np.exp(expected))
+    assert median.estimate == 103.5
+
+
+def test_many_values_have_an_interval_between_order_statistics():
+    # The ranks 2 to 9 of ten cover 97.9 %, the ranks 3 to 8 cover 89.1 %.
+    values = [float(2**power) for power in range(10)]
+    median = median_interval(values)
+    wide, narrow = 1 - 2 * stats.binom.cdf(1, 10, 0.5), 1 - 2 * stats.binom.cdf(2, 10, 0.5)
+    share = (wide - 0.95) / (wide - narrow)
+    inward = 8 * share / (2 + 6 * share)
+    assert (math.log2(median.low), math.log2(median.high)) == pytest.approx(
+        (1 + inward, 8 - inward)
+    )
+
+
+@given(st.lists(positive, min_size=6, max_size=30))
+def test_an_interval_between_order_statistics_holds_the_median(values):
+    median = median_interval(values)
+    assert min(values) <= median.low * (1 + 1e-9)
+    assert median.low <= median.estimate * (1 + 1e-9)
+    assert median.estimate <= median.high * (1 + 1e-9)
+
+
+def test_a_single_value_has_no_interval():
+    median = median_interval([7.0])
+    assert median.estimate == 7
+    assert math.isnan(median.low)
+    assert math.isnan(median.high)
+
+
+# Families
+
+
+def test_holm_steps_down():
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.9, 0.8]) == [1, 1]
+    assert holm([]) == []
+
+
+def of(*values, run="run", first=1):
+    return Sample(run, dict(enumerate(values, first)))
+
+
+def test_contenders_that_cannot_be_told_apart_share_a_rank():
+    fast, alike, slow = of(300, 303, 299, 302), of(299, 305, 300, 298), of(100, 101, 99, 100)
+    family = compared([slow, fast, alike])
+    assert family.ranks == (3, 1, 1)
+    assert family.verdict(1, 2) == "no measurable difference"
+    assert (family.verdict(1, 0), family.verdict(0, 1)) == ("higher", "lower")
+    assert family.ratio(1, 0).estimate == pytest.approx(3, rel=0.02)
+    assert family.ratio(0, 1).estimate == pytest.approx(1 / 3, rel=0.02)
+
+
+def test_a_rank_counts_only_those_shown_to_be_better():
+    # The middle one cannot be told from either; the first and last can be told apart.
+    first, middle, last = of(110, 111, 109, 110), of(150, 75, 120, 90), of(100, 101, 99, 100)
+    assert compared([first, middle, last]).ranks == (1, 1, 2)
+
+
+def test_a_single_trial_has_no_rank_and_costs_the_others_nothing():
+    two = [of(300, 303, 299), of(100, 101, 99)]
+    family = compared([*two, of(200)])
+    assert family.ranks == (1, 2, None)
+    assert family.p_values == compared(two).p_values
+    assert compared([of(200)]).ranks == (1,)
+    assert compared([]).ranks == ()
+
+
+def test_pairs_are_made_of_blocks_that_both_have_in_one_run():
+    first, second = of(100, 200, 400), of(220, 440, first=2)
+    assert ratio_of(first, second).estimate == pytest.approx(1 / 1.1)
+    assert ratio_of(first, second).trials == 2
+    elsewhere = second._replace(run="another")
+    assert ratio_of(first, elsewhere) == independent_ratio([100, 200, 400], [220, 440])
+    disjoint = of(220, 440, first=7)
+    assert ratio_of(first, disjoint) == independent_ratio([100, 200, 400], [220, 440])
+
+
+# Repeats
+
+
+def test_power_is_that_of_scipys_noncentral_t():
+    shift = math.sqrt(8) * -math.log(0.95) / 0.04
+    expected = stats.nct.sf(stats.t.ppf(1 - 0.05 / 6, 7), 7, shift)
+    assert power(0.05, 0.04, repeats=8, comparisons=3) == pytest.approx(expected, rel=1e-6)
+
+
+@given(st.floats(0.005, 0.5), st.floats(0.001, 0.3), st.integers(1, 50))
+def test_the_repeats_needed_are_the_fewest(effect, spread, comparisons):
+    needed = repeats_needed(effect, spread, comparisons)
+    if needed is None:
+        assert power(effect, spread, 100_000, comparisons) < 0.9
+        return
+    assert power(effect, spread, needed, comparisons) >= 0.9
+    assert needed == 2 or power(effect, spread, needed - 1, comparisons) < 0.9
+
+
+def test_without_spread_two_repeats_are_enough():
+    assert repeats_needed(0.05, 0.0) == 2
+    assert repeats_needed(1e-6, 1.0) is None
