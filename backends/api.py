@@ -48,6 +48,8 @@ class Recipe(msgspec.Struct, frozen=True):
         default_modes: those that run unless --modes says otherwise.
         adapter: `module:class` of the `Backend`, imported by a worker only.
         environment: variables that the worker's process starts with.
+        cold: variables that the worker of a trial has besides, since its compilation is timed and
+            must be a cold one; the check of equal work, which is not timed, goes without.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Recipe(msgspec.Struct, frozen=True):
     default_modes: tuple[str, ...]
     adapter: str
     environment: dict[str, str] = {}
+    cold: dict[str, str] = {}
 
 
 class Device(msgspec.Struct, frozen=True):

@@ -115,7 +115,10 @@ def _run_trial(
     recipe = experiment.recipes[trial.job.backend]
     try:
         end = executor.run(
-            task_of(trial, experiment), recipe.environment, experiment.timeout, on_event
+            task_of(trial, experiment),
+            {**recipe.environment, **recipe.cold},
+            experiment.timeout,
+            on_event,
         )
     except KeyboardInterrupt:
         return measured(began, events)

@@ -11,5 +11,5 @@ RECIPE = Recipe(
     adapter="backends.torch.session:TorchBackend",
     # Inductor caches compiled code on disk, XLA does not: off, so that compile times compare.
     # Its pool of compiler processes would outlive the compilation and disturb the training.
-    environment={"TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1", "TORCHINDUCTOR_COMPILE_THREADS": "1"},
+    cold={"TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1", "TORCHINDUCTOR_COMPILE_THREADS": "1"},
 )

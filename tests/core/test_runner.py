@@ -93,6 +93,7 @@ def test_a_trial_that_works_is_measured(experiment, tmp_path):
     assert phases == ["import", "data", "build", "compile"]
     assert record.import_seconds > 0
     assert record.environment["FAKE_VARIABLE"] == "set by the recipe"
+    assert record.environment["FAKE_COLD"] == "1"
     assert record.environment["OMP_NUM_THREADS"] == "1"
 
 

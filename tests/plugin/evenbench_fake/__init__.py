@@ -26,6 +26,7 @@ RECIPE = Recipe(
     default_modes=("works",),
     adapter="evenbench_fake.session:FakeBackend",
     environment={"FAKE_VARIABLE": "set by the recipe"},
+    cold={"FAKE_COLD": "1"},
 )
 BROKEN = Recipe(
     name="broken",
