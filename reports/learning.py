@@ -1,4 +1,4 @@
-"""Learning curves: test accuracy and loss over epochs and over the seconds spent in training steps."""
+"""Learning curves: test accuracy and loss over epochs and over the seconds spent training."""
 
 import math
 from collections.abc import Sequence
