@@ -1,5 +1,6 @@
 """`bench verify`: certificates, without a run."""
 
+import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -65,10 +66,15 @@ def command(details: bool, fresh: bool, **options: Any) -> int:
     def began(contender: Contender, model: str) -> None:
         messages.print(checking(contender, model))
 
+    start = time.monotonic()
     made = [*_not_installed(wanted, gate), *certificates(wanted, gate, executor, began)]
     console.print(certificate_table(made))
     for line in failure_lines(made, details):
         console.print(line, soft_wrap=True)
+    passed = sum(each.passed for each in made)
+    messages.print(
+        f"{passed} of {len(made)} certificates passed, in {time.monotonic() - start:.0f} s"
+    )
     if all(each.framework_version is None for each in made):
         return NOTHING_CHECKED
     return ALL_PASSED if all(each.passed for each in made) else SOME_FAILED
