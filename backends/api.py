@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection
-from typing import TYPE_CHECKING, NamedTuple, Optional
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional
 
 import msgspec
 
 if TYPE_CHECKING:  # the runner reads recipes without loading NumPy
+    import numpy.typing as npt
+
     from backends.native import Defaults
     from bench.spec.shapes import Node
     from bench.spec.training import Optimizer
@@ -31,9 +33,11 @@ def require(framework: str, what: str, received: str, known: Collection[str]) ->
         Unsupported: it has not; names what it has.
     """
     if received not in known:
-        raise Unsupported(
-            f"{what}: received {received!r}, {framework} has only {', '.join(known) or 'none'}"
-        )
+        raise Unsupported(_refusal(framework, what, received, known))
+
+
+def _refusal(framework: str, what: str, received: str, known: Collection[str]) -> str:
+    return f"{what}: received {received!r}, {framework} has only {', '.join(known) or 'none'}"
 
 
 class Recipe(msgspec.Struct, frozen=True):
@@ -50,6 +54,9 @@ class Recipe(msgspec.Struct, frozen=True):
         environment: variables that the worker's process starts with.
         cold: variables that the worker of a trial has besides, since its compilation is timed and
             must be a cold one; the check of equal work, which is not timed, goes without.
+        precisions: those that it computes in, on every device.
+        gpu_precisions: those that it computes in on a GPU beside them.
+        inputs: where its steps take images from, "resident" or "pipeline".
     """
 
     name: str
@@ -60,6 +67,23 @@ class Recipe(msgspec.Struct, frozen=True):
     adapter: str
     environment: dict[str, str] = {}
     cold: dict[str, str] = {}
+    precisions: tuple[str, ...] = ("float32",)
+    gpu_precisions: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ("resident",)
+
+    def lacking(self, device: str, precision: str, feed: str) -> str:
+        """Which of these the backend lacks, known without its framework; empty if none is."""
+        on_gpu = device.startswith("gpu")
+        for what, received, known in (
+            (f"precision on {device}", precision, self._precisions(on_gpu)),
+            ("input", feed, self.inputs),
+        ):
+            if received not in known:
+                return _refusal(self.title, what, received, known)
+        return ""
+
+    def _precisions(self, on_gpu: bool) -> tuple[str, ...]:
+        return self.precisions + self.gpu_precisions if on_gpu else self.precisions
 
 
 class Device(msgspec.Struct, frozen=True):
@@ -83,22 +107,26 @@ class Workload(NamedTuple):
         optimizer: the rule of the update; the learning rate of each step comes with `train`.
         weights: initial values by address, canonical layout, float32.
         images: (examples, height, width, channels) float32, already scaled. Keep no view of it.
+            With the input "pipeline", the pixels: uint8, still to be scaled as
+            `bench.spec.training.scale_pixels` does, that stay where they are.
         labels: (examples,) int32 classes.
         device: one of the backend's devices.
         mode: one of the recipe's modes.
-        precision: "float32" (with TF32 off) or "float64".
+        precision: see `bench.spec.precision`.
         seed: for dropout alone.
+        input: "resident", or "pipeline" for the framework's own loader of batches.
     """
 
     model: Node
     optimizer: Optimizer
     weights: Weights
-    images: FloatArray
+    images: npt.NDArray[Any]
     labels: IntArray
     device: Device
     mode: str
     precision: str = "float32"
     seed: int = 0
+    input: str = "resident"
 
 
 class Gradients(NamedTuple):
@@ -135,6 +163,14 @@ class Session(ABC):
     @abstractmethod
     def predict(self, images: FloatArray) -> FloatArray:
         """Logits (n, classes) of (n, height, width, channels) scaled images, in inference mode."""
+
+    def predictor(self, batch_size: int) -> Callable[[FloatArray], FloatArray]:
+        """The fastest form of `predict` for batches of one size, with the weights as they are now.
+
+        It may take time to make ready or to call first: neither is in the time of a prediction.
+        No training comes after it.
+        """
+        return self.predict
 
     @abstractmethod
     def gradients(self, batch: IntArray) -> Gradients:

@@ -16,13 +16,11 @@ import msgspec
 from backends.api import Recipe
 from bench.executor import Executor
 from bench.outcome import verdict_of
-from bench.plan import Job
+from bench.plan import Job, lacking_for
 from bench.records import Equivalence
 from bench.verification.certificate import Certificate
 from bench.verification.sources import digest_of
 from bench.worker.protocol import CheckBegan, Checked, Event, ModelCheck, VerifyTask
-
-PRECISION = "float32"
 
 
 class Contender(msgspec.Struct, frozen=True):
@@ -31,6 +29,7 @@ class Contender(msgspec.Struct, frozen=True):
     backend: str
     mode: str
     device: str
+    precision: str = "float32"
 
 
 class Gate(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,11 +56,14 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
     cache: Path | None
 
 
-def contenders(jobs: Sequence[Job]) -> dict[Contender, list[str]]:
-    """The contenders of the jobs, each with its models."""
+def contenders(jobs: Sequence[Job], recipes: Mapping[str, Recipe]) -> dict[Contender, list[str]]:
+    """The contenders of the jobs, each with its models; without what a backend is known to lack."""
     found: dict[Contender, list[str]] = {}
     for job in jobs:
-        models = found.setdefault(Contender(job.backend, job.mode, job.device), [])
+        if lacking_for(job, recipes):
+            continue
+        contender = Contender(job.backend, job.mode, job.device, job.precision)
+        models = found.setdefault(contender, [])
         if job.model not in models:
             models.append(job.model)
     return found
@@ -97,10 +99,12 @@ def backend_digest(recipe: Recipe) -> str:
 
 def equivalence_of(
     made: Iterable[Certificate],
-) -> dict[tuple[str, str, str, str], Equivalence]:
-    """Whether each certificate passed, by backend, mode, device and model."""
+) -> dict[tuple[str, str, str, str, str], Equivalence]:
+    """Whether each certificate passed, by backend, mode, device, precision and model."""
     return {
-        (each.backend, each.mode, each.device, each.model): "passed" if each.passed else "failed"
+        (each.backend, each.mode, each.device, each.precision, each.model): (
+            "passed" if each.passed else "failed"
+        )
         for each in made
     }
 
@@ -141,7 +145,7 @@ def _task(contender: Contender, models: Sequence[str], gate: Gate) -> VerifyTask
         models={name: gate.models[name] for name in models},
         device=contender.device,
         mode=contender.mode,
-        precision=PRECISION,
+        precision=contender.precision,
         references=str(gate.cache / "references") if gate.cache else None,
     )
 
@@ -153,7 +157,7 @@ def _certificate(contender: Contender, model: str, gate: Gate, found: Checked) -
         mode=contender.mode,
         device=contender.device,
         model=model,
-        precision=PRECISION,
+        precision=contender.precision,
         checks=found.checks,
         seconds=found.seconds,
         error=found.error,
@@ -170,7 +174,6 @@ def _path(gate: Gate, contender: Contender, model: str) -> Path | None:
         gate.framework_versions[contender.backend],
         gate.models[model],
         gate.processor,
-        PRECISION,
         backend_digest(recipe),
         digest_of("backends.numpy", "bench.spec", "bench.verification"),
         recipe,

@@ -30,6 +30,7 @@ def make_manifest(prepared: Prepared, request: Request, command: str, verified: 
         data_dir=str(request.data_dir.absolute()) if request.data_dir else None,
         train_samples=request.train_samples,
         epochs=request.epochs,
+        until_accuracy=request.until_accuracy,
         repeats=request.repeats,
         seed=request.seed,
         threads=experiment.threads,
@@ -54,4 +55,6 @@ def _planned(trial: Trial) -> PlannedTrial:
         seed=trial.seed,
         repeat=trial.repeat,
         arm=job.arm,
+        precision=job.precision,
+        input=job.input,
     )

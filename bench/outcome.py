@@ -7,16 +7,18 @@ from statistics import median
 import msgspec
 
 from bench.executor import WorkerEnd
-from bench.records import EpochRecord, Outcome, TrialRecord
+from bench.records import EpochRecord, Inference, Outcome, TimeToAccuracy, TrialRecord
 from bench.worker.protocol import (
     EpochEnded,
     Event,
     Failed,
     Finished,
+    FirstStep,
     Imported,
     NativeSettings,
     PhaseBegan,
     PhaseEnded,
+    Predicted,
 )
 
 _REASON_LINES = 3  # of a dead worker's output: a reason stands in a table
@@ -84,6 +86,9 @@ def measured(record: TrialRecord, events: Sequence[Event]) -> TrialRecord:
         compile_seconds=phases.get("compile"),
         train_seconds=sum(epoch.seconds for epoch in epochs) if epochs else None,
         evaluate_seconds=sum(epoch.evaluate_seconds for epoch in epochs) if epochs else None,
+        cold_start_seconds=_cold_start(events),
+        time_to_accuracy=time_to_accuracy(epochs, record.until_accuracy),
+        inference=_inference(events),
         throughput_images_per_second=steady_throughput(epochs),
         test_accuracy=epochs[-1].test_accuracy if epochs else None,
         final_train_loss=epochs[-1].mean_loss if epochs else None,
@@ -94,6 +99,45 @@ def measured(record: TrialRecord, events: Sequence[Event]) -> TrialRecord:
 def _native_settings(events: Sequence[Event]) -> dict[str, str]:
     told = (event.settings for event in events if isinstance(event, NativeSettings))
     return next(told, {})
+
+
+def _cold_start(events: Sequence[Event]) -> float | None:
+    return next((event.seconds for event in events if isinstance(event, FirstStep)), None)
+
+
+def time_to_accuracy(epochs: Sequence[EpochEnded], target: float | None) -> TimeToAccuracy | None:
+    """The training up to the first epoch with the accuracy, or all of it; None without a target.
+
+    Evaluation is off this clock.
+    """
+    if target is None or not epochs:
+        return None
+    needed = next((n for n, e in enumerate(epochs, start=1) if e.test_accuracy >= target), None)
+    spent = epochs[:needed]
+    return TimeToAccuracy(
+        target=target,
+        reached=needed is not None,
+        seconds=sum(epoch.seconds for epoch in spent),
+        epochs=len(spent),
+    )
+
+
+def _inference(events: Sequence[Event]) -> Inference | None:
+    told = next((event for event in events if isinstance(event, Predicted)), None)
+    if told is None:
+        return None
+    half, most, nearly_all = told.latencies
+    return Inference(
+        latency_p50_seconds=half,
+        latency_p95_seconds=most,
+        latency_p99_seconds=nearly_all,
+        latency_calls=told.latency_calls,
+        throughput_images_per_second=told.calls * told.batch_size / told.call_seconds,
+        throughput_batch_size=told.batch_size,
+        throughput_calls=told.calls,
+        compile_seconds=told.compile_seconds,
+        seconds=told.seconds,
+    )
 
 
 def steady_throughput(epochs: Sequence[EpochEnded]) -> float | None:

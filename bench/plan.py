@@ -1,8 +1,8 @@
 """What will be measured: from the choices of a command to jobs, and from jobs to trials in order.
 
-A job is what is compared: model, batch size, backend, mode and device. A trial is one process:
-one job, one seed, one repeat. Each repeat is a block that holds every job once, in an order drawn
-from the seed, so that drift of the machine falls on all jobs alike.
+A job is what is compared: model, batch size, backend, mode, device, precision and input. A trial
+is one process: one job, one seed, one repeat. Each repeat is a block that holds every job once, in
+an order drawn from the seed, so that drift of the machine falls on all jobs alike.
 """
 
 import re
@@ -13,7 +13,7 @@ import numpy as np
 
 from backends.api import Recipe
 from bench.choices import ChoiceError, check_known
-from bench.records import Arm
+from bench.records import Arm, Feed
 
 MODES_DEFAULT = "default"
 ALL = "all"
@@ -29,6 +29,8 @@ class Job(msgspec.Struct, frozen=True):
     mode: str
     device: str
     arm: Arm = "controlled"
+    precision: str = "float32"
+    input: Feed = "resident"
 
 
 class Trial(msgspec.Struct, frozen=True):
@@ -42,8 +44,9 @@ class Trial(msgspec.Struct, frozen=True):
     def name(self) -> str:
         """The trial's name within its run."""
         job = self.job
-        arm = "" if job.arm == "controlled" else f"-{job.arm}"
-        contender = f"{job.backend}-{job.mode}-{job.device}{arm}"
+        usual = {"controlled", "float32", "resident"}
+        others = (word for word in (job.arm, job.precision, job.input) if word not in usual)
+        contender = "-".join([job.backend, job.mode, job.device, *others])
         return f"{job.model}-b{job.batch_size}-{contender}-r{self.repeat}"
 
 
@@ -62,6 +65,11 @@ def choose_modes(recipes: Sequence[Recipe], received: Sequence[str]) -> dict[str
     return {
         recipe.name: tuple(mode for mode in recipe.modes if mode in received) for recipe in recipes
     }
+
+
+def lacking_for(job: Job, recipes: Mapping[str, Recipe]) -> str:
+    """What of the job its backend lacks, as its recipe tells it; empty when nothing is known."""
+    return recipes[job.backend].lacking(job.device, job.precision, job.input)
 
 
 def check_devices(received: Sequence[str]) -> None:
@@ -106,6 +114,8 @@ def jobs(
     modes: Mapping[str, Sequence[str]],
     devices: Mapping[str, Sequence[str]],
     arms: Sequence[Arm] = ("controlled",),
+    precisions: Sequence[str] = ("float32",),
+    inputs: Sequence[Feed] = ("resident",),
 ) -> list[Job]:
     """Every combination, backend by backend.
 
@@ -115,15 +125,19 @@ def jobs(
         modes: each backend's modes.
         devices: each backend's devices.
         arms: who chooses what a user would leave unsaid.
+        precisions: of the arithmetic.
+        inputs: where each step's images come from.
     """
     return [
-        Job(model, batch_size, backend, mode, device, arm)
+        Job(model, batch_size, backend, mode, device, arm, precision, feed)
         for model in models
         for batch_size in batch_sizes
         for backend in modes
         for device in devices[backend]
         for mode in modes[backend]
         for arm in arms
+        for precision in precisions
+        for feed in inputs
     ]
 
 

@@ -7,7 +7,7 @@ trial ends. JSON schemas are in docs/schema.
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 import msgspec
 
@@ -44,6 +44,12 @@ Equivalence = Literal["passed", "failed", "not checked"]
 # Who chooses what a user would leave unsaid, first of all the initial weights: the spec, the same
 # for all, or each framework by its own defaults.
 Arm = Literal["controlled", "native"]
+
+
+# Where a step's images come from: they lie on the device, or the framework's own loader brings
+# each batch from the host's memory.
+Feed = Literal["resident", "pipeline"]
+FEEDS: tuple[Feed, ...] = get_args(Feed)
 
 
 class RecordError(ValueError):
@@ -117,6 +123,37 @@ class Limit(msgspec.Struct, frozen=True, kw_only=True):
     share_of_peak: float | None = None
 
 
+class Inference(msgspec.Struct, frozen=True, kw_only=True):
+    """Prediction after training, in the same session: images on the host in, logits there out.
+
+    Latencies are those of single calls with one image. Null: too few calls for the percentile.
+    `compile_seconds` is what the fastest form of prediction took to be made ready, off the compile
+    phase of training.
+    """
+
+    latency_p50_seconds: float
+    latency_p95_seconds: float | None
+    latency_p99_seconds: float | None
+    latency_calls: int
+    throughput_images_per_second: float
+    throughput_batch_size: int
+    throughput_calls: int
+    compile_seconds: float
+    seconds: float
+
+
+class TimeToAccuracy(msgspec.Struct, frozen=True):
+    """Seconds and epochs of training until the test accuracy was at the target.
+
+    When it was not reached, they are what was trained without reaching it: a censored time.
+    """
+
+    target: float
+    reached: bool
+    seconds: float
+    epochs: int
+
+
 class TrialRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One trial: what was asked, how it ended, and what was measured. Null: not known.
 
@@ -139,10 +176,12 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True):
     dataset: str
     precision: str = "float32"
     arm: Arm = "controlled"
+    input: Feed = "resident"
     native_settings: dict[str, str] = {}
     equivalence: Equivalence = "not checked"
     batch_size: int
     epochs: int
+    until_accuracy: float | None = None
     train_samples: int | None = None
     threads: int
     seed: int
@@ -161,6 +200,9 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True):
     compile_seconds: float | None = None
     train_seconds: float | None = None
     evaluate_seconds: float | None = None
+    cold_start_seconds: float | None = None
+    time_to_accuracy: TimeToAccuracy | None = None
+    inference: Inference | None = None
     wall_seconds: float | None = None
     num_parameters: int | None = None
     macs_per_image: int | None = None
@@ -234,6 +276,8 @@ class PlannedTrial(msgspec.Struct, frozen=True):
     seed: int
     repeat: int
     arm: Arm = "controlled"
+    precision: str = "float32"
+    input: Feed = "resident"
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -250,6 +294,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     data_dir: str | None = None
     train_samples: int | None = None
     epochs: int
+    until_accuracy: float | None = None
     repeats: int
     seed: int
     threads: int

@@ -15,10 +15,11 @@ from bench.gate import Gate
 from bench.machine import describe_machine, has_accelerator, usable_cpus
 from bench.models import load, names_for
 from bench.plan import ALL, Job, Trial, check_devices, choose_devices, choose_modes, jobs, trials
-from bench.records import Arm, DatasetFacts, Missing, ModelFacts
+from bench.records import FEEDS, Arm, DatasetFacts, Feed, Missing, ModelFacts
 from bench.runner import Experiment
 from bench.spec.layers import Layer
 from bench.spec.parameters import count_macs, count_parameters, count_training_flops
+from bench.spec.precision import PRECISIONS
 from bench.spec.shapes import ShapeError, resolve
 from bench.spec.training import Optimizer
 from bench.worker.protocol import Devices, Event, ModelCheck, Probe
@@ -35,8 +36,11 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     devices: list[str]
     batch_sizes: list[int]
     arms: list[Arm]
+    precisions: list[str]
+    inputs: list[str]
     optimizer: Optimizer
     epochs: int
+    until_accuracy: float | None
     repeats: int
     seed: int
     threads: int | None
@@ -80,6 +84,9 @@ def prepare_run(request: Request, executor: Executor) -> Prepared:
         ValueError: in one of the classes that say what was received and what was expected.
     """
     check_devices(request.devices)
+    _check_accuracy(request.until_accuracy)
+    check_known(request.precisions, PRECISIONS, "precision")
+    check_known(request.inputs, FEEDS, "input")
     chosen, missing = choose_backends(request.backends)
     modes = choose_modes(chosen, request.modes)
     source = prepare(request.data_dir)
@@ -89,7 +96,15 @@ def prepare_run(request: Request, executor: Executor) -> Prepared:
     models = load_models(request.models, facts)
     threads, cpus = choose_threads(request.threads)
     devices = {recipe.name: _devices(recipe, request.devices, executor) for recipe in chosen}
-    planned = jobs(list(models), request.batch_sizes, modes, devices, request.arms)
+    planned = jobs(
+        list(models),
+        request.batch_sizes,
+        modes,
+        devices,
+        request.arms,
+        request.precisions,
+        [msgspec.convert(name, Feed) for name in request.inputs],
+    )
     experiment = Experiment(
         models=models,
         recipes={recipe.name: recipe for recipe in chosen},
@@ -98,6 +113,7 @@ def prepare_run(request: Request, executor: Executor) -> Prepared:
         data=source.folder,
         optimizer=request.optimizer,
         epochs=request.epochs,
+        until_accuracy=request.until_accuracy,
         train_samples=request.train_samples,
         threads=threads,
         cpus=cpus,
@@ -181,6 +197,13 @@ def facts_of(data: Dataset, train_samples: int | None) -> DatasetFacts:
         input_shape=tuple(data.input_shape),
         classes=data.classes,
     )
+
+
+def _check_accuracy(target: float | None) -> None:
+    if target is not None and not 0 < target <= 1:
+        raise ChoiceError(
+            f"received --until-accuracy {target}, expected a share of the test images like 0.98"
+        )
 
 
 def _check_batch_sizes(sizes: Sequence[int], examples: int) -> None:

@@ -78,6 +78,7 @@ def _prepared(folder: Path, run: Run, found: Mapping[str, Recipe]) -> Prepared:
             data=source.folder,
             optimizer=manifest.optimizer,
             epochs=manifest.epochs,
+            until_accuracy=manifest.until_accuracy,
             train_samples=manifest.train_samples,
             threads=threads,
             cpus=cpus,
@@ -99,6 +100,8 @@ def _trial(planned: PlannedTrial) -> Trial:
         planned.mode,
         planned.device,
         planned.arm,
+        planned.precision,
+        planned.input,
     )
     return Trial(job, planned.seed, planned.repeat)
 

@@ -18,13 +18,13 @@ from bench.executor import Executor, WorkerEnd
 from bench.folder import RunFolder
 from bench.gate import Contender, backend_digest
 from bench.outcome import INTERRUPTED, Verdict, measured, verdict_of
-from bench.plan import Trial
+from bench.plan import Trial, lacking_for
 from bench.records import Equivalence, ModelFacts, TrialRecord
 from bench.spec.training import Optimizer, TrainSpec
 from bench.worker.protocol import Event, Imported, TrainTask
 
-# Backend, mode, device and model: what a certificate holds for.
-ContenderModel = tuple[str, str, str, str]
+# Backend, mode, device, precision and model: what a certificate holds for.
+ContenderModel = tuple[str, str, str, str, str]
 
 
 class Experiment(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,7 +37,8 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
         dataset: the data set's name.
         data: the folder of the decoded data set.
         optimizer: the rule of the update.
-        epochs: how often each trial sees every example.
+        epochs: how often each trial sees every example, at most.
+        until_accuracy: the test accuracy at which a trial ends; None trains all epochs.
         train_samples: only so many training examples; None is all.
         threads: CPU threads of each framework.
         cpus: the CPUs that each worker is bound to.
@@ -56,6 +57,7 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     threads: int
     cpus: tuple[int, ...]
     timeout: float
+    until_accuracy: float | None = None
     equivalence: dict[ContenderModel, Equivalence] = {}
 
 
@@ -104,6 +106,8 @@ def _run_trial(
     if experiment.framework_versions[trial.job.backend] is None:
         reason = not_installed(experiment.recipes[trial.job.backend])
         return _blank(trial, experiment, Verdict("unavailable", reason))
+    if lacking := lacking_for(trial.job, experiment.recipes):
+        return _blank(trial, experiment, Verdict("unsupported", lacking))
     events: list[Event] = []
 
     def on_event(event: Event) -> None:
@@ -165,7 +169,10 @@ def task_of(trial: Trial, experiment: Experiment) -> TrainTask:
         device=job.device,
         mode=job.mode,
         train_samples=experiment.train_samples,
+        precision=job.precision,
         arm=job.arm,
+        input=job.input,
+        until_accuracy=experiment.until_accuracy,
     )
 
 
@@ -183,12 +190,15 @@ def _blank(trial: Trial, experiment: Experiment, verdict: Verdict) -> TrialRecor
         device=job.device,
         model=job.model,
         dataset=experiment.dataset,
+        precision=job.precision,
         arm=job.arm,
+        input=job.input,
         equivalence=experiment.equivalence.get(
-            (job.backend, job.mode, job.device, job.model), "not checked"
+            (job.backend, job.mode, job.device, job.precision, job.model), "not checked"
         ),
         batch_size=job.batch_size,
         epochs=experiment.epochs,
+        until_accuracy=experiment.until_accuracy,
         train_samples=experiment.train_samples,
         threads=experiment.threads,
         seed=trial.seed,

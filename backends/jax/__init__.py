@@ -11,4 +11,5 @@ RECIPE = Recipe(
     adapter="backends.jax.session:JaxBackend",
     # By default JAX reserves three quarters of a GPU's memory when it starts.
     environment={"XLA_PYTHON_CLIENT_PREALLOCATE": "false"},
+    precisions=("float32", "float64"),
 )

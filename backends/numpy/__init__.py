@@ -9,4 +9,5 @@ RECIPE = Recipe(
     modes=("eager",),
     default_modes=("eager",),
     adapter="backends.numpy.session:NumpyBackend",
+    precisions=("float32", "float64"),
 )

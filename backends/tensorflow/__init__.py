@@ -17,4 +17,5 @@ RECIPE = Recipe(
         # TensorFlow imports Keras, whose file of settings could name another framework.
         "KERAS_BACKEND": "tensorflow",
     },
+    precisions=("float32", "float64"),
 )

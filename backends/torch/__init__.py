@@ -12,4 +12,5 @@ RECIPE = Recipe(
     # Inductor caches compiled code on disk, XLA does not: off, so that compile times compare.
     # Its pool of compiler processes would outlive the compilation and disturb the training.
     cold={"TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1", "TORCHINDUCTOR_COMPILE_THREADS": "1"},
+    precisions=("float32", "float64"),
 )

@@ -63,7 +63,7 @@ class Execution(NamedTuple):
         """Which contenders passed on which models; the certificates are stored with the run."""
         optimizers = {"this run's optimizer": careful(prepared.experiment.optimizer)}
         gate = gate_of(prepared, optimizers, prepared.experiment.timeout)
-        wanted = contenders(prepared.jobs)
+        wanted = contenders(prepared.jobs, prepared.experiment.recipes)
         made = list(certificates(wanted, gate, self.executor, observer.check_began))
         self.folder.write_certificates(made)
         return equivalence_of(made)

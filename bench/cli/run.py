@@ -50,9 +50,30 @@ from bench.spec.training import Adam, Optimizer, Sgd
     help="`auto` (the GPU where a backend sees one, else the CPU), `all`, cpu, gpu, gpu:1, mps.",
 )
 @click.option(
+    "--precisions",
+    type=NameList(),
+    default="float32",
+    help="float32, bfloat16, float16 (in both, layers compute in the short type and weights stay "
+    "float32), tf32, float64. float16 and tf32 need a GPU. Default: float32.",
+)
+@click.option(
+    "--input",
+    "inputs",
+    type=NameList(),
+    default="resident",
+    help="`resident` (the training data lies on the device), `pipeline` (each framework's own "
+    "loader brings the batches), or both. Default: resident.",
+)
+@click.option(
     "--batch-sizes", type=CountList(), default="64", help="Images a step, one or several: 64,256."
 )
 @click.option("--epochs", type=click.IntRange(1, 100_000), default=3, show_default=True)
+@click.option(
+    "--until-accuracy",
+    type=click.FloatRange(0, 1, min_open=True),
+    help="End each trial after the epoch that reaches this test accuracy, a share like 0.98, or "
+    "after --epochs without it; the report then shows the time to it.",
+)
 @click.option(
     "--repeats",
     type=click.IntRange(1, 100_000),

@@ -15,9 +15,9 @@ from bench.cli.progress import checking
 from bench.cli.tables import table
 from bench.cli.values import Duration, NameList
 from bench.executor import LocalExecutor
-from bench.gate import PRECISION, Contender, Gate, certificates, contenders
-from bench.plan import ALL
-from bench.request import Request, gate_of, prepare_run
+from bench.gate import Contender, Gate, certificates, contenders
+from bench.plan import ALL, lacking_for
+from bench.request import Prepared, Request, gate_of, prepare_run
 from bench.spec.training import Sgd
 from bench.verification.case import OPTIMIZERS, USUAL
 from bench.verification.certificate import Certificate
@@ -32,6 +32,7 @@ ALL_PASSED, SOME_FAILED, NOTHING_CHECKED = 0, 1, 3
 @click.option("--models", type=NameList(), default="mlp", help="As for `bench run`.")
 @click.option("--modes", type=NameList(), default="default", help="As for `bench run`.")
 @click.option("--devices", type=NameList(), default="auto", help="As for `bench run`.")
+@click.option("--precisions", type=NameList(), default="float32", help="As for `bench run`.")
 @click.option(
     "--timeout",
     type=Duration(),
@@ -55,7 +56,9 @@ def command(details: bool, fresh: bool, **options: Any) -> int:
     console, messages = result_console(), message_console()
     executor = LocalExecutor()
     prepared = prepare_run(_request(**options), executor)
-    found = contenders(prepared.jobs)
+    found = contenders(prepared.jobs, prepared.experiment.recipes)
+    for line in _lacking(prepared):
+        messages.print(line, soft_wrap=True)
     if not found:
         raise ChoiceError("received a choice that leaves nothing to check, expected a backend")
     wanted = {contender: [EVERY_LAYER, *models] for contender, models in found.items()}
@@ -89,7 +92,7 @@ def _not_installed(wanted: Iterable[Contender], gate: Gate) -> list[Certificate]
             mode=contender.mode,
             device=contender.device,
             model=ALL,
-            precision=PRECISION,
+            precision=contender.precision,
             checks=(),
             seconds=0.0,
             error=not_installed(gate.recipes[contender.backend]),
@@ -99,18 +102,21 @@ def _not_installed(wanted: Iterable[Contender], gate: Gate) -> list[Certificate]
     ]
 
 
-def _request(
-    backends: list[str], models: list[str], modes: list[str], devices: list[str], timeout: float
-) -> Request:
+def _lacking(prepared: Prepared) -> list[str]:
+    """What is left out since the backend lacks it, and what it has."""
+    reasons = (lacking_for(job, prepared.experiment.recipes) for job in prepared.jobs)
+    return list(dict.fromkeys(filter(None, reasons)))
+
+
+def _request(timeout: float, **choices: list[str]) -> Request:
     return Request(
-        backends=backends,
-        models=models,
-        modes=modes,
-        devices=devices,
+        **choices,
+        inputs=["resident"],
         batch_sizes=[1],
         arms=["controlled"],
         optimizer=Sgd(),
         epochs=1,
+        until_accuracy=None,
         repeats=1,
         seed=0,
         threads=None,
@@ -130,8 +136,9 @@ _FIGURES = {
 
 def certificate_table(made: Sequence[Certificate]) -> Table:
     """One line for each certificate with its largest differences."""
-    header = ("backend", "mode", "device", "model", *_FIGURES, "steps", "seconds", "result")
-    return table(header, [_row(each) for each in made], right=header[4:10])
+    who = ("backend", "mode", "device", "precision", "model")
+    header = (*who, *_FIGURES, "steps", "seconds", "result")
+    return table(header, [_row(each) for each in made], right=header[5:11])
 
 
 def _row(certificate: Certificate) -> tuple[str, ...]:
@@ -142,6 +149,7 @@ def _row(certificate: Certificate) -> tuple[str, ...]:
         certificate.backend,
         certificate.mode,
         certificate.device,
+        certificate.precision,
         certificate.model,
         *(_figure(worst.get(name)) for name in _FIGURES.values()),
         _figure(max(known, default=None)),
@@ -158,7 +166,7 @@ def failure_lines(made: Sequence[Certificate], details: bool = False) -> list[st
     """What failed and where, or every check when details are asked for."""
     lines = []
     for each in made:
-        who = f"{each.backend} {each.mode} on {each.device}, {each.model}"
+        who = f"{each.backend} {each.mode} on {each.device} in {each.precision}, {each.model}"
         if each.error:
             lines.append(f"{who}: {each.error}")
         for check in each.checks if details else each.failures:

@@ -39,9 +39,11 @@ class TrainTask(TaskBase, frozen=True, kw_only=True):
         train_samples: use only so many of the training examples; None uses all.
         device: the device's name, `cpu`, `gpu:0`, `mps`.
         mode: one of the backend's modes.
-        precision: the arithmetic's precision, `float32`.
+        precision: one of `bench.spec.precision`.
         evaluation_batch: how many images each prediction takes.
         arm: "controlled", or "native" for the framework's own choices where its user says nothing.
+        input: "resident", or "pipeline" for the framework's own loader.
+        until_accuracy: end after the epoch that reaches this test accuracy; None trains all.
     """
 
     model: Layer
@@ -53,6 +55,8 @@ class TrainTask(TaskBase, frozen=True, kw_only=True):
     precision: str = "float32"
     evaluation_batch: int = 1000
     arm: str = "controlled"
+    input: str = "resident"
+    until_accuracy: Optional[float] = None
 
 
 class ModelCheck(msgspec.Struct, frozen=True):
@@ -140,6 +144,35 @@ class EpochEnded(EventBase, frozen=True):
     evaluate_seconds: float
 
 
+class FirstStep(EventBase, frozen=True):
+    """Seconds from the process's start to its first trained step; told after the first epoch."""
+
+    seconds: float
+
+
+class Predicted(EventBase, frozen=True, kw_only=True):
+    """Prediction was measured, in the trained session; see `bench.worker.inference`.
+
+    Attributes:
+        latencies: seconds at the 50th, 95th and 99th percentile of calls with one image; None
+            where the calls are too few for it.
+        latency_calls: how many calls with one image were timed.
+        batch_size: images in each call of the throughput.
+        calls: how many of these calls were timed.
+        call_seconds: all of these together.
+        compile_seconds: what making both forms of prediction ready took.
+        seconds: all of it, the compilation too.
+    """
+
+    latencies: tuple[float, Optional[float], Optional[float]]
+    latency_calls: int
+    batch_size: int
+    calls: int
+    call_seconds: float
+    compile_seconds: float
+    seconds: float
+
+
 class CheckBegan(EventBase, frozen=True):
     """The worker turned to the check of a model."""
 
@@ -175,6 +208,8 @@ Event = Union[
     PhaseBegan,
     PhaseEnded,
     EpochEnded,
+    FirstStep,
+    Predicted,
     NativeSettings,
     CheckBegan,
     Checked,

@@ -6,9 +6,10 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import perf_counter
-from typing import Callable
+from typing import Any, Callable, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from backends.api import Backend, Device, Session, Unsupported, Workload
 from backends.native import NativeStart, native_start
@@ -16,12 +17,14 @@ from bench.data.decoded import Dataset, open_decoded
 from bench.spec.shapes import Node, resolve
 from bench.spec.training import epoch_batches, learning_rates, scale_pixels
 from bench.spec.weights import FloatArray, IntArray, initial_weights
-from bench.worker.process import peak_memory
+from bench.worker.inference import measure
+from bench.worker.process import age, peak_memory
 from bench.worker.protocol import (
     EpochEnded,
     Event,
     Failed,
     Finished,
+    FirstStep,
     NativeSettings,
     PhaseBegan,
     PhaseEnded,
@@ -29,6 +32,13 @@ from bench.worker.protocol import (
 )
 
 Tell = Callable[[Event], None]
+
+
+class Split(NamedTuple):
+    """Scaled images (n, height, width, channels) float32, and their labels (n,)."""
+
+    images: FloatArray
+    labels: IntArray
 
 
 @contextmanager
@@ -46,7 +56,7 @@ def train(task: TrainTask, backend: Backend, tell: Tell) -> None:
     with phase("data", tell):
         data = open_decoded(task.data)
         images, labels = _training_examples(data, task)
-        test_images = scale_pixels(data.test_images).reshape(-1, *data.input_shape)
+        test = Split(_scaled(data.test_images, data), data.test_labels)
     start = _start(task, backend, resolve(task.model, data.input_shape))
     tell(NativeSettings(start.settings))
     with phase("build", tell):
@@ -61,20 +71,20 @@ def train(task: TrainTask, backend: Backend, tell: Tell) -> None:
                 mode=task.mode,
                 precision=task.precision,
                 seed=task.train.seed,
+                input=task.input,
             )
         )
     del images
     batches = epoch_batches(len(labels), task.train, 0)
     with phase("compile", tell):
         session.compile(*batches.shape)
-        session.predict(padded(test_images, 0, task.evaluation_batch))
-    for epoch in range(task.train.epochs):
-        ended = _epoch(session, task, epoch, len(labels), test_images, data.test_labels)
-        tell(ended)
-        if ended.mean_loss is None:
-            tell(Failed("diverged", f"the loss of epoch {ended.epoch} is not a finite number"))
-            return
-    tell(Finished(peak_memory(), session.device_memory()))
+        session.predict(padded(test.images, 0, task.evaluation_batch))
+    if not _epochs(session, task, len(labels), test, tell):
+        return
+    peaks = peak_memory(), session.device_memory()
+    tell(PhaseBegan("inference"))
+    tell(measure(session, test.images, min(task.evaluation_batch, len(test.images))))
+    tell(Finished(*peaks))
 
 
 def find_device(backend: Backend, name: str) -> Device:
@@ -89,10 +99,17 @@ def find_device(backend: Backend, name: str) -> Device:
     return devices[name]
 
 
-def _training_examples(data: Dataset, task: TrainTask) -> tuple[FloatArray, IntArray]:
-    images = scale_pixels(data.train_images[: task.train_samples])
+def _training_examples(data: Dataset, task: TrainTask) -> tuple[npt.NDArray[Any], IntArray]:
+    """Images, scaled or for a pipeline as pixels, and labels."""
+    pixels = data.train_images[: task.train_samples]
     labels = data.train_labels[: task.train_samples].astype(np.int32)
-    return images.reshape(-1, *data.input_shape), labels
+    if task.input == "pipeline":
+        return pixels.reshape(-1, *data.input_shape), labels
+    return _scaled(pixels, data), labels
+
+
+def _scaled(pixels: IntArray, data: Dataset) -> FloatArray:
+    return scale_pixels(pixels).reshape(-1, *data.input_shape)
 
 
 def _start(task: TrainTask, backend: Backend, model: Node) -> NativeStart:
@@ -107,21 +124,31 @@ def _start(task: TrainTask, backend: Backend, model: Node) -> NativeStart:
     return native_start(model, optimizer, weights, defaults)
 
 
-def _epoch(
-    session: Session,
-    task: TrainTask,
-    epoch: int,
-    examples: int,
-    test_images: FloatArray,
-    test_labels: IntArray,
-) -> EpochEnded:
+def _epochs(session: Session, task: TrainTask, examples: int, test: Split, tell: Tell) -> bool:
+    """Train until all epochs are over or the accuracy is reached; False when training diverged."""
+    age_at_start = age()
+    for epoch in range(task.train.epochs):
+        ended = _epoch(session, task, epoch, examples, test)
+        tell(ended)
+        if epoch == 0 and age_at_start is not None:
+            steps = ended.images // task.train.batch_size
+            tell(FirstStep(age_at_start + ended.seconds / steps))
+        if ended.mean_loss is None:
+            tell(Failed("diverged", f"the loss of epoch {ended.epoch} is not a finite number"))
+            return False
+        if task.until_accuracy is not None and ended.test_accuracy >= task.until_accuracy:
+            break
+    return True
+
+
+def _epoch(session: Session, task: TrainTask, epoch: int, examples: int, test: Split) -> EpochEnded:
     batches = epoch_batches(examples, task.train, epoch)
     rates = learning_rates(task.train, len(batches))
     start = perf_counter()
     losses = session.train(batches, rates)
     seconds = perf_counter() - start
     start = perf_counter()
-    accuracy = evaluate(session, test_images, test_labels, task.evaluation_batch)
+    accuracy = evaluate(session, test.images, test.labels, task.evaluation_batch)
     mean_loss = float(np.mean(losses, dtype=np.float64))
     return EpochEnded(
         epoch=epoch + 1,

@@ -8,6 +8,7 @@ from backends.api import Recipe
 from bench.choices import ChoiceError, check_known, split_list
 from bench.plan import (
     Job,
+    Trial,
     check_devices,
     choose_devices,
     choose_modes,
@@ -94,7 +95,16 @@ def test_each_repeat_is_a_block_with_every_job_once_and_one_seed():
     assert ordered != trials(planned, repeats=3, seed=8)
 
 
+def test_only_what_is_not_usual_is_in_a_trials_name():
+    (usual,) = jobs(["mlp"], [64], {"a": ["x"]}, {"a": ["cpu"]})
+    assert Trial(usual, 0, 1).name == "mlp-b64-a-x-cpu-r1"
+    other = jobs(["mlp"], [64], {"a": ["x"]}, {"a": ["cpu"]}, ["native"], ["tf32"], ["pipeline"])
+    assert Trial(other[0], 0, 2).name == "mlp-b64-a-x-cpu-native-tf32-pipeline-r2"
+
+
 def test_every_trial_has_a_name_of_its_own():
-    planned = jobs(["mlp"], [32, 64], {"a": ("x", "y")}, {"a": ["cpu", "gpu:0"]})
+    choices = (["mlp"], [32, 64], {"a": ("x", "y")}, {"a": ["cpu", "gpu:0"]})
+    arms, precisions = ["controlled", "native"], ["float32", "bfloat16"]
+    planned = jobs(*choices, arms, precisions, ["resident", "pipeline"])
     names = [trial.name for trial in trials(planned, 2, 0)]
-    assert len(names) == len(set(names)) == 16
+    assert len(names) == len(set(names)) == 2 * 64

@@ -15,7 +15,7 @@ from bench.data.prepare import prepare
 from bench.executor import LocalExecutor
 from bench.folder import RunFolder
 from bench.plan import Job, Trial
-from bench.records import ModelFacts, read_run
+from bench.records import ModelFacts, TimeToAccuracy, read_run
 from bench.runner import Experiment, run_trials
 from bench.spec.layers import Dense, Flatten, sequential
 from bench.spec.training import Sgd
@@ -90,11 +90,61 @@ def test_a_trial_that_works_is_measured(experiment, tmp_path):
     assert record.device_peak_memory_bytes == 12345
     assert record.peak_memory_bytes >= record.baseline_memory_bytes > 10_000_000
     phases = [event.phase for event in observer.events if isinstance(event, PhaseBegan)]
-    assert phases == ["import", "data", "build", "compile"]
+    assert phases == ["import", "data", "build", "compile", "inference"]
     assert record.import_seconds > 0
     assert record.environment["FAKE_VARIABLE"] == "set by the recipe"
     assert record.environment["FAKE_COLD"] == "1"
     assert record.environment["OMP_NUM_THREADS"] == "1"
+
+
+def test_prediction_is_measured_after_training_on_a_clock_of_its_own(experiment, tmp_path):
+    (record,) = run(experiment, tmp_path / "run", trial("works"))
+    found = record.inference
+    assert 0 < found.latency_p50_seconds <= found.latency_p95_seconds <= found.latency_p99_seconds
+    assert found.latency_calls == 1000
+    assert found.throughput_batch_size == 20, "the test images, as they are fewer than a batch"
+    assert found.throughput_images_per_second > 0
+    assert 0 < found.compile_seconds < found.seconds
+    assert record.train_seconds == sum(epoch.seconds for epoch in record.per_epoch)
+
+
+def test_a_cold_start_spans_the_process_up_to_its_first_step(experiment, tmp_path):
+    (record,) = run(experiment, tmp_path / "run", trial("works"))
+    phases = record.import_seconds + record.data_seconds + record.build_seconds
+    assert record.cold_start_seconds > phases, "the interpreter's start and NumPy come before these"
+    assert record.cold_start_seconds < record.wall_seconds + 0.02, "the kernel's clock ticks"
+
+
+def test_training_ends_at_the_accuracy_that_is_asked_for(experiment, tmp_path):
+    # The fake's accuracy is 0.35 after every epoch.
+    (record,) = run(experiment, tmp_path / "run", trial("works"), until_accuracy=0.3)
+    assert (record.outcome, record.until_accuracy, len(record.per_epoch)) == ("ok", 0.3, 1)
+    seconds = record.per_epoch[0].seconds
+    assert record.time_to_accuracy == TimeToAccuracy(0.3, True, seconds, 1)
+
+
+def test_an_accuracy_that_is_not_reached_is_censored_after_all_epochs(experiment, tmp_path):
+    (record,) = run(experiment, tmp_path / "run", trial("works"), until_accuracy=0.5)
+    assert (record.outcome, len(record.per_epoch)) == ("ok", 2)
+    assert record.time_to_accuracy == TimeToAccuracy(0.5, False, record.train_seconds, 2)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"precision": "bfloat16"}, "precision on cpu: received 'bfloat16', Fake has only float32"),
+        ({"input": "pipeline"}, "input: received 'pipeline', Fake has only resident"),
+    ],
+)
+def test_what_a_recipe_does_not_state_is_unsupported_without_a_worker(
+    experiment, tmp_path, changes, reason
+):
+    observer = Silent()
+    job = Job("tiny", 16, "fake", "works", "cpu", **changes)
+    (record,) = run(experiment, tmp_path / "run", Trial(job, seed=0, repeat=1), observer=observer)
+    assert (record.outcome, record.reason) == ("unsupported", reason)
+    assert {name: getattr(record, name) for name in changes} == changes
+    assert observer.events == []
 
 
 def test_throughput_leaves_the_first_epoch_out(experiment, tmp_path):
