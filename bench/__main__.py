@@ -2,7 +2,10 @@
 
 import sys
 
-from bench.cli import main
+try:
+    from bench.cli import main
 
-if __name__ == "__main__":
-    sys.exit(main())
+    status = main()
+except KeyboardInterrupt:  # within the first moments, before the command line takes it
+    status = 130
+sys.exit(status)

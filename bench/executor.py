@@ -2,7 +2,7 @@
 
 A worker cannot hurt its runner: it has a process group of its own, its events come through a
 pipe that nothing else writes to, what it prints is read and only the end kept, and when it is
-over the whole group is killed.
+over the whole group is killed, and whatever else was started from it.
 """
 
 import contextlib
@@ -14,33 +14,39 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Protocol
 
 import msgspec
 
 from bench.environment import worker_environment
+from bench.interrupts import Interrupts
+from bench.strays import kill_strays, where_threads_are
 from bench.worker.protocol import Event, Task, decode_event, encode
 
 LOG_TAIL = 16_384  # bytes of a worker's output that are kept
 _GRACE_SECONDS = 2.0  # for a stack dump on a time-out, and for the pipes to drain at the end
+_LONGEST_EVENT = 2**24  # bytes: a longer line is none of this suite's
 
 
 class WorkerEnd(msgspec.Struct, frozen=True):
     """How a worker ended.
 
     Attributes:
-        exit_status: the process's; negative is the number of the signal that killed it.
+        exit_status: the process's; negative is the number of the signal that killed it, None is
+            no process.
         timed_out: whether the runner killed it for its time limit.
         log: the end of what it printed.
         environment: the variables that it started with.
+        start_error: what the system answered when it had no room for a worker.
     """
 
-    exit_status: int
+    exit_status: int | None
     timed_out: bool
     log: str
     environment: dict[str, str]
+    start_error: str = ""
 
 
 class Executor(Protocol):
@@ -67,6 +73,9 @@ class Executor(Protocol):
 class LocalExecutor:
     """Runs each task in a fresh process of this machine, with this interpreter."""
 
+    def __init__(self, interrupts: Interrupts | None = None) -> None:
+        self._waiting = interrupts.waiting if interrupts else contextlib.nullcontext
+
     def run(
         self,
         task: Task,
@@ -75,50 +84,60 @@ class LocalExecutor:
         on_event: Callable[[Event], None],
     ) -> WorkerEnd:
         """See `Executor.run`. A KeyboardInterrupt kills the worker and goes on upwards."""
-        with tempfile.TemporaryDirectory(
-            prefix="evenbench-", ignore_cleanup_errors=True
-        ) as scratch:
-            environment = worker_environment(variables, task.threads, Path(scratch))
-            worker = _Worker(environment)
-            try:
-                worker.send(task)
-                timed_out = worker.follow(time.monotonic() + timeout, on_event)
-            finally:
-                worker.kill()
-            return WorkerEnd(worker.exit_status(), timed_out, worker.log(), environment)
+        try:
+            with _scratch_folder() as scratch:
+                environment = worker_environment(variables, task.threads, scratch)
+                worker = _Worker(environment)
+                try:
+                    worker.send(task)
+                    with self._waiting():
+                        timed_out = worker.follow(time.monotonic() + timeout, on_event)
+                finally:
+                    worker.kill(scratch)
+                return WorkerEnd(worker.exit_status(), timed_out, worker.log(), environment)
+        except _NoWorkerError as error:
+            return WorkerEnd(None, False, "", {}, str(error))
+
+
+class _NoWorkerError(Exception):
+    """The system has no room for a worker: says what it answered."""
+
+
+@contextlib.contextmanager
+def _scratch_folder() -> Iterator[Path]:
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="evenbench-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise _NoWorkerError(f"no folder for temporary files: {error.strerror}") from error
+    with folder as path:
+        yield Path(path)
 
 
 class _Worker:
     """One worker process, with a thread each to read its events, its output and its end."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
-        reading, writing = os.pipe()
-        try:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "bench.worker", str(writing)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                env=dict(environment),
-                pass_fds=(writing,),
-                start_new_session=True,
-            )
-        finally:
-            os.close(writing)
         self._inbox: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         self._tail = bytearray()
+        self._places = ""
+        try:
+            reading, writing = os.pipe()
+        except OSError as error:
+            raise _NoWorkerError(f"no pipe for its events: {error.strerror}") from error
+        try:
+            self._process = _process(environment, writing)
+        except OSError as error:
+            os.close(reading)
+            raise _NoWorkerError(f"no process: {error.strerror}") from error
+        finally:
+            os.close(writing)
         self._events = _thread(self._read_events, os.fdopen(reading, "rb"))
         self._output = _thread(self._read_output, self._process.stdout)
         _thread(self._await_end)
 
     def send(self, task: Task) -> None:
-        """Give the worker its task; one that is already dead shows by its end."""
-        stdin = self._process.stdin
-        if stdin is None:
-            return
-        with contextlib.suppress(BrokenPipeError):
-            stdin.write(encode(task))
-            stdin.close()
+        """Give the worker its task, in a thread, since one that hangs reads none."""
+        _thread(self._write, encode(task), self._process.stdin)
 
     def follow(self, deadline: float, on_event: Callable[[Event], None]) -> bool:
         """Hand on events until the process ends; True when the deadline came first."""
@@ -133,11 +152,12 @@ class _Worker:
                 return False
             on_event(event)
 
-    def kill(self) -> None:
-        """Kill the worker and all processes that it started in its group."""
+    def kill(self, scratch: Path) -> None:
+        """Kill the worker and all that was started from it, in its group or out of it."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+        kill_strays(scratch)
         self._output.join(_GRACE_SECONDS)
 
     def exit_status(self) -> int:
@@ -145,8 +165,8 @@ class _Worker:
         return self._process.wait()
 
     def log(self) -> str:
-        """The end of what the process printed."""
-        return bytes(self._tail).decode("utf-8", errors="replace")
+        """The end of what the process printed, and where its threads were if it hung."""
+        return bytes(self._tail).decode("utf-8", errors="replace") + self._places
 
     def _drain(self, on_event: Callable[[Event], None]) -> None:
         """Hand on what the process wrote just before its end."""
@@ -157,10 +177,17 @@ class _Worker:
                 on_event(event)
 
     def _dump_stacks(self) -> None:
-        """Have faulthandler print where each Python thread hangs."""
+        """Note where each thread stands, and have faulthandler print the Python stacks."""
+        self._process.send_signal(signal.SIGSTOP)
+        self._places = f"\n{places}" if (places := where_threads_are(self._process.pid)) else ""
         self._process.send_signal(signal.SIGABRT)
+        self._process.send_signal(signal.SIGCONT)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_GRACE_SECONDS)
+
+    def _write(self, text: bytes, pipe: IO[bytes]) -> None:
+        with contextlib.suppress(BrokenPipeError), pipe:  # one that is dead shows by its end
+            pipe.write(text)
 
     def _await_end(self) -> None:
         self._process.wait()
@@ -168,10 +195,10 @@ class _Worker:
 
     def _read_events(self, pipe: IO[bytes]) -> None:
         with pipe:
-            for line in pipe:
+            while line := pipe.readline(_LONGEST_EVENT):
                 try:
                     self._inbox.put(decode_event(line))
-                except msgspec.MsgspecError:
+                except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
                     # A line cut off by the worker's death: its end says what happened.
                     continue
 
@@ -180,6 +207,18 @@ class _Worker:
             while chunk := pipe.read1(65_536):  # type: ignore[attr-defined]
                 self._tail += chunk
                 del self._tail[:-LOG_TAIL]
+
+
+def _process(environment: Mapping[str, str], events: int) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(
+        [sys.executable, "-m", "bench.worker", str(events)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=dict(environment),
+        pass_fds=(events,),
+        start_new_session=True,
+    )
 
 
 def _thread(target: Callable[..., None], *arguments: object) -> threading.Thread:

@@ -27,23 +27,24 @@ class RunFolder:
     """
 
     def __init__(self, path: Path) -> None:
-        """Make the folder; an empty one may exist.
+        """Make the folder; one may exist that is empty, or where a run was killed at its start.
 
         Raises:
             RecordError: the folder holds something, or cannot be made or written.
         """
         try:
             path.mkdir(parents=True, exist_ok=True)
-            occupied = next(path.iterdir(), None)
         except OSError as error:
             raise RecordError(f"{path}: cannot be the run's folder: {error.strerror}") from error
-        if occupied:
-            raise RecordError(
-                f"{path}: received a folder that holds {occupied.name}, expected a new or empty "
-                "one: name another with --output, or go on with a run by --resume"
-            )
         self.path = path
-        self._trials = _lock(path, os.O_CREAT | os.O_EXCL)
+        _check_unused(path)
+        self._trials = _lock(path, os.O_CREAT)
+        try:
+            _check_unused(path)  # another run may have come and gone in between
+            _sync(path)
+        except RecordError:
+            os.close(self._trials)
+            raise
 
     @classmethod
     def reopen(cls, path: Path) -> "RunFolder":
@@ -101,23 +102,59 @@ class RunFolder:
 
     def _write(self, name: str, text: bytes) -> None:
         """Write under another name, then rename: a reader sees all of the file or none."""
-        partial = self.path / f"{name}.partial"
+        partial = self.path / _partial(name)
         try:
             with open(partial, "wb") as file:
                 file.write(msgspec.json.format(text, indent=2) + b"\n")
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(partial, self.path / name)
+            _sync(self.path)
         except OSError as error:
             raise RecordError(f"{self.path / name}: cannot be written: {error.strerror}") from error
 
 
-def _lock(path: Path, flags: int) -> int:
-    """Open the records for appending, alone."""
+def _check_unused(path: Path) -> None:
+    """See that no record, and nothing of anybody else's, is in the folder."""
     try:
-        descriptor = os.open(path / TRIALS, os.O_WRONLY | os.O_APPEND | flags, 0o666)
+        held = sorted(entry.name for entry in path.iterdir() if not _is_unwritten(entry))
+    except OSError as error:
+        raise RecordError(f"{path}: cannot be the run's folder: {error.strerror}") from error
+    if held:
+        raise RecordError(
+            f"{path}: received a folder that holds {held[0]}, expected a new or empty one: name "
+            "another with --output, or go on with a run by --resume"
+        )
+
+
+def _is_unwritten(entry: Path) -> bool:
+    """Whether it is what a run leaves that was killed before its manifest was written."""
+    if entry.name == TRIALS:
+        return entry.is_file() and not entry.is_symlink() and entry.stat().st_size == 0
+    return entry.name == _partial(MANIFEST)
+
+
+def _partial(name: str) -> str:
+    return f"{name}.partial"
+
+
+def _sync(folder: Path) -> None:
+    """Have the names in the folder on the disk, too."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _lock(path: Path, flags: int) -> int:
+    """Open the records for appending, alone. A link, a pipe or a device is none of a run's."""
+    flags |= os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK
+    try:
+        descriptor = os.open(path / TRIALS, flags, 0o666)
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, FileExistsError) as error:
+    except BlockingIOError as error:
+        os.close(descriptor)
         raise RecordError(
             f"{path / TRIALS}: another run is writing it: name another folder with --output"
         ) from error

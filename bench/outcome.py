@@ -22,6 +22,9 @@ from bench.worker.protocol import (
 )
 
 _REASON_LINES = 3  # of a dead worker's output: a reason stands in a table
+_LONGEST_WORDS = 500  # characters of them: the record's log holds the rest
+_FATAL = "Fatal Python error: "  # how faulthandler begins
+_INNERMOST = "(most recent call first):"  # the line before a thread's innermost frame
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -41,6 +44,8 @@ def verdict_of(events: Sequence[Event], end: WorkerEnd, timeout: float) -> Verdi
             return Verdict(msgspec.convert(event.outcome, Outcome), event.reason)
         if isinstance(event, Finished):
             return Verdict("ok")
+    if end.exit_status is None:
+        return Verdict("failed", f"the worker could not be started: {end.start_error}")
     where = f"in phase {_last_phase(events)}"
     if end.timed_out:
         return Verdict("timeout", f"not done after {timeout:g} s, {where}{_last_words(end.log)}")
@@ -56,6 +61,8 @@ def _last_phase(events: Sequence[Event]) -> str:
 def _exit(status: int) -> str:
     if status >= 0:
         return f"with exit status {status}"
+    if -status == signal.SIGKILL:
+        return "killed by SIGKILL, which is also what the kernel does when memory runs out"
     try:
         return f"killed by {signal.Signals(-status).name}"
     except ValueError:
@@ -63,8 +70,21 @@ def _exit(status: int) -> str:
 
 
 def _last_words(log: str) -> str:
+    """What a dead worker said last: faulthandler's word on where it was, else its last lines."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
-    return ": " + " | ".join(lines[-_REASON_LINES:]) if lines else ""
+    words = _fatal_words(lines) or lines[-_REASON_LINES:]
+    return f": {' | '.join(words)[:_LONGEST_WORDS]}" if words else ""
+
+
+def _fatal_words(lines: Sequence[str]) -> list[str]:
+    """The signal's name and the innermost Python frame of the thread that it hit."""
+    fatal = [index for index, line in enumerate(lines) if line.startswith(_FATAL)]
+    if not fatal:
+        return []
+    after = lines[fatal[-1] :]
+    current = (i for i, line in enumerate(after) if line.endswith(_INNERMOST) and "Current" in line)
+    place = next(current, len(after))
+    return [after[0].removeprefix(_FATAL), *after[place + 1 : place + 2]]
 
 
 def measured(record: TrialRecord, events: Sequence[Event]) -> TrialRecord:

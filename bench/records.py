@@ -5,6 +5,7 @@ check was left out. `trials.jsonl` gets one line a trial, appended and flushed t
 trial ends. JSON schemas are in docs/schema.
 """
 
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
@@ -16,6 +17,7 @@ from bench.spec.training import Optimizer
 from bench.verification.certificate import Certificate
 
 SCHEMA_VERSION = 1
+LARGEST_FILE = 2**28  # bytes: a hundred thousand trials
 MANIFEST = "manifest.json"
 TRIALS = "trials.jsonl"
 CERTIFICATES = "certificates.json"
@@ -158,7 +160,10 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One trial: what was asked, how it ended, and what was measured. Null: not known.
 
     Every quantity names its unit; docs/methodology.md says how each is taken. `backend_digest` is
-    that of the backend's source, `machine` the name of the machine that ran it. `leftover_seconds`
+    that of the backend's source, `machine` the name of the machine that ran it, `hardware_digest`
+    that of its processor, cores, memory and GPUs. `other_runs` counts the runs of this suite that
+    measured on the machine at the same time. `log` is the end of what the worker printed, kept
+    where the trial did not end well. `leftover_seconds`
     is the work that was left when the training clock stopped, which should be none.
     """
 
@@ -168,6 +173,7 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True):
     framework_version: str | None
     backend_digest: str = ""
     machine: str = ""
+    hardware_digest: str = ""
     versions: dict[str, str] = {}
     mode: str
     device: str
@@ -212,7 +218,9 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True):
     noise: Noise | None = None
     started_at: str | None = None
     exit_status: int | None = None
+    other_runs: int = 0
     environment: dict[str, str] = {}
+    log: str = ""
 
 
 class ModelFacts(msgspec.Struct, frozen=True):
@@ -337,6 +345,12 @@ def whole_lines(text: bytes) -> list[bytes]:
 
 def _read(path: Path) -> bytes:
     try:
+        status = path.stat()  # reading a pipe or a device could wait, or never end
+        if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST_FILE:
+            raise RecordError(
+                f"{path}: received no regular file, or one of {status.st_size:,} bytes, expected "
+                f"a file of a run of at most {LARGEST_FILE:,}"
+            )
         return path.read_bytes()
     except OSError as error:
         raise RecordError(
@@ -357,15 +371,32 @@ def _records(path: Path, lines: list[bytes]) -> Iterable[TrialRecord]:
 def _decode(path: Path, text: bytes, kind: type[T], place: str = "") -> T:
     try:
         value = msgspec.json.decode(text, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        _check_version(_version_of(text), path, place)  # another version is the better reason
         raise RecordError(f"{path}{place}: not as expected: {error}") from error
-    version: Any = getattr(value, "schema_version", SCHEMA_VERSION)
+    _check_version(getattr(value, "schema_version", SCHEMA_VERSION), path, place)
+    return value
+
+
+def _check_version(version: int, path: Path, place: str) -> None:
     if version != SCHEMA_VERSION:
         raise RecordError(
             f"{path}{place}: received schema version {version}, expected {SCHEMA_VERSION}: "
             "read it with the version of evenbench that wrote it"
         )
-    return value
+
+
+class _Versioned(msgspec.Struct):
+    """Of any version's file, the version."""
+
+    schema_version: int = SCHEMA_VERSION
+
+
+def _version_of(text: bytes) -> int:
+    try:
+        return msgspec.json.decode(text, type=_Versioned).schema_version
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return SCHEMA_VERSION
 
 
 def json_schemas() -> dict[str, dict[str, Any]]:

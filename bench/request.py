@@ -24,6 +24,8 @@ from bench.spec.shapes import ShapeError, resolve
 from bench.spec.training import Optimizer
 from bench.worker.protocol import Devices, Event, ModelCheck, Probe
 
+MOST_TRIALS = 100_000
+LARGEST_MODEL = 2**50  # parameters, or multiply-accumulates an image: beyond any machine
 _PROBE_SECONDS = 120.0  # a cold disk can take a minute to import a framework
 
 
@@ -105,6 +107,7 @@ def prepare_run(request: Request, executor: Executor) -> Prepared:
         request.precisions,
         [msgspec.convert(name, Feed) for name in request.inputs],
     )
+    _check_number(len(planned) * request.repeats)
     experiment = Experiment(
         models=models,
         recipes={recipe.name: recipe for recipe in chosen},
@@ -206,6 +209,14 @@ def _check_accuracy(target: float | None) -> None:
         )
 
 
+def _check_number(trials: int) -> None:
+    if trials > MOST_TRIALS:
+        raise ChoiceError(
+            f"received a choice of {trials:,} trials, expected at most {MOST_TRIALS:,}: ask for "
+            "fewer repeats, models, batch sizes or modes"
+        )
+
+
 def _check_batch_sizes(sizes: Sequence[int], examples: int) -> None:
     if max(sizes) > examples:
         raise ChoiceError(
@@ -251,10 +262,16 @@ def _model_facts(name: str, layer: Layer, dataset: DatasetFacts) -> ModelFacts:
             f"model {name}: received an output of shape {model.output_shape}, expected "
             f"({dataset.classes},): one logit for each class of {dataset.name}"
         )
+    parameters, macs = count_parameters(model), count_macs(model)
+    if max(parameters, macs) > LARGEST_MODEL:
+        raise ChoiceError(
+            f"model {name}: received {parameters:,} parameters and {macs:,} multiply-accumulates "
+            f"an image, expected at most {LARGEST_MODEL:,} of each"
+        )
     return ModelFacts(
         layer=layer,
-        num_parameters=count_parameters(model),
-        macs_per_image=count_macs(model),
+        num_parameters=parameters,
+        macs_per_image=macs,
         training_flops_per_image=count_training_flops(model),
     )
 

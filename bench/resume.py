@@ -10,7 +10,7 @@ from backends.registry import installed_version, recipes
 from bench.data.decoded import open_decoded
 from bench.data.prepare import prepare
 from bench.gate import backend_digest
-from bench.machine import describe_machine
+from bench.identity import hardware_digest, machine_name
 from bench.plan import Job, Trial
 from bench.records import Manifest, PlannedTrial, RecordError, Run, TrialRecord, read_run
 from bench.request import Prepared, choose_threads, facts_of
@@ -117,6 +117,8 @@ def _why_again(record: TrialRecord | None, experiment: Experiment, backend: str)
         return f"measured with version {record.framework_version}, now {version}"
     if record.backend_digest != backend_digest(experiment.recipes[backend]):
         return "the backend's source has changed"
-    if record.machine != describe_machine().hostname:
-        return f"measured on the machine {record.machine}"
+    if record.machine != machine_name():
+        return f"measured on the machine {record.machine}, this is {machine_name()}"
+    if record.hardware_digest != hardware_digest():
+        return "measured on other hardware of the same name"
     return ""

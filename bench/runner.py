@@ -3,7 +3,6 @@
 Imports no framework: a trial happens in a worker, which the executor starts.
 """
 
-import platform
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -14,11 +13,14 @@ import msgspec
 
 from backends.api import Recipe
 from backends.registry import not_installed
+from bench.data.prepare import cache_folder
 from bench.executor import Executor, WorkerEnd
 from bench.folder import RunFolder
 from bench.gate import Contender, backend_digest
+from bench.identity import hardware_digest, machine_name
 from bench.outcome import INTERRUPTED, Verdict, measured, verdict_of
 from bench.plan import Trial, lacking_for
+from bench.presence import other_runs
 from bench.records import Equivalence, ModelFacts, TrialRecord
 from bench.spec.training import Optimizer, TrainSpec
 from bench.worker.protocol import Event, Imported, TrainTask
@@ -115,6 +117,7 @@ def _run_trial(
         observer.trial_event(trial, event)
 
     started = time.monotonic()
+    others = other_runs(cache_folder())
     began = _blank(trial, experiment, INTERRUPTED)
     recipe = experiment.recipes[trial.job.backend]
     try:
@@ -127,7 +130,11 @@ def _run_trial(
     except KeyboardInterrupt:
         return measured(began, events)
     ended = _with_end(began, events, end, experiment.timeout)
-    return msgspec.structs.replace(ended, wall_seconds=time.monotonic() - started)
+    return msgspec.structs.replace(
+        ended,
+        wall_seconds=time.monotonic() - started,
+        other_runs=max(others, other_runs(cache_folder())),
+    )
 
 
 def _with_end(
@@ -140,6 +147,7 @@ def _with_end(
         reason=verdict.reason,
         exit_status=end.exit_status,
         environment=end.environment,
+        log="" if verdict.outcome == "ok" else end.log,
         framework_version=record.framework_version or _imported_version(events),
     )
     return measured(ended, events)
@@ -185,7 +193,8 @@ def _blank(trial: Trial, experiment: Experiment, verdict: Verdict) -> TrialRecor
         backend=job.backend,
         framework_version=experiment.framework_versions[job.backend],
         backend_digest=backend_digest(experiment.recipes[job.backend]),
-        machine=platform.node(),
+        machine=machine_name(),
+        hardware_digest=hardware_digest(),
         mode=job.mode,
         device=job.device,
         model=job.model,

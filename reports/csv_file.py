@@ -9,7 +9,7 @@ from bench.records import TrialRecord
 from reports.sources import Source
 
 # Nested: they stay in trials.jsonl.
-_LEFT_OUT = ("versions", "per_epoch", "environment")
+_LEFT_OUT = ("versions", "per_epoch", "environment", "log")
 FIELDS = tuple(name for name in TrialRecord.__struct_fields__ if name not in _LEFT_OUT)
 # A spreadsheet takes a text that starts so for a formula and runs it.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")

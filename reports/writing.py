@@ -1,5 +1,6 @@
 """Write a report: read the runs, compose the document, draw it, put the files in their place."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -86,8 +87,24 @@ def _written(folder: Path, files: Mapping[str, bytes]) -> list[Path]:
         path = folder / name
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data)
+            _replace(path, data)
         except OSError as error:
             raise RecordError(f"{path}: cannot be written: {error.strerror}") from error
         paths.append(path)
     return paths
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Write under another name, then rename: who reads sees the old file or the new one whole.
+
+    A link at the file's place is replaced, never written through.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.unlink(missing_ok=True)
+        with partial.open("xb") as file:
+            file.write(data)
+        os.replace(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise

@@ -1,6 +1,5 @@
 """Run what was prepared: check the contenders, run the trials, write the report."""
 
-import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +12,7 @@ from bench.cli.tables import summary_table
 from bench.executor import Executor
 from bench.folder import RunFolder
 from bench.gate import certificates, contenders, equivalence_of
+from bench.interrupts import Interrupts
 from bench.records import Equivalence, TrialRecord
 from bench.request import Prepared, gate_of
 from bench.runner import ContenderModel, Observer, run_trials
@@ -21,16 +21,11 @@ from bench.verification.case import careful
 ALL_MEASURED, SOME_FAILED, NOTHING_MEASURED, INTERRUPTED = 0, 1, 3, 130
 
 
-def end_as_interrupted() -> None:
-    """Treat an end from outside, and a closed terminal, as Ctrl-C: record, report, then end."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
-
-
 class Execution(NamedTuple):
-    """Where a run's workers run, and where its records and words go."""
+    """Where a run's workers run, what stops it, and where its records and words go."""
 
     executor: Executor
+    interrupts: Interrupts
     folder: RunFolder
     results: Console
     messages: Console
@@ -47,15 +42,26 @@ class Execution(NamedTuple):
             The command's exit status.
         """
         with observer_for(self.messages, len(prepared.trials)) as observer:
-            experiment = prepared.experiment
-            if verify:
-                equivalence = self._verified(prepared, observer)
-                experiment = msgspec.structs.replace(experiment, equivalence=equivalence)
-            made = run_trials(prepared.trials, experiment, self.executor, self.folder, observer)
-        records = [*kept, *made]
+            records = [*kept, *self._measured(prepared, verify, observer)]
         self.results.print(summary_table(records))
         self.messages.print(f"Report: {_report(self.folder.path)}")
+        if self.interrupts.asked:
+            self.messages.print(f"Go on with: bench run --resume {self.folder.path}")
+            return INTERRUPTED
         return status_of(records)
+
+    def _measured(
+        self, prepared: Prepared, verify: bool, observer: Observer
+    ) -> Sequence[TrialRecord]:
+        """The records of the trials; none where the checks before them were interrupted."""
+        experiment = prepared.experiment
+        if verify:
+            try:
+                equivalence = self._verified(prepared, observer)
+            except KeyboardInterrupt:
+                return []
+            experiment = msgspec.structs.replace(experiment, equivalence=equivalence)
+        return run_trials(prepared.trials, experiment, self.executor, self.folder, observer)
 
     def _verified(
         self, prepared: Prepared, observer: Observer
@@ -79,8 +85,6 @@ def _report(folder: Path) -> Path:
 def status_of(records: Sequence[TrialRecord]) -> int:
     """The exit status that tells how much of what was asked for was measured."""
     outcomes = {record.outcome for record in records}
-    if "interrupted" in outcomes:
-        return INTERRUPTED
     if "ok" not in outcomes:
         return NOTHING_MEASURED
     return ALL_MEASURED if outcomes == {"ok"} else SOME_FAILED

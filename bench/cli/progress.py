@@ -126,7 +126,8 @@ def describe(record: TrialRecord) -> str:
     )
     if record.outcome != "ok":
         return f"{who}: {record.outcome}: {record.reason}"
+    disturbed = ", while another run was measuring" if record.other_runs else ""
     return (
         f"{who}: {record.throughput_images_per_second:,.0f} images/s, "
-        f"accuracy {record.test_accuracy:.4f}"
+        f"accuracy {record.test_accuracy:.4f}{disturbed}"
     )

@@ -4,12 +4,14 @@ from pathlib import Path
 
 import click
 
+from bench.cli.values import FilePath
+
 
 @click.command("report")
-@click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("folders", nargs=-1, required=True, type=FilePath())
 @click.option(
     "--output",
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     help="Where the report goes. Default: the run's own folder; needed for several runs.",
 )
 def command(folders: tuple[Path, ...], output: Path | None) -> int:

@@ -1,5 +1,6 @@
 """`bench run`: measure, record, report."""
 
+import itertools
 import shlex
 import sys
 from datetime import UTC, datetime
@@ -7,19 +8,25 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 from click.core import ParameterSource
+from rich.console import Console
 
 from bench.choices import ChoiceError
 from bench.cli.console import message_console, result_console
-from bench.cli.execute import ALL_MEASURED, Execution, end_as_interrupted
+from bench.cli.execute import ALL_MEASURED, Execution
 from bench.cli.tables import plan_table
-from bench.cli.values import CountList, Duration, NameList
+from bench.cli.values import CountList, Duration, FilePath, NameList
+from bench.data.prepare import cache_folder
 from bench.executor import LocalExecutor
 from bench.folder import RunFolder
+from bench.interrupts import Interrupts
 from bench.manifest import make_manifest
-from bench.request import Request, prepare_run
+from bench.presence import other_runs, presence
+from bench.request import Prepared, Request, prepare_run
 from bench.resume import resume as resume_run
 from bench.spec.training import Adam, Optimizer, Sgd
+from bench.version import __version__
 
 
 @click.command("run")
@@ -130,13 +137,13 @@ from bench.spec.training import Adam, Optimizer, Sgd
 )
 @click.option(
     "--data-dir",
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     help="A folder with another data set's four IDX files, raw or .gz. Default: the built-in "
     "MNIST.",
 )
 @click.option(
     "--output",
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     help="Folder of the records and the report. Default: runs/<UTC timestamp>.",
 )
 @click.option(
@@ -147,7 +154,7 @@ from bench.spec.training import Adam, Optimizer, Sgd
 )
 @click.option(
     "--resume",
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     help="Go on with the run in this folder: only what is missing, failed or out of date runs. "
     "Everything else is as that run was asked for.",
 )
@@ -159,7 +166,6 @@ def command(resume: Path | None, **options: Any) -> int:
     Exit status: 0 all that was asked for was measured, 1 some trial failed, 2 the command was
     wrong, 3 nothing was measured, 130 interrupted.
     """
-    end_as_interrupted()
     if resume is not None:
         _check_alone("resume", "dry_run", "quiet")
         return _resume(resume, options["dry_run"], options["quiet"])
@@ -168,7 +174,8 @@ def command(resume: Path | None, **options: Any) -> int:
 
 def _run(output: Path | None, verify: bool, dry_run: bool, quiet: bool, **options: Any) -> int:
     results, messages = result_console(quiet), message_console(quiet)
-    executor = LocalExecutor()
+    interrupts = Interrupts()
+    executor = LocalExecutor(interrupts)
     request = _request(**options)
     prepared = prepare_run(request, executor)
     if not prepared.trials:
@@ -178,26 +185,64 @@ def _run(output: Path | None, verify: bool, dry_run: bool, quiet: bool, **option
     if dry_run:
         results.print(plan_table(prepared.trials, prepared.experiment.framework_versions))
         return ALL_MEASURED
-    output = output or Path("runs") / datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    prepared = _aware_of_others(prepared, messages)
+    with RunFolder(output or _unused_folder()) as folder, presence(cache_folder()):
+        interrupts.listen()
+        folder.write_manifest(make_manifest(prepared, request, _typed(), verify))
+        execution = Execution(executor, interrupts, folder, results, messages)
+        return execution.run(prepared, verify)
+
+
+def _typed() -> str:
+    """The command as typed; bytes that are no text are shown as such."""
     typed = shlex.join(["python", "-m", "bench", *sys.argv[1:]])
-    with RunFolder(output) as folder:
-        folder.write_manifest(make_manifest(prepared, request, typed, verify))
-        return Execution(executor, folder, results, messages).run(prepared, verify)
+    return typed.encode("utf-8", "backslashreplace").decode()
+
+
+def _unused_folder() -> Path:
+    """runs/<UTC timestamp>, with a number where another run of that second has it."""
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    names = (f"{stamp}-{number}" for number in itertools.count(2))
+    paths = (Path("runs") / name for name in itertools.chain([stamp], names))
+    return next(path for path in paths if not path.exists())
+
+
+def _aware_of_others(prepared: Prepared, messages: Console) -> Prepared:
+    """The run with a note, and a line on the terminal, when another one measures here now."""
+    if not other_runs(cache_folder()):
+        return prepared
+    note = (
+        "another run was measuring on this machine when this one began: the figures of both are "
+        "disturbed"
+    )
+    messages.print(f"Warning: {note}; better run one after the other")
+    return msgspec.structs.replace(prepared, notes=[*prepared.notes, note])
 
 
 def _resume(path: Path, dry_run: bool, quiet: bool) -> int:
     results, messages = result_console(quiet), message_console(quiet)
     resumed = resume_run(path)
-    messages.print(f"{len(resumed.kept)} records are kept")
+    messages.print(
+        f"{len(resumed.kept)} records are kept: same job, framework version, backend source and "
+        "machine"
+    )
+    if resumed.manifest.suite_version != __version__:
+        messages.print(
+            f"Note: the run was begun by evenbench {resumed.manifest.suite_version}, this is "
+            f"{__version__}"
+        )
     for trial, reason in resumed.reasons.items():
         messages.print(f"{trial} runs again: {reason}")
     if dry_run:
         versions = resumed.prepared.experiment.framework_versions
         results.print(plan_table(resumed.prepared.trials, versions))
         return ALL_MEASURED
-    with RunFolder.reopen(path) as folder:
-        execution = Execution(LocalExecutor(), folder, results, messages)
-        return execution.run(resumed.prepared, resumed.manifest.verified, resumed.kept)
+    interrupts = Interrupts()
+    prepared = _aware_of_others(resumed.prepared, messages)
+    with RunFolder.reopen(path) as folder, presence(cache_folder()):
+        interrupts.listen()
+        execution = Execution(LocalExecutor(interrupts), interrupts, folder, results, messages)
+        return execution.run(prepared, resumed.manifest.verified, resumed.kept)
 
 
 def _check_alone(*fitting: str) -> None:

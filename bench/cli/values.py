@@ -1,6 +1,7 @@
 """Option values: lists, durations and counts, each checked as it is read."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import click
@@ -8,6 +9,7 @@ import click
 from bench.choices import split_list
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smh]?)")
+_MOST_COUNTS = 100
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -18,7 +20,34 @@ class NameList(click.ParamType[Any]):
 
     def convert(self, value: Any, param: Any, ctx: Any) -> list[str]:
         """The names, each once."""
-        return value if isinstance(value, list) else split_list(value)
+        if isinstance(value, list):
+            return value
+        if not _is_text(value):
+            self.fail(f"received {value!r}, expected names in UTF-8")
+        return split_list(value)
+
+
+class FilePath(click.ParamType[Any]):
+    """A path that records can hold: UTF-8, not empty."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Path:
+        """The path."""
+        if isinstance(value, Path):
+            return value
+        if not value or not _is_text(value):
+            self.fail(f"received {value!r}, expected a path in UTF-8 that is not empty")
+        return Path(value)
+
+
+def _is_text(value: str) -> bool:
+    """Whether it holds no byte that is no text (which Python keeps as a surrogate), and no NUL."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in value
 
 
 class CountList(click.ParamType[Any]):
@@ -31,6 +60,8 @@ class CountList(click.ParamType[Any]):
         if isinstance(value, list):
             return value
         names = split_list(value)
+        if len(names) > _MOST_COUNTS:
+            self.fail(f"received {len(names):,} numbers, expected at most {_MOST_COUNTS}")
         if not names or not all(re.fullmatch(r"[1-9]\d{0,6}", name) for name in names):
             self.fail(f"received {value!r}, expected whole numbers of 1 or more like 64,256")
         return list(dict.fromkeys(int(name) for name in names))

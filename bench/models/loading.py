@@ -109,7 +109,7 @@ def _checked(layer: LayerBase, reference: str) -> Layer:
     """The layer as a worker will read it, which checks the type of every field."""
     try:
         return from_json(to_json(layer))  # type: ignore[arg-type]
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
         wanted = "layers of bench.spec.layers with fields of the types they state"
         raise ModelError(f"{_sentence(error)} in the layer from {reference}", wanted) from error
 

@@ -21,6 +21,9 @@ def kind_of(class_name: str) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", "_", class_name).lower()
 
 
+LARGEST = 2**31 - 1  # no extent, count or window of a layer is larger
+
+
 def _require(condition: bool, received: str, expected: str) -> None:
     if not condition:
         raise ValueError(f"received {received}, expected {expected}")
@@ -29,9 +32,9 @@ def _require(condition: bool, received: str, expected: str) -> None:
 def _positive(**fields: Any) -> None:
     for name, value in fields.items():
         is_whole = isinstance(value, int) and not isinstance(value, bool)
-        _require(
-            is_whole and value >= 1, f"{name}={value!r}", f"{name} a whole number of 1 or more"
-        )
+        fits = is_whole and 1 <= value <= LARGEST
+        wanted = f"{name} a whole number of 1 or more and at most {LARGEST:,}"
+        _require(fits, f"{name}={value!r:.60}", wanted)
 
 
 def _padding(padding: Any, kernel: int, name: str) -> None:
@@ -193,7 +196,8 @@ class _Composite(LayerBase, frozen=True):
         is_layers = isinstance(self.parts, tuple) and all(
             isinstance(part, LayerBase) for part in self.parts
         )
-        _require(is_layers, f"parts={self.parts!r:.80}", "a tuple of layers")
+        if not is_layers:  # the parts of a deep model are long to print
+            _require(False, f"parts={self.parts!r:.80}", "a tuple of layers")
         _require(len(self.parts) > 0, "no parts", "at least one layer")
 
 

@@ -31,6 +31,8 @@ from bench.spec.layers import (
 
 Shape = tuple[int, ...]
 
+DEEPEST = 50  # composites within composites: published models have fewer than ten
+
 
 class ShapeError(ValueError):
     """A layer that cannot take the shape it is given: says where, what came and what fits."""
@@ -64,8 +66,10 @@ def resolve(layer: Layer, input_shape: Shape, path: str = "") -> Node:
         path: the path of `layer`; empty for the root.
 
     Raises:
-        ShapeError: a layer does not fit the shape it is given.
+        ShapeError: a layer does not fit the shape it is given, or lies too deep.
     """
+    if path.count("/") >= DEEPEST:
+        raise ShapeError(path, "layers nested deeper", f"at most {DEEPEST} composites in another")
     children = _children(layer, input_shape, path)
     output_shape = _output_shape(layer, input_shape, path, children)
     return Node(layer, path, input_shape, output_shape, children)
