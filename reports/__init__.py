@@ -8,12 +8,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 
-def write_report(run_folders: Sequence[Path], output: Path | None = None) -> list[Path]:
-    """Write report.md, report.html, results.csv and the figures of one run or of several together.
+def write_report(
+    run_folders: Sequence[Path], output: Path | None = None, formats: Sequence[str] = ()
+) -> list[Path]:
+    """Write the report of one run or of several together.
 
     Args:
         run_folders: folders that `bench run` wrote. One named twice counts once.
         output: where the report goes; the run's own folder if there is one run only.
+        formats: names in `reports.exports.FORMATS`; report.html, report.md, results.csv and the
+            figures if there are none.
 
     Returns:
         The paths of what was written.
@@ -22,6 +26,23 @@ def write_report(run_folders: Sequence[Path], output: Path | None = None) -> lis
         bench.records.RecordError: a folder holds no run, or the report cannot be written.
         ValueError: no folder, or several without `output`.
     """
+    from reports.exports import STANDARD
     from reports.writing import write
 
-    return write(run_folders, output)
+    return write(run_folders, output, formats or STANDARD)
+
+
+def export_report(run_folders: Sequence[Path], file: str, name: str) -> None:
+    """Write one format of the report to a file of the caller's choice.
+
+    Args:
+        run_folders: as for `write_report`.
+        file: the file's path; `-` is standard output.
+        name: of a format in `reports.exports.FORMATS` that is one file.
+
+    Raises:
+        bench.records.RecordError: a folder holds no run, or the file cannot be written.
+    """
+    from reports.writing import export
+
+    export(run_folders, file, name)

@@ -2,15 +2,17 @@
 
 import csv
 import io
+import math
 from collections.abc import Sequence
 from typing import Any
 
-from bench.records import TrialRecord
+from reports.contenders import Spread
+from reports.edition import Edition
+from reports.fields import trial_fields
+from reports.metrics import METRICS
+from reports.rankings import Ranking
 from reports.sources import Source
 
-# Nested: they stay in trials.jsonl.
-_LEFT_OUT = ("versions", "per_epoch", "environment", "log")
-FIELDS = tuple(name for name in TrialRecord.__struct_fields__ if name not in _LEFT_OUT)
 # A spreadsheet takes a text that starts so for a formula and runs it.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
@@ -23,12 +25,39 @@ def csv_text(sources: Sequence[Source]) -> str:
     """
     made = io.StringIO(newline="")
     writer = csv.writer(made)  # ends lines as RFC 4180 says, so that a lone CR is quoted too
-    writer.writerow(("run", *FIELDS))
+    fields = trial_fields()
+    writer.writerow(("run", *(field.name for field in fields)))
     for source in sources:
         for trial in source.run.trials:
-            values = (source.name, *(getattr(trial, name) for name in FIELDS))
+            values = (source.name, *(field.of(trial) for field in fields))
             writer.writerow([_cell(value) for value in values])
     return made.getvalue()
+
+
+def csv_bytes(edition: Edition) -> bytes:
+    """The file of an edition."""
+    return csv_text(edition.sources).encode()
+
+
+def contenders_csv(rankings: Sequence[Ranking]) -> str:
+    """A line a contender: its ranking's choices, then median, least and most of each metric."""
+    made = io.StringIO(newline="")
+    writer = csv.writer(made)
+    choices = list(rankings[0].choices) if rankings else []
+    told = ("contender", "backend", "mode", "equivalence", "repeats", "attempted")
+    spreads = [f"{m.key} {which}" for m in METRICS for which in ("median", "min", "max")]
+    writer.writerow((*choices, *told, *spreads))
+    for ranking in rankings:
+        for contender in ranking.measured:
+            own = (contender.label, *(getattr(contender, name) for name in told[1:]))
+            values = [v for m in METRICS for v in _three(contender[m])]
+            writer.writerow([_cell(v) for v in (*ranking.choices.values(), *own, *values)])
+    return made.getvalue()
+
+
+def _three(spread: Spread) -> list[float | None]:
+    values = (spread.median, spread.minimum, spread.maximum)
+    return [value if math.isfinite(value) else None for value in values]
 
 
 def _cell(value: Any) -> Any:

@@ -19,16 +19,18 @@ class Table(NamedTuple):
 
     Attributes:
         caption: what the table shows, for a reader who comes to it without the heading.
-        columns: as many as each row has cells.
-        rows: cells of plain text.
+        columns: as many as a row has cells at most.
+        rows: cells of plain text. Where a row is short, its last cell goes on to the end.
         subjects: the contender that each row is about, by its place in the ranking; empty where
             rows are about other things.
+        below: so many rows at the end have no rank and are set apart.
     """
 
     caption: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[str, ...], ...]
     subjects: tuple[int, ...] = ()
+    below: int = 0
 
 
 class Picture(NamedTuple):
@@ -49,6 +51,20 @@ class Picture(NamedTuple):
     png: bytes
 
 
+class Chart(NamedTuple):
+    """An interactive chart of the page; other documents leave it out.
+
+    Attributes:
+        name: which of the page's charts.
+        description: what it shows, for a reader who does not see it.
+        caption: how to read it.
+    """
+
+    name: str
+    description: str
+    caption: str
+
+
 @dataclass(frozen=True)
 class Part:
     """A piece of a section; what it does not have is empty.
@@ -60,7 +76,7 @@ class Part:
         paragraphs: sentences.
         facts: names, each with its value.
         code: shown as typed.
-        chart: the interactive chart of the page that stands here; a picture is its fallback.
+        chart: stands in the page where other documents have the picture, if there is one.
         ranking: the position of the ranking that the part is about, if it is about one.
     """
 
@@ -72,19 +88,25 @@ class Part:
     code: str = ""
     picture: Picture | None = None
     table: Table | None = None
-    chart: str = ""
+    chart: Chart | None = None
     ranking: int | None = None
 
 
 @dataclass(frozen=True)
 class Section:
-    """A section; `reference` marks what is looked up rather than read."""
+    """A section.
+
+    Attributes:
+        reference: it is looked up rather than read.
+        controls: the page lets the reader choose what its charts show.
+    """
 
     anchor: str
     title: str
     parts: tuple[Part, ...]
     intro: str = ""
     reference: bool = False
+    controls: bool = False
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,8 @@ def _code(text: str) -> str:
 
 def _table(table: Table) -> str:
     header = [escape(column.title) for column in table.columns]
-    rows = [[escape(cell) for cell in row] for row in table.rows]
+    filled = ((*row, *[""] * (len(header) - len(row))) for row in table.rows)
+    rows = [[escape(cell) for cell in row] for row in filled]
     widths = [max(3, *(len(row[i]) for row in [header, *rows])) for i in range(len(header))]
     numbers = [column.number for column in table.columns]
 

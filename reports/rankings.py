@@ -127,6 +127,10 @@ def _in_words(key: str, value: Any) -> str:
             return count(value, "epoch")
         case "train_samples":
             return "all examples" if pd.isna(value) else count(int(value), "example")
+        case "until_accuracy":
+            return "a fixed number of epochs" if pd.isna(value) else f"until {100 * value:g} %"
+        case "input":
+            return f"{value} input"
         case "arm":
             return f"{value} arm"
         case "machine":

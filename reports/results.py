@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from reports.answers import facts, lead, sentence
 from reports.cells import medians, relative, repeats, spread
-from reports.document import Column, Part, Section, Table
+from reports.document import Chart, Column, Part, Section, Table
 from reports.figures.gallery import (
     ACCURACY_CURVES,
     MEMORY_BARS,
@@ -14,7 +14,7 @@ from reports.figures.gallery import (
     Gallery,
     Kind,
 )
-from reports.formats import NOT_KNOWN, TO
+from reports.formats import LONGEST_REASON, NOT_KNOWN, TO, shortened
 from reports.metrics import (
     ACCURACY,
     BASELINE_MEMORY,
@@ -24,14 +24,34 @@ from reports.metrics import (
     MEMORY_ABOVE_BASELINE,
     PEAK_MEMORY,
     PHASES,
+    RANKED,
     THROUGHPUT,
     TRAIN,
     Metric,
 )
-from reports.rankings import Ranking
+from reports.rankings import Failure, Ranking
+from reports.reading import (
+    best_section,
+    break_even_section,
+    scaling_section,
+    trade_off_section,
+)
 
 CONTENDER_COLUMN = Column("Contender")
 _RANGE = f"min{TO}max"
+
+# Of the page's own charts, which show what the reader chooses.
+_CAPTIONS = {
+    "ranking": "Bars show the median over the trials of each comparable contender, lines run from "
+    "the smallest to the largest; in the chart of throughput each dot is a trial.",
+    "accuracy": "Medians over the trials after each epoch. Against epochs, equal work gives equal "
+    "lines; against seconds, the faster contender is on the left.",
+    "memory": "Medians over the trials: the pale part is held once the framework is imported, the "
+    "full part is what the work adds.",
+    "phases": "Medians over the trials of each phase's seconds, end to end; the start of the "
+    "process itself is not in it.",
+}
+_WITH_CONTROLS = ("ranking", "accuracy")
 
 MakeTable = Callable[[Ranking], Table]
 
@@ -41,25 +61,42 @@ def result_sections(rankings: Sequence[Ranking], gallery: Gallery) -> list[Secti
     return [
         _answer(rankings),
         _section("ranking", "Ranking", rankings, gallery, THROUGHPUT_BARS, _ranking_table),
+        best_section(rankings),
+        trade_off_section(rankings),
         _section("accuracy", "Accuracy over time", rankings, gallery, ACCURACY_CURVES, _accuracy),
+        break_even_section(rankings),
+        *scaling_section(rankings),
         _section("memory", "Memory", rankings, gallery, MEMORY_BARS, _memory),
         _section("phases", "Phases", rankings, gallery, PHASE_BARS, _phases),
     ]
 
 
 def _answer(rankings: Sequence[Ranking]) -> Section:
-    parts = tuple(
+    cards = [
         Part(
             heading=ranking.title,
             note=ranking.setting,
             lead=lead(ranking),
             paragraphs=(sentence(ranking),),
             facts=tuple(facts(ranking)),
+            ranking=position,
         )
-        for ranking in rankings
-    )
-    intro = "" if parts else "The run holds no trial, so there is nothing to compare."
-    return Section("answer", "The answer", parts, intro)
+        for position, ranking in enumerate(rankings)
+    ]
+    overview = [Part(table=_overview(rankings))] if len(rankings) > 1 else []
+    intro = "" if cards else "The run holds no trial, so there is nothing to compare."
+    return Section("answer", "The answer", (*overview, *cards), intro)
+
+
+def _overview(rankings: Sequence[Ranking]) -> Table:
+    """A row a ranking: the answer, and what else a reader asks first."""
+    asked = ("Least memory", "First to train")
+    columns = (Column("Model and device"), Column("Throughput"), *map(Column, asked))
+    rows = []
+    for ranking in rankings:
+        told = dict(facts(ranking))
+        rows.append((ranking.title, lead(ranking), *(told.get(name, NOT_KNOWN) for name in asked)))
+    return Table("The answer for each model and device", columns, tuple(rows))
 
 
 def _section(
@@ -75,11 +112,14 @@ def _section(
             heading=ranking.title,
             picture=gallery.get((kind.name, position)),
             table=table(ranking),
+            chart=Chart(anchor, f"{kind.title}: {ranking.title}", _CAPTIONS[anchor]),
+            ranking=position,
         )
         for position, ranking in enumerate(rankings)
         if ranking.measured
     )
-    return Section(anchor, title, parts, "" if parts else "No trial gave a measurement.")
+    intro = "" if parts else "No trial gave a measurement."
+    return Section(anchor, title, parts, intro, controls=anchor in _WITH_CONTROLS)
 
 
 def _columns(metrics: Sequence[Metric]) -> tuple[Column, ...]:
@@ -87,7 +127,8 @@ def _columns(metrics: Sequence[Metric]) -> tuple[Column, ...]:
 
 
 def _ranking_table(ranking: Ranking) -> Table:
-    others = (ACCURACY, LOSS, PEAK_MEMORY, FIRST_STEP)
+    """Those with a rank, then those without and why: what is not comparable, what failed."""
+    others = _known(ranking, [metric for metric in RANKED if metric is not THROUGHPUT])
     columns = (
         CONTENDER_COLUMN,
         Column("Rank", number=True),
@@ -97,7 +138,7 @@ def _ranking_table(ranking: Ranking) -> Table:
         Column("Relative", number=True),
         *_columns(others),
     )
-    rows = [
+    measured = [
         (
             contender.label,
             place,
@@ -108,7 +149,32 @@ def _ranking_table(ranking: Ranking) -> Table:
         )
         for place, contender in zip(_places(ranking), ranking.measured, strict=True)
     ]
-    return Table(f"{ranking.title}: contenders by throughput", columns, tuple(rows))
+    without = [_unranked(failure) for failure in _without_trial(ranking)]
+    return Table(
+        f"{ranking.title}: contenders by throughput",
+        columns,
+        (*measured, *without),
+        subjects=tuple(range(len(measured))),
+        below=len(ranking.incomparable) + len(without),
+    )
+
+
+def _known(ranking: Ranking, metrics: Sequence[Metric]) -> list[Metric]:
+    """The metrics that at least one contender has."""
+    measured = ranking.measured
+    return [m for m in metrics if any(math.isfinite(c[m].median) for c in measured)]
+
+
+def _without_trial(ranking: Ranking) -> list[Failure]:
+    """A failure of each contender that has no trial that ended well."""
+    measured = {contender.label for contender in ranking.measured}
+    failed = {failure.label: failure for failure in ranking.failures}
+    return [failure for label, failure in failed.items() if label not in measured]
+
+
+def _unranked(failure: Failure) -> tuple[str, ...]:
+    reason = shortened(failure.reason, LONGEST_REASON)
+    return failure.label, f"{failure.outcome}: {reason}"
 
 
 def _places(ranking: Ranking) -> list[str]:
@@ -133,7 +199,9 @@ def _accuracy(ranking: Ranking) -> Table:
         (c.label, *spread(c, ACCURACY), *spread(c, LOSS), *medians(c, (TRAIN,)))
         for c in ranking.measured
     )
-    return Table(f"{ranking.title}: accuracy and loss after the last epoch", columns, rows)
+    return Table(
+        f"{ranking.title}: accuracy and loss after the last epoch", columns, rows, _all(rows)
+    )
 
 
 def _memory(ranking: Ranking) -> Table:
@@ -142,7 +210,7 @@ def _memory(ranking: Ranking) -> Table:
     rows = tuple(
         (c.label, *spread(c, PEAK_MEMORY), *medians(c, metrics[1:])) for c in ranking.measured
     )
-    return Table(f"{ranking.title}: memory", (*columns, *_columns(metrics[1:])), rows)
+    return Table(f"{ranking.title}: memory", (*columns, *_columns(metrics[1:])), rows, _all(rows))
 
 
 def _phases(ranking: Ranking) -> Table:
@@ -152,4 +220,10 @@ def _phases(ranking: Ranking) -> Table:
         f"{ranking.title}: medians of each phase's seconds",
         (CONTENDER_COLUMN, *_columns(metrics)),
         rows,
+        _all(rows),
     )
+
+
+def _all(rows: Sequence[object]) -> tuple[int, ...]:
+    """A row a contender, in the ranking's order."""
+    return tuple(range(len(rows)))

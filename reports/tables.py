@@ -19,7 +19,7 @@ from reports.sources import Source
 
 # `spec` tells apart models, optimizers and data sets that go by one name.
 SETTING = ("model", "device", "dataset", "batch_size", "precision", "threads", "epochs", "arm")
-RANKING = (*SETTING, "train_samples", "machine", "spec")
+RANKING = (*SETTING, "input", "until_accuracy", "train_samples", "machine", "spec")
 # What was asked for alike; only what its worker imported is known afterwards.
 ASKED = (*RANKING, "run", "backend", "mode")
 CONTENDER = (*ASKED, "framework_version", "equivalence")
@@ -50,7 +50,7 @@ def record_frame(
         for record in records
     ]
     frame = pd.DataFrame(rows, columns=[*_TEXT, *asked, *METRIC_KEYS])
-    numbers = [*METRIC_KEYS, "train_samples"]
+    numbers = [*METRIC_KEYS, "train_samples", "until_accuracy"]
     frame[numbers] = frame[numbers].astype("float64")
     return frame.assign(run=run, spec=[specs.get(record.model, "") for record in records])
 

@@ -1,44 +1,43 @@
-"""Write a report: read the runs, compose the document, draw it, put the files in their place."""
+"""Write a report: read the runs, make the formats asked for, put the files in their place."""
 
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bench.records import RecordError
-from reports.absences import absence_sections
-from reports.arms import arm_sections
-from reports.context import context_sections
-from reports.csv_file import csv_text
-from reports.document import Report
-from reports.figures.gallery import draw_all
-from reports.formats import count, listed, plain
-from reports.markdown import markdown_text
-from reports.page import page_text
-from reports.rankings import Ranking, rankings_of
-from reports.results import result_sections
-from reports.sources import Source, read_sources
-
-FIGURES = "figures"
+from reports.edition import Edition
+from reports.exports import FORMATS, STANDARD, made
+from reports.sources import read_sources
 
 
-def write(run_folders: Sequence[Path], output: Path | None) -> list[Path]:
+def write(
+    run_folders: Sequence[Path], output: Path | None, formats: Sequence[str] = STANDARD
+) -> list[Path]:
     """Write the report; see `reports.write_report`."""
     folder = _output(run_folders, output)
-    sources = read_sources(run_folders)
-    report = compose(sources)
-    return _written(folder, _files(report, sources))
+    edition = Edition(read_sources(run_folders))
+    files = [item for name in formats for item in made(edition, name).items()]
+    return _written(folder, dict(files))
 
 
-def compose(sources: Sequence[Source]) -> Report:
-    """The document of the runs."""
-    rankings = rankings_of(sources)
-    sections = (
-        *result_sections(rankings, draw_all(rankings)),
-        *arm_sections(sources),
-        *absence_sections(rankings, sources),
-        *context_sections(sources),
-    )
-    return Report(_title(sources), _subtitle(sources, rankings), sections)
+def export(run_folders: Sequence[Path], file: str, name: str) -> None:
+    """Write one format to a file; see `reports.export_report`."""
+    if not run_folders:
+        raise ValueError("received no run folder, expected one or several that `bench run` wrote")
+    (data,) = made(Edition(read_sources(run_folders)), name).values()
+    if file == "-":
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    else:
+        path = Path(file)
+        _written(path.parent, {path.name: data})
+
+
+def format_of(file: str) -> str | None:
+    """The format whose files end as this one does; None where no ending tells."""
+    endings = {Path(format_.file).suffix: name for name, format_ in reversed(FORMATS.items())}
+    return endings.get(Path(file).suffix) if Path(file).suffix else None
 
 
 def _output(run_folders: Sequence[Path], output: Path | None) -> Path:
@@ -49,36 +48,6 @@ def _output(run_folders: Sequence[Path], output: Path | None) -> Path:
             f"received {len(run_folders)} runs and no output, expected the folder of their report"
         )
     return output or run_folders[0]
-
-
-def _title(sources: Sequence[Source]) -> str:
-    trials = [trial for source in sources for trial in source.run.trials]
-    backends = listed(sorted({plain(trial.backend) for trial in trials})) or "nothing"
-    datasets = listed(sorted({plain(source.run.manifest.dataset.name) for source in sources}))
-    return f"{backends} on {datasets}"
-
-
-def _subtitle(sources: Sequence[Source], rankings: Sequence[Ranking]) -> str:
-    trials = count(sum(len(source.run.trials) for source in sources), "trial")
-    contenders = count(sum(len(ranking.measured) for ranking in rankings), "contender")
-    machines = listed(list(dict.fromkeys(source.machine for source in sources)))
-    runs = listed([source.name for source in sources])
-    return f"evenbench: {trials}, {contenders} measured, on {machines}, run {runs}"
-
-
-def _files(report: Report, sources: Sequence[Source]) -> dict[str, bytes]:
-    """What each file holds, by its path within the report's folder."""
-    figures = {
-        f"{FIGURES}/{picture.stem}.{kind}": data
-        for picture in report.pictures
-        for kind, data in (("png", picture.png), ("svg", picture.svg))
-    }
-    return {
-        "report.html": page_text(report).encode(),
-        "report.md": markdown_text(report, FIGURES).encode(),
-        "results.csv": csv_text(sources).encode(),
-        **figures,
-    }
 
 
 def _written(folder: Path, files: Mapping[str, bytes]) -> list[Path]:

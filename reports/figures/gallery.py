@@ -16,6 +16,7 @@ from reports.rankings import Ranking
 from reports.sources import distinct
 
 _LONGEST_STEM = 60
+MOST_RANKINGS = 12  # with figures drawn for print: they take most of a report's time
 
 
 class Kind(NamedTuple):
@@ -81,7 +82,7 @@ def draw_all(rankings: Sequence[Ranking]) -> Gallery:
             (kind.name, position): _draw(kind, ranking, stems[position])
             for position, ranking in enumerate(rankings)
             for kind in KINDS
-            if ranking.contenders
+            if ranking.contenders and position < MOST_RANKINGS
         }
 
 

@@ -16,7 +16,7 @@ _OWN = {"jax": "#0072b2", "numpy": "#7d858f", "tensorflow": "#009e73", "torch": 
 _OTHERS = ("#cc79a7", "#e69f00", "#56b4e9")
 # Shares of white (above 0) or black (below 0) that a backend's modes in turn are mixed with.
 _SHADES = (0.0, 0.38, -0.35, 0.6)
-_LINES: tuple[Line, ...] = ("-", (0, (4, 1.6)), (0, (1.2, 1.4)), (0, (6, 1.6, 1.2, 1.6)))
+LINES: tuple[Line, ...] = ("-", (0, (4, 1.6)), (0, (1.2, 1.4)), (0, (6, 1.6, 1.2, 1.6)))
 
 # Shades of grey for what comes before training, then the two that recur.
 PHASES = ("#8a929c", "#c3c9d0", "#a7aeb7", "#e69f00", "#0072b2", "#56b4e9")
@@ -36,7 +36,7 @@ def styles(contenders: Sequence[Contender]) -> list[tuple[str, Line]]:
     for contender in contenders:
         turn = modes[contender.backend].index(contender.mode)
         shade = mixed(own[contender.backend], _SHADES[turn % len(_SHADES)])
-        made.append((shade, _LINES[turn % len(_LINES)]))
+        made.append((shade, LINES[turn % len(LINES)]))
     return made
 
 

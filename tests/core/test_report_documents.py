@@ -1,6 +1,9 @@
 """The documents of a report: what is in them, that nothing breaks them, that they stay the same."""
 
+import base64
 import csv
+import gzip
+import json
 import re
 import subprocess
 import sys
@@ -64,7 +67,7 @@ def markdown(written):
 class Reader(HTMLParser):
     """Collects what a checker of pages asks for."""
 
-    VOID = ("meta", "path", "use", "br")
+    VOID = ("meta", "path", "use", "br", "input")
 
     def __init__(self, text):
         super().__init__()
@@ -104,21 +107,56 @@ def test_the_page_is_well_formed_and_accessible(html):
     assert page.levels[0] == 1
     assert all(after - before <= 1 for before, after in pairwise(page.levels))
     assert page.ids.most_common(1)[0][1] == 1
-    assert page.tags["svg"] == page.tags["figcaption"] == html.count('role="img" aria-label="') == 8
+    assert page.tags["svg"] == page.tags["noscript"] - 1 == 8
+    assert html.count('role="img" aria-label="') == 8 + len(charts(html)) == 8 + 11
     assert all(link[1:] in page.ids for link in page.links)
 
 
-def test_the_page_loads_nothing_and_runs_nothing(html):
+def charts(html):
+    return re.findall(r'data-chart="([a-z-]+)"', html)
+
+
+def test_each_chart_stands_in_a_figure_above_a_table(html):
+    for figure in re.findall(r"<figure>.*?</figure>\s*(.{0,40})", html, re.DOTALL):
+        assert figure.startswith('<div class="table"')
+    assert set(charts(html)) == {
+        *("ranking", "trade-offs", "accuracy", "break-even", "memory", "phases")
+    }
+
+
+SCRIPTS = r"<script([^>]*)>(.*?)</script>"
+
+
+def test_the_page_loads_nothing(html):
     page = Reader(html)
-    assert page.tags["script"] == page.tags["link"] == page.tags["img"] == page.tags["iframe"] == 0
+    assert page.tags["link"] == page.tags["img"] == page.tags["iframe"] == page.tags["object"] == 0
     assert all(link.startswith("#") for link in page.links)
     assert not re.search(r"https?:|@import|url\((?!#)", html)
+    assert "default-src 'none'" in html
+
+
+def test_the_page_runs_its_own_script_and_no_other(html):
+    kinds = [attributes for attributes, _ in re.findall(SCRIPTS, html, re.DOTALL)]
+    assert kinds.count("") == 1
+    assert all("type=" in attributes for attributes in kinds if attributes)
+    payload = re.search(r'id="data">(.*?)</script>', html, re.DOTALL)[1]
+    assert not set("<>&") & set(payload)
+    assert NASTY in {ranking["choices"]["model"] for ranking in json.loads(payload)["rankings"]}
+
+
+def test_the_data_is_packed_into_the_page(written, html):
+    packed = dict(re.findall(r'id="(packed-\d|plotly)">(.*?)</script>', html, re.DOTALL))
+    texts = {name: gzip.decompress(base64.b64decode(text)) for name, text in packed.items()}
+    assert texts["packed-1"] == (written[0] / "results.csv").read_bytes()
+    assert len(json.loads(texts["packed-2"])["trials"]) == 10
+    assert b"plotly.js" in texts["plotly"][:200]
 
 
 def test_the_page_shows_the_records_text_escaped(html):
-    assert "<script" not in html
-    assert "<b>" not in html
-    said = " ".join(Reader(html).text)
+    text = re.sub(SCRIPTS, "", html, flags=re.DOTALL)
+    assert "<script" not in text
+    assert "<b>" not in text
+    said = " ".join(Reader(text).text)
     for words in (
         NASTY,
         "<b>not done</b> | after 600 s & more",
@@ -205,12 +243,11 @@ def test_markdown_links_the_figures_that_were_written(written, markdown):
 
 def test_the_csv_holds_every_scalar_of_every_trial(written):
     read = pd.read_csv(written[0] / "results.csv")
-    fields = [
-        name
-        for name in TrialRecord.__struct_fields__
-        if name not in ("versions", "per_epoch", "environment")
-    ]
-    assert list(read.columns) == ["run", *fields]
+    nested = {"versions", "per_epoch", "environment", "native_settings", "log"}
+    parts = {"inference", "limit", "noise", "time_to_accuracy"}
+    assert set(TrialRecord.__struct_fields__) - nested - parts < set(read.columns)
+    assert {"run", "inference_latency_p50_seconds", "limit_share_of_peak"} < set(read.columns)
+    assert not (nested | parts) & set(read.columns)
     assert len(read) == 10
     assert set(read["run"]) == {"the-run"}
     assert read["throughput_images_per_second"].sum() == 879_000
@@ -294,7 +331,7 @@ def test_long_names_and_many_contenders_fit(make, tmp_path):
     records.append(make.failed(model=name, reason="why " * 5_000))
     paths = write_report([make.store(tmp_path / "run", records)])
     text = (tmp_path / "run" / "report.md").read_text()
-    assert len(rows_of(text, "Ranking")) == 300
+    assert len(rows_of(text, "Ranking")) == 300 + 1
     assert f"Drawn are the {MOST_ROWS} fastest of 300" in text
     assert max(len(path.name) for path in paths) < 100
     assert "why why…" in text
@@ -303,7 +340,7 @@ def test_long_names_and_many_contenders_fit(make, tmp_path):
 
 def test_importing_reports_loads_next_to_nothing():
     program = "import sys, {}; print(*(name for name in {} if name in sys.modules))"
-    heavy = ["numpy", "pandas", "matplotlib", "jinja2", "torch", "tensorflow", "jax"]
+    heavy = ["numpy", "pandas", "matplotlib", "jinja2", "plotly", "torch", "tensorflow", "jax"]
 
     def loaded(module):
         command = [sys.executable, "-c", program.format(module, heavy)]
@@ -311,4 +348,4 @@ def test_importing_reports_loads_next_to_nothing():
 
     assert loaded("reports") == []
     assert "matplotlib" not in loaded("reports.summary")
-    assert set(loaded("reports.writing")) == {"numpy", "pandas", "matplotlib", "jinja2"}
+    assert set(loaded("reports.writing")) == {"numpy", "pandas", "matplotlib", "jinja2", "plotly"}

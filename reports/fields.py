@@ -1,0 +1,69 @@
+"""The fields of a trial's record as columns: every scalar, those of its parts among them."""
+
+from collections.abc import Iterator
+from functools import cache
+from typing import Any, NamedTuple
+
+import msgspec
+from msgspec import inspect
+
+from bench.records import TrialRecord
+
+_LEFT_OUT = ("log",)  # what a worker printed, at length
+_SCALARS = {
+    inspect.StrType: "text",
+    inspect.LiteralType: "text",
+    inspect.BoolType: "bool",
+    inspect.IntType: "int",
+    inspect.FloatType: "float",
+}
+
+
+class Field(NamedTuple):
+    """A scalar of a record.
+
+    Attributes:
+        name: the column's; that of a part's field starts with the part's name.
+        path: attributes that lead to it.
+        kind: `text`, `bool`, `int` or `float`; each may be missing.
+    """
+
+    name: str
+    path: tuple[str, ...]
+    kind: str
+
+    def of(self, record: Any) -> Any:
+        """The record's value; None where it, or the part that holds it, is not known."""
+        value = record
+        for step in self.path:
+            if value is None:
+                return None
+            value = getattr(value, step)
+        return value
+
+
+@cache
+def trial_fields() -> tuple[Field, ...]:
+    """The fields of a trial in the record's order; lists and tables stay in trials.jsonl."""
+    return tuple(_fields(TrialRecord, ()))
+
+
+def _fields(kind: type[msgspec.Struct], path: tuple[str, ...]) -> Iterator[Field]:
+    told = inspect.type_info(kind)
+    if not isinstance(told, inspect.StructType):
+        raise TypeError(f"received {kind}, expected a struct")
+    for field in told.fields:
+        own = (*path, field.name)
+        if field.name in _LEFT_OUT:
+            continue
+        for part in _parts(field.type):
+            if isinstance(part, inspect.StructType):
+                yield from _fields(part.cls, own)
+            elif type(part) in _SCALARS:
+                yield Field("_".join(own), own, _SCALARS[type(part)])
+
+
+def _parts(kind: inspect.Type) -> list[inspect.Type]:
+    """What the field may hold but for nothing."""
+    kinds = kind.types if isinstance(kind, inspect.UnionType) else (kind,)
+    return [part for part in kinds if not isinstance(part, inspect.NoneType)]

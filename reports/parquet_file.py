@@ -1,0 +1,38 @@
+"""results.parquet: a row a trial, the columns of results.csv, each with its type."""
+
+import io
+from typing import Any
+
+from bench.choices import ChoiceError
+from reports.edition import Edition
+from reports.fields import trial_fields
+
+
+def parquet_bytes(edition: Edition) -> bytes:
+    """The file.
+
+    Raises:
+        ChoiceError: pyarrow is not installed.
+    """
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError as error:
+        raise ChoiceError(
+            "received the format parquet, which needs pyarrow: python -m pip install "
+            "'evenbench[parquet]'"
+        ) from error
+    kinds = {
+        "text": pyarrow.string(),
+        "bool": pyarrow.bool_(),
+        "int": pyarrow.int64(),
+        "float": pyarrow.float64(),
+    }
+    trials = [(source.name, trial) for source in edition.sources for trial in source.run.trials]
+    columns: dict[str, Any] = {"run": pyarrow.array([run for run, _ in trials], pyarrow.string())}
+    for field in trial_fields():
+        values = [field.of(trial) for _, trial in trials]
+        columns[field.name] = pyarrow.array(values, kinds[field.kind])
+    made = io.BytesIO()
+    parquet.write_table(pyarrow.table(columns), made)
+    return made.getvalue()

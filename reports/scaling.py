@@ -1,0 +1,99 @@
+"""Scaling: throughput where a run swept the batch size, the threads or the device."""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations, pairwise
+
+from reports.contenders import Contender, Spread
+from reports.formats import listed
+from reports.metrics import THROUGHPUT
+from reports.rankings import Ranking
+
+SWEPT = {"batch_size": "batch size", "threads": "threads", "device": "device"}
+
+
+@dataclass(frozen=True)
+class Crossover:
+    """Two contenders whose order turns between two neighbouring settings."""
+
+    overtaker: str
+    overtaken: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Rankings that differ in one setting only.
+
+    Attributes:
+        key: the record's field that was swept.
+        title: what they have in common.
+        values: the setting's values; numbers in order.
+        rankings: the position of each value's ranking.
+        spreads: throughput by contender, a value each; None where it was not measured.
+    """
+
+    key: str
+    title: str
+    values: tuple[str, ...]
+    rankings: tuple[int, ...]
+    spreads: Mapping[str, tuple[Spread | None, ...]]
+
+    def crossovers(self) -> list[Crossover]:
+        """Where one overtakes another, both times with ranges that do not touch."""
+        return [
+            Crossover(later, earlier, self.values[left], self.values[left + 1])
+            for pair in combinations(self.spreads, 2)
+            for earlier, later in (pair, pair[::-1])
+            for left, _ in pairwise(range(len(self.values)))
+            if _is_faster(self.spreads[earlier][left], self.spreads[later][left])
+            and _is_faster(self.spreads[later][left + 1], self.spreads[earlier][left + 1])
+        ]
+
+
+def sweeps_of(rankings: Sequence[Ranking]) -> list[Sweep]:
+    """Every sweep that the rankings hold."""
+    return [sweep for key in SWEPT for sweep in _sweeps(key, rankings)]
+
+
+def _sweeps(key: str, rankings: Sequence[Ranking]) -> Iterator[Sweep]:
+    alike: defaultdict[tuple[str, ...], dict[str, int]] = defaultdict(dict)
+    for position, ranking in enumerate(rankings):
+        others = tuple(value for name, value in ranking.choices.items() if name != key)
+        if ranking.contenders:
+            alike[others][ranking.choices[key]] = position
+    for found in alike.values():
+        if len(found) > 1:
+            yield _sweep(key, dict(sorted(found.items(), key=_order)), rankings)
+
+
+def _order(item: tuple[str, int]) -> tuple[float, str]:
+    value = item[0]
+    return (float(value) if value.isdigit() else math.inf, value)
+
+
+def _sweep(key: str, found: Mapping[str, int], rankings: Sequence[Ranking]) -> Sweep:
+    members = [{c.label: c for c in rankings[place].contenders} for place in found.values()]
+    labels = dict.fromkeys(label for contenders in members for label in contenders)
+    spreads = {
+        label: tuple(_throughput(contenders.get(label)) for contenders in members)
+        for label in labels
+    }
+    choices = rankings[next(iter(found.values()))].choices
+    told = [f"{choices['model']}", *([] if key == "device" else [f"on {choices['device']}"])]
+    kept = [f"{SWEPT[name]} {choices[name]}" for name in ("batch_size", "threads") if name != key]
+    title = f"{SWEPT[key].capitalize()}: {' '.join(told)}, {listed(kept)}"
+    return Sweep(key, title, tuple(found), tuple(found.values()), spreads)
+
+
+def _throughput(contender: Contender | None) -> Spread | None:
+    if contender is None or not math.isfinite(contender[THROUGHPUT].median):
+        return None
+    return contender[THROUGHPUT]
+
+
+def _is_faster(one: Spread | None, other: Spread | None) -> bool:
+    return one is not None and other is not None and one.minimum > other.maximum

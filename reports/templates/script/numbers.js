@@ -1,0 +1,46 @@
+// Numbers as the rest of the report writes them: see reports/formats.py.
+
+const EN_DASH = "\u2013";
+
+function grouped(value, decimals) {
+  return value.toLocaleString("en-US", {
+    minimumFractionDigits: decimals,
+    maximumFractionDigits: decimals,
+  });
+}
+
+function significant(value, digits) {
+  if (value === 0) return "0";
+  const exponent = Number(value.toExponential(digits - 1).split("e")[1]);
+  const decimals = digits - 1 - exponent;
+  const unit = 10 ** Math.max(-decimals, 0);
+  return grouped(Math.round(value / unit) * unit, Math.min(Math.max(decimals, 0), 20));
+}
+
+function fixed(value, decimals) {
+  const smallest = 10 ** -decimals;
+  if (value > 0 && value < smallest / 2) return `<${smallest.toFixed(decimals)}`;
+  return grouped(value, decimals);
+}
+
+// The value, in base units, as the metric is written; a dash where it is not known.
+function shown(metric, value) {
+  if (value === null || value === undefined || !Number.isFinite(value)) return EN_DASH;
+  const scaled = value * metric.scale;
+  return metric.kind === "fixed"
+    ? fixed(scaled, metric.digits)
+    : significant(scaled, metric.digits);
+}
+
+function quoted(metric, value) {
+  return `${shown(metric, value)} ${metric.unit}`.trim();
+}
+
+function heading(metric) {
+  return metric.unit ? `${metric.title}, ${metric.unit}` : metric.title;
+}
+
+function listed(names) {
+  if (names.length < 2) return names.join("");
+  return `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;
+}

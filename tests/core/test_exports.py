@@ -1,0 +1,121 @@
+"""The report's other formats: read back by what they are for."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from reports import write_report
+from reports.latex import escape
+
+NAMES = ("json", "latex", "pytest-benchmark", "mllog")
+HOSTILE = r"\input{a} & 5% _x_ $y$ <b>"
+
+
+@pytest.fixture(scope="module")
+def folder(make, tmp_path_factory):
+    """A run and its report in every format of one file that needs no other package."""
+    hostile = make.repeated("torch", "eager", [4_000.0, 5_000.0], model=HOSTILE)
+    made = make.store(tmp_path_factory.mktemp("runs") / "run", [*make.trials, *hostile])
+    write_report([made], formats=NAMES)
+    return made
+
+
+def test_json_holds_rankings_and_trials(folder):
+    read = json.loads((folder / "results.json").read_text())
+    (mlp,) = (ranking for ranking in read["rankings"] if ranking["choices"]["model"] == "mlp")
+    first = mlp["contenders"][0]
+    assert first["label"] == "jax scan"
+    assert first["values"]["throughput_images_per_second"] == [200_000, 190_000, 230_000]
+    assert first["values"]["device_peak_memory_bytes"] is None
+    assert len(read["trials"]) == 10
+    assert not any("environment" in trial for trial in read["trials"])
+
+
+def test_parquet_holds_the_columns_of_the_csv_with_their_types(make, tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
+    folder = make.store(tmp_path / "run", make.trials)
+    write_report([folder], formats=["parquet", "csv"])
+    table = parquet.read_table(folder / "results.parquet")
+    header = (folder / "results.csv").read_text().splitlines()[0].split(",")
+    assert table.column_names == header
+    assert table.num_rows == len(make.trials)
+    assert table.column("throughput_images_per_second").to_pylist()[:2] == [190_000, 200_000]
+    assert table.column("compile_seconds").null_count == 2
+    assert str(table.schema.field("peak_memory_bytes").type) == "int64"
+
+
+def test_latex_shows_the_records_text_and_runs_none_of_it(folder):
+    assert escape(HOSTILE) == (
+        r"\textbackslash{}input\{a\} \& 5\% \_x\_ \$y\$ \textless{}b\textgreater{}"
+    )
+    text = (folder / "results.tex").read_text()
+    assert r"jax scan & 200,000 & 190,000--230,000 & 97.50 & 300 & 1.94 & 3 \\" in text
+    assert escape(HOSTILE) in text
+    assert HOSTILE not in text
+    assert text.count(r"\begin{tabular}") == text.count(r"\end{tabular}") == 2
+
+
+def test_pytest_benchmark_compares_the_contenders(folder, tmp_path):
+    pytest.importorskip("pytest_benchmark", reason="pytest-benchmark is not installed")
+    file = folder / "pytest-benchmark.json"
+    columns = "--columns=min,max,mean,stddev,median,iqr,outliers,ops,rounds,iterations"
+    command = [sys.executable, "-m", "pytest_benchmark", "compare", str(file), columns]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "train_step[jax scan]" in done.stdout
+    assert "benchmark 'mlp on cpu': 3 tests" in done.stdout
+    (found,) = (
+        item for item in json.loads(file.read_text())["benchmarks"] if "jax" in item["name"]
+    )
+    assert found["stats"]["median"] == pytest.approx(64 / 200_000)
+    assert found["stats"]["rounds"] == 3
+
+
+def test_mllog_tells_each_trial_from_its_start_to_its_end(folder):
+    lines = (folder / "mllog.txt").read_text().splitlines()
+    assert all(line.startswith(":::MLLOG {") for line in lines)
+    events = [json.loads(line.removeprefix(":::MLLOG ")) for line in lines]
+    own = [event for event in events if event["metadata"]["trial"] == "mlp-b64-jax-scan-cpu-r1"]
+    times = [event["time_ms"] for event in own]
+    assert times == sorted(times)
+    assert [event["key"] for event in own].count("epoch_start") == 3
+    (first, *_, last) = (event["value"] for event in own if event["key"] == "eval_accuracy")
+    assert (first, last) == (0.93, 0.975)
+    stop = {e["metadata"]["status"] for e in events if e["key"] == "run_stop"}
+    assert stop == {"success", "failed"}
+    # 1.9375 s of phases lie between the two starts.
+    started = {event["key"]: event["time_ms"] for event in own}
+    assert started["run_start"] - started["init_start"] == pytest.approx(1937.5, abs=1)
+
+
+def test_export_writes_one_format_and_nothing_else(bench, no_traceback, make, tmp_path):
+    folder = make.store(tmp_path / "run", make.trials)
+    before = sorted(folder.iterdir())
+    done = no_traceback(bench("report", str(folder), "--export", "-", "--format", "markdown"))
+    assert done.returncode == 0
+    assert done.stdout.startswith("# jax, numpy and torch on mnist")
+    done = no_traceback(bench("report", str(folder), "--export", str(tmp_path / "a" / "b.csv")))
+    assert (tmp_path / "a" / "b.csv").read_text().startswith("run,schema_version")
+    assert sorted(folder.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--export", "-"], "an ending that tells the format, or --format"),
+        (["--export", "a.docx"], "an ending that tells the format"),
+        (["--export", "-", "--format", "csv,json"], "one format of one file"),
+        (["--export", "-", "--format", "figures"], "one format of one file"),
+        (["--export", "a.csv", "--output", "b"], "expected one of the two"),
+        (["--format", "cvs"], "did you mean csv?"),
+    ],
+)
+def test_a_wrong_format_is_answered_with_a_sentence(
+    bench, no_traceback, make, tmp_path, options, says
+):
+    folder = make.store(tmp_path / "run", [])
+    done = no_traceback(bench("report", str(folder), *options))
+    assert done.returncode == 2
+    assert says in " ".join(done.stderr.split())
