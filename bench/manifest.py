@@ -1,7 +1,7 @@
 """The manifest of a run, from what was asked and what was prepared."""
 
 from bench.machine import describe_machine
-from bench.plan import Trial
+from bench.plan import Job, Trial
 from bench.records import Manifest, PlannedTrial
 from bench.request import Prepared, Request
 from bench.runner import timestamp
@@ -32,6 +32,7 @@ def make_manifest(prepared: Prepared, request: Request, command: str, verified: 
         epochs=request.epochs,
         until_accuracy=request.until_accuracy,
         repeats=request.repeats,
+        auto_repeats=request.auto_repeats,
         seed=request.seed,
         threads=experiment.threads,
         timeout_seconds=request.timeout,
@@ -39,11 +40,12 @@ def make_manifest(prepared: Prepared, request: Request, command: str, verified: 
         framework_versions={name: version for name, version in installed if version is not None},
         missing=prepared.missing,
         notes=prepared.notes,
-        plan=[_planned(trial) for trial in prepared.trials],
+        plan=[planned_trial(trial) for trial in prepared.trials],
     )
 
 
-def _planned(trial: Trial) -> PlannedTrial:
+def planned_trial(trial: Trial) -> PlannedTrial:
+    """The trial as the manifest has it."""
     job = trial.job
     return PlannedTrial(
         trial=trial.name,
@@ -58,3 +60,18 @@ def _planned(trial: Trial) -> PlannedTrial:
         precision=job.precision,
         input=job.input,
     )
+
+
+def trial_of(planned: PlannedTrial) -> Trial:
+    """The trial that the manifest has so."""
+    job = Job(
+        planned.model,
+        planned.batch_size,
+        planned.backend,
+        planned.mode,
+        planned.device,
+        planned.arm,
+        planned.precision,
+        planned.input,
+    )
+    return Trial(job, planned.seed, planned.repeat)

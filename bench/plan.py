@@ -142,13 +142,15 @@ def jobs(
 
 
 def trials(planned: Sequence[Job], repeats: int, seed: int) -> list[Trial]:
-    """Every trial in the order of the run.
+    """Every trial in the order of the run."""
+    return [trial for repeat in range(1, repeats + 1) for trial in block(planned, repeat, seed)]
+
+
+def block(planned: Sequence[Job], repeat: int, seed: int) -> list[Trial]:
+    """One repeat: every job once, in an order drawn from the seed and the repeat.
 
     Repeat r trains with seed + r - 1, the same for every job, so that the spread over repeats
     shows what another initialisation does to the accuracy.
     """
-    ordered: list[Trial] = []
-    for repeat in range(1, repeats + 1):
-        order = np.random.default_rng([seed, repeat]).permutation(len(planned))
-        ordered += [Trial(planned[index], seed + repeat - 1, repeat) for index in order]
-    return ordered
+    order = np.random.default_rng([seed, repeat]).permutation(len(planned))
+    return [Trial(planned[index], seed + repeat - 1, repeat) for index in order]

@@ -272,6 +272,20 @@ class Missing(msgspec.Struct, frozen=True):
     install: str
 
 
+class AutoRepeats(msgspec.Struct, frozen=True):
+    """Blocks that are added until the ratios are known well enough or the time is spent.
+
+    Attributes:
+        interval: how far the widest interval of a ratio may reach to either side: 0.02 is 2 %.
+        max_seconds: that all blocks together may take.
+        ended: why there are no more; empty while there may be.
+    """
+
+    interval: float
+    max_seconds: float
+    ended: str = ""
+
+
 class PlannedTrial(msgspec.Struct, frozen=True):
     """A trial of the plan: its name, contender, block and seed."""
 
@@ -289,7 +303,10 @@ class PlannedTrial(msgspec.Struct, frozen=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What was asked, of which suite, on which machine."""
+    """What was asked, of which suite, on which machine.
+
+    With `auto_repeats`, `plan` and `repeats` grow block by block.
+    """
 
     schema_version: int = SCHEMA_VERSION
     suite_version: str
@@ -304,6 +321,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     epochs: int
     until_accuracy: float | None = None
     repeats: int
+    auto_repeats: AutoRepeats | None = None
     seed: int
     threads: int
     timeout_seconds: float

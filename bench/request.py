@@ -15,7 +15,7 @@ from bench.gate import Gate
 from bench.machine import describe_machine, has_accelerator, usable_cpus
 from bench.models import load, names_for
 from bench.plan import ALL, Job, Trial, check_devices, choose_devices, choose_modes, jobs, trials
-from bench.records import FEEDS, Arm, DatasetFacts, Feed, Missing, ModelFacts
+from bench.records import FEEDS, Arm, AutoRepeats, DatasetFacts, Feed, Missing, ModelFacts
 from bench.runner import Experiment
 from bench.spec.layers import Layer
 from bench.spec.parameters import count_macs, count_parameters, count_training_flops
@@ -30,7 +30,10 @@ _PROBE_SECONDS = 120.0  # a cold disk can take a minute to import a framework
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """What a command asks, as typed: lists are names, nothing is looked up yet."""
+    """What a command asks, as typed: lists are names, nothing is looked up yet.
+
+    With `auto_repeats` there are so many repeats to begin with, and more are added.
+    """
 
     backends: list[str]
     models: list[str]
@@ -44,6 +47,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     epochs: int
     until_accuracy: float | None
     repeats: int
+    auto_repeats: AutoRepeats | None = None
     seed: int
     threads: int | None
     timeout: float

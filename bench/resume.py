@@ -11,8 +11,8 @@ from bench.data.decoded import open_decoded
 from bench.data.prepare import prepare
 from bench.gate import backend_digest
 from bench.identity import hardware_digest, machine_name
-from bench.plan import Job, Trial
-from bench.records import Manifest, PlannedTrial, RecordError, Run, TrialRecord, read_run
+from bench.manifest import trial_of
+from bench.records import Manifest, RecordError, Run, TrialRecord, read_run
 from bench.request import Prepared, choose_threads, facts_of
 from bench.runner import Experiment
 
@@ -68,7 +68,7 @@ def _prepared(folder: Path, run: Run, found: Mapping[str, Recipe]) -> Prepared:
     if dataset != manifest.dataset:
         raise RecordError(f"{folder}: the data set {manifest.dataset.name} is another than it was")
     threads, cpus = choose_threads(manifest.threads)
-    planned = [_trial(each) for each in manifest.plan]
+    planned = [trial_of(each) for each in manifest.plan]
     return Prepared(
         experiment=Experiment(
             models=manifest.models,
@@ -90,20 +90,6 @@ def _prepared(folder: Path, run: Run, found: Mapping[str, Recipe]) -> Prepared:
         missing=manifest.missing,
         notes=source.notes,
     )
-
-
-def _trial(planned: PlannedTrial) -> Trial:
-    job = Job(
-        planned.model,
-        planned.batch_size,
-        planned.backend,
-        planned.mode,
-        planned.device,
-        planned.arm,
-        planned.precision,
-        planned.input,
-    )
-    return Trial(job, planned.seed, planned.repeat)
 
 
 def _why_again(record: TrialRecord | None, experiment: Experiment, backend: str) -> str:

@@ -69,6 +69,9 @@ class Observer(Protocol):
     def check_began(self, contender: Contender, model: str) -> None:
         """The equivalence of a contender on a model is being checked."""
 
+    def trials_planned(self, number: int) -> None:
+        """So many trials are added to the plan."""
+
     def trial_began(self, trial: Trial) -> None:
         """A trial starts."""
 

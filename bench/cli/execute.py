@@ -13,9 +13,10 @@ from bench.executor import Executor
 from bench.folder import RunFolder
 from bench.gate import certificates, contenders, equivalence_of
 from bench.interrupts import Interrupts
-from bench.records import Equivalence, TrialRecord
+from bench.records import Equivalence, Manifest, TrialRecord
+from bench.repeats import run_blocks
 from bench.request import Prepared, gate_of
-from bench.runner import ContenderModel, Observer, run_trials
+from bench.runner import ContenderModel, Observer
 from bench.verification.case import careful
 
 ALL_MEASURED, SOME_FAILED, NOTHING_MEASURED, INTERRUPTED = 0, 1, 3, 130
@@ -30,19 +31,22 @@ class Execution(NamedTuple):
     results: Console
     messages: Console
 
-    def run(self, prepared: Prepared, verify: bool, kept: Sequence[TrialRecord] = ()) -> int:
+    def run(self, prepared: Prepared, manifest: Manifest, kept: Sequence[TrialRecord] = ()) -> int:
         """Run the trials and write the report.
 
         Args:
             prepared: the experiment and the trials to run.
-            verify: whether each contender is checked first.
+            manifest: of the run, as it is on the disk.
             kept: records of the same run that still hold.
 
         Returns:
             The command's exit status.
         """
         with observer_for(self.messages, len(prepared.trials)) as observer:
-            records = [*kept, *self._measured(prepared, verify, observer)]
+            records, manifest = self._measured(prepared, manifest, kept, observer)
+        if manifest.auto_repeats:
+            ended = manifest.auto_repeats.ended or "interrupted"
+            self.messages.print(f"{manifest.repeats} repeats: {ended}")
         self.results.print(summary_table(records))
         self.messages.print(f"Report: {_report(self.folder.path)}")
         if self.interrupts.asked:
@@ -51,17 +55,23 @@ class Execution(NamedTuple):
         return status_of(records)
 
     def _measured(
-        self, prepared: Prepared, verify: bool, observer: Observer
-    ) -> Sequence[TrialRecord]:
-        """The records of the trials; none where the checks before them were interrupted."""
+        self,
+        prepared: Prepared,
+        manifest: Manifest,
+        kept: Sequence[TrialRecord],
+        observer: Observer,
+    ) -> tuple[Sequence[TrialRecord], Manifest]:
+        """All records and the manifest as it has become; nothing new if the checks are stopped."""
         experiment = prepared.experiment
-        if verify:
+        if manifest.verified:
             try:
                 equivalence = self._verified(prepared, observer)
             except KeyboardInterrupt:
-                return []
+                return kept, manifest
             experiment = msgspec.structs.replace(experiment, equivalence=equivalence)
-        return run_trials(prepared.trials, experiment, self.executor, self.folder, observer)
+        return run_blocks(
+            prepared.trials, manifest, kept, experiment, self.executor, self.folder, observer
+        )
 
     def _verified(
         self, prepared: Prepared, observer: Observer

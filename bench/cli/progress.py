@@ -47,6 +47,10 @@ class PlainLines:
         """Say what is checked."""
         self._console.print(checking(contender, model))
 
+    def trials_planned(self, number: int) -> None:
+        """Count them in."""
+        self._total += number
+
     def trial_began(self, trial: Trial) -> None:
         """Nothing to say yet."""
 
@@ -72,6 +76,11 @@ class LiveLine:
     def check_began(self, contender: Contender, model: str) -> None:
         """Show what is checked."""
         self._show(checking(contender, model))
+
+    def trials_planned(self, number: int) -> None:
+        """Count them in."""
+        self._total += number
+        self._progress.update(self._bar, total=self._total)
 
     def trial_began(self, trial: Trial) -> None:
         """Show which trial runs."""

@@ -16,13 +16,14 @@ from bench.choices import ChoiceError
 from bench.cli.console import message_console, result_console
 from bench.cli.execute import ALL_MEASURED, Execution
 from bench.cli.tables import plan_table
-from bench.cli.values import CountList, Duration, FilePath, NameList
+from bench.cli.values import CountList, Duration, FilePath, NameList, Percentage, Repeats
 from bench.data.prepare import cache_folder
 from bench.executor import LocalExecutor
 from bench.folder import RunFolder
 from bench.interrupts import Interrupts
 from bench.manifest import make_manifest
 from bench.presence import other_runs, presence
+from bench.records import AutoRepeats
 from bench.request import Prepared, Request, prepare_run
 from bench.resume import resume as resume_run
 from bench.spec.training import Adam, Optimizer, Sgd
@@ -83,10 +84,25 @@ from bench.version import __version__
 )
 @click.option(
     "--repeats",
-    type=click.IntRange(1, 100_000),
-    default=3,
+    type=Repeats(),
+    default="3",
     show_default=True,
-    help="Fresh processes of each contender; repeat r trains with seed + r - 1.",
+    help="Fresh processes of each contender; repeat r trains with seed + r - 1. `auto` adds "
+    "repeats until each ratio is known as well as --interval says, or --max-time is spent.",
+)
+@click.option(
+    "--interval",
+    type=Percentage(),
+    default="2%",
+    show_default=True,
+    help="With --repeats auto: how far the 95 % interval of a ratio may reach to either side.",
+)
+@click.option(
+    "--max-time",
+    type=Duration(),
+    default="1h",
+    show_default=True,
+    help="With --repeats auto: no repeat begins that would end later. The first always runs.",
 )
 @click.option("--seed", type=click.IntRange(0, 2**31), default=0, show_default=True)
 @click.option(
@@ -188,9 +204,10 @@ def _run(output: Path | None, verify: bool, dry_run: bool, quiet: bool, **option
     prepared = _aware_of_others(prepared, messages)
     with RunFolder(output or _unused_folder()) as folder, presence(cache_folder()):
         interrupts.listen()
-        folder.write_manifest(make_manifest(prepared, request, _typed(), verify))
+        manifest = make_manifest(prepared, request, _typed(), verify)
+        folder.write_manifest(manifest)
         execution = Execution(executor, interrupts, folder, results, messages)
-        return execution.run(prepared, verify)
+        return execution.run(prepared, manifest)
 
 
 def _typed() -> str:
@@ -242,26 +259,50 @@ def _resume(path: Path, dry_run: bool, quiet: bool) -> int:
     with RunFolder.reopen(path) as folder, presence(cache_folder()):
         interrupts.listen()
         execution = Execution(LocalExecutor(interrupts), interrupts, folder, results, messages)
-        return execution.run(prepared, resumed.manifest.verified, resumed.kept)
+        return execution.run(prepared, resumed.manifest, resumed.kept)
+
+
+def _given() -> list[str]:
+    """The names of the options that were typed."""
+    context = click.get_current_context()
+    source = context.get_parameter_source
+    return [name for name in context.params if source(name) is ParameterSource.COMMANDLINE]
 
 
 def _check_alone(*fitting: str) -> None:
     """Refuse options that the run in the folder has settled already."""
-    context = click.get_current_context()
-    for name in context.params:
-        given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
-        if given and name not in fitting:
-            option = name.replace("_", "-")
+    for name in _given():
+        if name not in fitting:
             raise click.UsageError(
-                f"received --resume with --{option}, expected --resume alone: the run in the "
-                "folder says what is measured"
+                f"received --resume with --{name.replace('_', '-')}, expected --resume alone: the "
+                "run in the folder says what is measured"
             )
 
 
-def _request(optimizer: str, **options: Any) -> Request:
+def _check_not_given(*names: str) -> None:
+    """Refuse options that a fixed number of repeats has no use for."""
+    for name in _given():
+        if name in names:
+            raise click.UsageError(
+                f"received --{name.replace('_', '-')} with a number of repeats, expected it with "
+                "--repeats auto"
+            )
+
+
+def _request(
+    optimizer: str, repeats: int | None, interval: float, max_time: float, **options: Any
+) -> Request:
+    if repeats is not None:
+        _check_not_given("interval", "max_time")
     values = {name: options.pop(name) for name in ("learning_rate", "momentum", "nesterov", "l2")}
     arms = list(dict.fromkeys(options.pop("arms")))
-    return Request(optimizer=_optimizer(optimizer, **values), arms=arms, **options)
+    return Request(
+        optimizer=_optimizer(optimizer, **values),
+        arms=arms,
+        repeats=repeats or 1,
+        auto_repeats=None if repeats else AutoRepeats(interval, max_time),
+        **options,
+    )
 
 
 def _optimizer(

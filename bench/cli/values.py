@@ -9,6 +9,7 @@ import click
 from bench.choices import split_list
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smh]?)")
+AUTO = "auto"
 _MOST_COUNTS = 100
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -65,6 +66,36 @@ class CountList(click.ParamType[Any]):
         if not names or not all(re.fullmatch(r"[1-9]\d{0,6}", name) for name in names):
             self.fail(f"received {value!r}, expected whole numbers of 1 or more like 64,256")
         return list(dict.fromkeys(int(name) for name in names))
+
+
+class Repeats(click.ParamType[Any]):
+    """A whole number of 1 or more, or `auto`."""
+
+    name = "repeats"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int | None:
+        """The number; None for auto."""
+        if value == AUTO:
+            return None
+        if not re.fullmatch(r"[1-9]\d{0,4}", str(value)):
+            self.fail(f"received {value!r}, expected a whole number of 1 or more, or {AUTO}")
+        return int(value)
+
+
+class Percentage(click.ParamType[Any]):
+    """A share such as 2% or 0.5%."""
+
+    name = "percentage"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        """The share: 0.02 for 2%."""
+        if isinstance(value, float):
+            return value
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", str(value).strip())
+        share = float(match[1]) / 100 if match else 0.0
+        if not 0 < share < 1:
+            self.fail(f"received {value!r}, expected a percentage above 0% like 2% or 0.5%")
+        return share
 
 
 class Duration(click.ParamType[Any]):
