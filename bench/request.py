@@ -47,7 +47,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     epochs: int
     until_accuracy: float | None
     repeats: int
-    auto_repeats: AutoRepeats | None = None
+    auto_repeats: AutoRepeats | None
     seed: int
     threads: int | None
     timeout: float

@@ -118,6 +118,7 @@ def _request(timeout: float, **choices: list[str]) -> Request:
         epochs=1,
         until_accuracy=None,
         repeats=1,
+        auto_repeats=None,
         seed=0,
         threads=None,
         timeout=timeout,
