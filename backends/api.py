@@ -129,6 +129,10 @@ class Workload(NamedTuple):
     input: str = "resident"
 
 
+# Something to be timed: a call does it all, and returns with the device idle.
+Work = Callable[[], object]
+
+
 class Gradients(NamedTuple):
     """One training-mode forward and backward pass: logits (batch, classes), loss, gradients."""
 
@@ -208,6 +212,17 @@ class Backend(ABC):
 
         Read from the framework itself, not from a table. Weights are drawn from the seed.
         """
+        return None
+
+    def multiply(self, size: int, device: Device, precision: str) -> Optional[Work]:
+        """The framework's fastest product of two (size, size) matrices, to measure the device by.
+
+        None where there is none, or not in this precision: such a backend tells no limit.
+        """
+        return None
+
+    def copy(self, size: int, device: Device) -> Optional[Work]:
+        """The framework's fastest copy of `size` bytes in the device's memory; None if none."""
         return None
 
     def is_out_of_memory(self, error: Exception) -> bool:

@@ -36,6 +36,7 @@ def make_manifest(prepared: Prepared, request: Request, command: str, verified: 
         seed=request.seed,
         threads=experiment.threads,
         timeout_seconds=request.timeout,
+        retries=request.retries,
         verified=verified,
         framework_versions={name: version for name, version in installed if version is not None},
         missing=prepared.missing,

@@ -6,6 +6,7 @@ from statistics import median
 
 import msgspec
 
+from bench.disturbance import train_noise
 from bench.executor import WorkerEnd
 from bench.records import EpochRecord, Inference, Outcome, TimeToAccuracy, TrialRecord
 from bench.worker.protocol import (
@@ -20,6 +21,7 @@ from bench.worker.protocol import (
     PhaseEnded,
     Predicted,
 )
+from bench.worker.usage import total_usage
 
 _REASON_LINES = 3  # of a dead worker's output: a reason stands in a table
 _LONGEST_WORDS = 500  # characters of them: the record's log holds the rest
@@ -113,7 +115,15 @@ def measured(record: TrialRecord, events: Sequence[Event]) -> TrialRecord:
         test_accuracy=epochs[-1].test_accuracy if epochs else None,
         final_train_loss=epochs[-1].mean_loss if epochs else None,
         per_epoch=[_epoch_record(epoch) for epoch in epochs],
+        leftover_seconds=_leftover(epochs),
+        noise=train_noise(total_usage(epoch.usage for epoch in epochs)),
     )
+
+
+def _leftover(epochs: Sequence[EpochEnded]) -> float | None:
+    """The least over the epochs: an adapter that does not wait leaves work in each."""
+    known = [epoch.leftover_seconds for epoch in epochs if epoch.leftover_seconds is not None]
+    return min(known, default=None)
 
 
 def _native_settings(events: Sequence[Event]) -> dict[str, str]:

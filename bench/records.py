@@ -325,6 +325,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     threads: int
     timeout_seconds: float
+    retries: int = 0
     verified: bool = False
     framework_versions: dict[str, str]
     missing: list[Missing] = []

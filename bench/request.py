@@ -1,6 +1,6 @@
 """From what a command asks to what a run will do: everything is checked before anything starts."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -12,6 +12,7 @@ from bench.data.decoded import Dataset, open_decoded
 from bench.data.prepare import cache_folder, prepare
 from bench.executor import Executor
 from bench.gate import Gate
+from bench.limits import BackendLimit, Setting, backend_limits
 from bench.machine import describe_machine, has_accelerator, usable_cpus
 from bench.models import load, names_for
 from bench.plan import ALL, Job, Trial, check_devices, choose_devices, choose_modes, jobs, trials
@@ -26,6 +27,7 @@ from bench.worker.protocol import Devices, Event, ModelCheck, Probe
 
 MOST_TRIALS = 100_000
 LARGEST_MODEL = 2**50  # parameters, or multiply-accumulates an image: beyond any machine
+NUMPY = "numpy"  # always installed, and its BLAS is a good one
 _PROBE_SECONDS = 120.0  # a cold disk can take a minute to import a framework
 
 
@@ -53,6 +55,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     timeout: float
     train_samples: int | None
     data_dir: Path | None
+    retries: int = 0
 
 
 class Prepared(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,6 +128,7 @@ def prepare_run(request: Request, executor: Executor) -> Prepared:
         threads=threads,
         cpus=cpus,
         timeout=request.timeout,
+        retries=request.retries,
     )
     return Prepared(
         experiment=experiment,
@@ -164,6 +168,29 @@ def gate_of(
         processor=describe_machine().cpu_model or "unknown",
         cache=None if fresh else cache_folder(),
     )
+
+
+def known_limits(
+    prepared: Prepared, executor: Executor, began: Callable[[str, str], None]
+) -> Iterator[BackendLimit]:
+    """What NumPy and each backend of the plan reach at best on the devices that it trains on.
+
+    Args:
+        prepared: the plan.
+        executor: runs the workers.
+        began: called with the backend and the device of each limit that must be measured.
+    """
+    experiment = prepared.experiment
+    known = {NUMPY: recipes()[NUMPY], **experiment.recipes}
+    devices = {(NUMPY, "cpu"): None}
+    devices |= dict.fromkeys((job.backend, job.device) for job in prepared.jobs)
+    wanted = [
+        (known[name], version, device)
+        for name, device in devices
+        if (version := installed_version(known[name])) is not None
+    ]
+    setting = Setting(experiment.threads, experiment.cpus, cache_folder())
+    return backend_limits(wanted, setting, executor, began)
 
 
 def choose_backends(received: Sequence[str]) -> tuple[list[Recipe], list[Missing]]:

@@ -83,6 +83,7 @@ def _prepared(folder: Path, run: Run, found: Mapping[str, Recipe]) -> Prepared:
             threads=threads,
             cpus=cpus,
             timeout=manifest.timeout_seconds,
+            retries=manifest.retries,
         ),
         jobs=list(dict.fromkeys(trial.job for trial in planned)),
         trials=planned,

@@ -6,6 +6,7 @@ Imports no framework: a trial happens in a worker, which the executor starts.
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -13,15 +14,18 @@ import msgspec
 
 from backends.api import Recipe
 from backends.registry import not_installed
+from bench.credibility import judged
 from bench.data.prepare import cache_folder
+from bench.disturbance import Watch
 from bench.executor import Executor, WorkerEnd
 from bench.folder import RunFolder
 from bench.gate import Contender, backend_digest
 from bench.identity import hardware_digest, machine_name
+from bench.limits import BackendLimit, limit_of
 from bench.outcome import INTERRUPTED, Verdict, measured, verdict_of
 from bench.plan import Trial, lacking_for
 from bench.presence import other_runs
-from bench.records import Equivalence, ModelFacts, TrialRecord
+from bench.records import Equivalence, Limit, ModelFacts, TrialRecord
 from bench.spec.training import Optimizer, TrainSpec
 from bench.worker.protocol import Event, Imported, TrainTask
 
@@ -45,6 +49,8 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
         threads: CPU threads of each framework.
         cpus: the CPUs that each worker is bound to.
         timeout: seconds after which a worker is killed.
+        retries: how often a trial that was disturbed is taken again.
+        limits: what each backend reaches at best on each device.
         equivalence: which contenders were shown to do the work that the spec states.
     """
 
@@ -60,6 +66,8 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     cpus: tuple[int, ...]
     timeout: float
     until_accuracy: float | None = None
+    retries: int = 0
+    limits: tuple[BackendLimit, ...] = ()
     equivalence: dict[ContenderModel, Equivalence] = {}
 
 
@@ -78,6 +86,9 @@ class Observer(Protocol):
     def trial_event(self, trial: Trial, event: Event) -> None:
         """Its worker told something."""
 
+    def trial_disturbed(self, trial: Trial, record: TrialRecord) -> None:
+        """What was measured was disturbed, and is measured again."""
+
     def trial_ended(self, trial: Trial, record: TrialRecord) -> None:
         """It is over, and its record is on the disk."""
 
@@ -91,18 +102,30 @@ def run_trials(
 ) -> list[TrialRecord]:
     """Run every trial in order; each costs one record, however it ends.
 
+    A trial that was disturbed is taken again, `Experiment.retries` times at most.
+
     A KeyboardInterrupt records the trial it hits as interrupted and ends the run there.
     """
     records: list[TrialRecord] = []
+    watch = Watch(len(planned), experiment.retries)
     for trial in planned:
         observer.trial_began(trial)
-        record = _run_trial(trial, experiment, executor, observer)
+        record = watch.settle(
+            partial(_run_trial, trial, experiment, executor, observer),
+            partial(observer.trial_disturbed, trial),
+        )
+        record = judged(msgspec.structs.replace(record, limit=_limit(record, experiment)))
         folder.append(record)
         records.append(record)
         observer.trial_ended(trial, record)
         if record.outcome == "interrupted":
             break
     return records
+
+
+def _limit(record: TrialRecord, experiment: Experiment) -> Limit | None:
+    flops = experiment.models[record.model].training_flops_per_image
+    return limit_of(record, flops, experiment.limits)
 
 
 def _run_trial(

@@ -10,8 +10,8 @@ import jax
 import numpy as np
 import numpy.typing as npt
 
-from backends.api import Backend, Device, Gradients, Session, Workload, require
-from backends.jax import RECIPE, platform
+from backends.api import Backend, Device, Gradients, Session, Work, Workload, require
+from backends.jax import RECIPE, limits, platform
 from backends.jax.lowering import lower
 from backends.jax.native import jax_defaults
 from backends.jax.optimizers import initial_slots
@@ -155,6 +155,14 @@ class JaxBackend(Backend):
     def native_defaults(self, seed: int) -> Defaults:
         """The choices of the layers and optimizers that JAX ships."""
         return jax_defaults(seed)
+
+    def multiply(self, size: int, device: Device, precision: str) -> Optional[Work]:
+        """A product of two matrices, to measure the device by; see `Backend.multiply`."""
+        return limits.multiplication(size, device, precision)
+
+    def copy(self, size: int, device: Device) -> Work:
+        """A copy in the device's memory; see `Backend.copy`."""
+        return limits.copying(size, device)
 
     def is_out_of_memory(self, error: Exception) -> bool:
         """Whether the error says that memory ran out, on the host or on the device."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Optional
+
 import numpy as np
 import numpy.typing as npt
 
-from backends.api import Backend, Device, Gradients, Session, Workload, require
-from backends.numpy import RECIPE
+from backends.api import Backend, Device, Gradients, Session, Work, Workload, require
+from backends.numpy import RECIPE, limits
 from backends.numpy.loss import softmax_cross_entropy
 from backends.numpy.lowering import lower
 from backends.numpy.optimizers import update_rule
@@ -95,6 +97,14 @@ class NumpyBackend(Backend):
     def devices(self) -> list[Device]:
         """The CPU, which is all that NumPy knows."""
         return [_CPU]
+
+    def multiply(self, size: int, device: Device, precision: str) -> Optional[Work]:
+        """A product of two matrices, to measure the device by; see `Backend.multiply`."""
+        return limits.multiplication(size, precision)
+
+    def copy(self, size: int, device: Device) -> Work:
+        """A copy in memory; see `Backend.copy`."""
+        return limits.copying(size)
 
     def session(self, workload: Workload) -> NumpySession:
         """Lower the model and copy weights and data; see `Backend.session`."""

@@ -8,9 +8,9 @@ from typing import Any, Optional, cast
 import numpy as np
 import tensorflow as tf
 
-from backends.api import Backend, Device, Gradients, Session, Workload, require
+from backends.api import Backend, Device, Gradients, Session, Work, Workload, require
 from backends.native import Defaults
-from backends.tensorflow import RECIPE, platform
+from backends.tensorflow import RECIPE, limits, platform
 from backends.tensorflow.loops import (
     Run,
     Schedule,
@@ -179,6 +179,14 @@ class TensorFlowBackend(Backend):
     def native_defaults(self, seed: int) -> Defaults:
         """The choices of Keras, which is how TensorFlow is commonly used."""
         return keras_defaults(seed)
+
+    def multiply(self, size: int, device: Device, precision: str) -> Optional[Work]:
+        """A product of two matrices, to measure the device by; see `Backend.multiply`."""
+        return limits.multiplication(size, device, precision)
+
+    def copy(self, size: int, device: Device) -> Work:
+        """A copy in the device's memory; see `Backend.copy`."""
+        return limits.copying(size, device)
 
     def is_out_of_memory(self, error: Exception) -> bool:
         """Whether memory ran out, on the host or on the device."""

@@ -9,9 +9,9 @@ import torch
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
-from backends.api import Backend, Device, Gradients, Session, Workload, require
+from backends.api import Backend, Device, Gradients, Session, Work, Workload, require
 from backends.native import Defaults
-from backends.torch import RECIPE, platform
+from backends.torch import RECIPE, limits, platform
 from backends.torch.lowering import lower, takes_vectors
 from backends.torch.modules import as_input
 from backends.torch.native import torch_defaults
@@ -133,6 +133,14 @@ class TorchBackend(Backend):
     def native_defaults(self, seed: int) -> Defaults:
         """The choices of torch.nn and torch.optim."""
         return torch_defaults(seed)
+
+    def multiply(self, size: int, device: Device, precision: str) -> Optional[Work]:
+        """A product of two matrices, to measure the device by; see `Backend.multiply`."""
+        return limits.multiplication(size, device, precision)
+
+    def copy(self, size: int, device: Device) -> Work:
+        """A copy in the device's memory; see `Backend.copy`."""
+        return limits.copying(size, device)
 
     def is_out_of_memory(self, error: Exception) -> bool:
         """Whether memory ran out, on the host or on the device."""

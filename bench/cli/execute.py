@@ -15,7 +15,7 @@ from bench.gate import certificates, contenders, equivalence_of
 from bench.interrupts import Interrupts
 from bench.records import Equivalence, Manifest, TrialRecord
 from bench.repeats import run_blocks
-from bench.request import Prepared, gate_of
+from bench.request import Prepared, gate_of, known_limits
 from bench.runner import ContenderModel, Observer
 from bench.verification.case import careful
 
@@ -63,15 +63,18 @@ class Execution(NamedTuple):
     ) -> tuple[Sequence[TrialRecord], Manifest]:
         """All records and the manifest as it has become; nothing new if the checks are stopped."""
         experiment = prepared.experiment
-        if manifest.verified:
-            try:
-                equivalence = self._verified(prepared, observer)
-            except KeyboardInterrupt:
-                return kept, manifest
-            experiment = msgspec.structs.replace(experiment, equivalence=equivalence)
+        try:
+            equivalence = self._verified(prepared, observer) if manifest.verified else {}
+            limits = tuple(known_limits(prepared, self.executor, self._limit_began))
+        except KeyboardInterrupt:
+            return kept, manifest
+        experiment = msgspec.structs.replace(experiment, equivalence=equivalence, limits=limits)
         return run_blocks(
             prepared.trials, manifest, kept, experiment, self.executor, self.folder, observer
         )
+
+    def _limit_began(self, backend: str, device: str) -> None:
+        self.messages.print(f"measuring the limit of {backend} on {device}")
 
     def _verified(
         self, prepared: Prepared, observer: Observer

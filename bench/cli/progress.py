@@ -57,6 +57,10 @@ class PlainLines:
     def trial_event(self, trial: Trial, event: Event) -> None:
         """Nothing to say yet."""
 
+    def trial_disturbed(self, trial: Trial, record: TrialRecord) -> None:
+        """Say why it is taken again."""
+        self._console.print(disturbed(trial, record))
+
     def trial_ended(self, trial: Trial, record: TrialRecord) -> None:
         """Say how it ended."""
         self._done += 1
@@ -97,6 +101,10 @@ class LiveLine:
                 f"{rate:,.0f} images/s"
             )
 
+    def trial_disturbed(self, trial: Trial, record: TrialRecord) -> None:
+        """Leave a line with why it is taken again."""
+        self._progress.console.print(disturbed(trial, record))
+
     def trial_ended(self, trial: Trial, record: TrialRecord) -> None:
         """Leave a line with how it ended."""
         self._done += 1
@@ -127,6 +135,15 @@ def in_words(trial: Trial) -> str:
     )
 
 
+def disturbed(trial: Trial, record: TrialRecord) -> str:
+    """What disturbed a trial that is taken again."""
+    return f"{in_words(trial)}: disturbed ({_flags(record)}), so it is taken again"
+
+
+def _flags(record: TrialRecord) -> str:
+    return ", ".join(record.noise.flags) if record.noise else ""
+
+
 def describe(record: TrialRecord) -> str:
     """How a trial ended, in one line."""
     who = (
@@ -135,8 +152,10 @@ def describe(record: TrialRecord) -> str:
     )
     if record.outcome != "ok":
         return f"{who}: {record.outcome}: {record.reason}"
-    disturbed = ", while another run was measuring" if record.other_runs else ""
+    flags = _flags(record)
+    others = ", while another run was measuring" if record.other_runs else ""
     return (
         f"{who}: {record.throughput_images_per_second:,.0f} images/s, "
-        f"accuracy {record.test_accuracy:.4f}{disturbed}"
+        f"accuracy {record.test_accuracy:.4f}{others}"
+        f"{f' (disturbed: {flags})' if flags else ''}"
     )

@@ -118,6 +118,14 @@ from bench.version import __version__
     help="Time limit of a trial: 90s, 10m, 1h.",
 )
 @click.option(
+    "--retries",
+    type=click.IntRange(0, 100),
+    default=2,
+    show_default=True,
+    help="How often a trial that was disturbed (by other processes, or a slow machine) is taken "
+    "again; in all at most for half of the trials.",
+)
+@click.option(
     "--train-samples", type=click.IntRange(1), help="Train on so many images only. Default: all."
 )
 @click.option("--optimizer", type=click.Choice(["sgd", "adam"]), default="sgd", show_default=True)

@@ -122,6 +122,7 @@ def _request(timeout: float, **choices: list[str]) -> Request:
         seed=0,
         threads=None,
         timeout=timeout,
+        retries=0,
         train_samples=None,
         data_dir=None,
     )

@@ -14,12 +14,16 @@ from time import perf_counter
 from typing import Optional
 
 from backends.api import Backend, Unsupported
+from bench.worker.clock import check_clock
+from bench.worker.limits import measure_limits
 from bench.worker.process import bind_to, end_with_parent, resident_memory
 from bench.worker.protocol import (
+    ClockTask,
     Devices,
     Event,
     Failed,
     Imported,
+    LimitTask,
     PhaseBegan,
     PhaseEnded,
     Probe,
@@ -79,6 +83,10 @@ def _run(task: Task, backend: Backend, tell: Tell) -> None:
         tell(Devices({device.name: device.title for device in backend.devices()}))
     elif isinstance(task, VerifyTask):
         verify(task, backend, tell)
+    elif isinstance(task, LimitTask):
+        measure_limits(task, backend, tell)
+    elif isinstance(task, ClockTask):
+        check_clock(task, backend, tell)
     else:
         train(task, backend, tell)
 

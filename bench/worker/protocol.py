@@ -9,6 +9,7 @@ import msgspec
 from bench.spec.layers import Layer, kind_of
 from bench.spec.training import Optimizer, TrainSpec
 from bench.verification.certificate import Check
+from bench.worker.usage import Usage
 
 
 class TaskBase(msgspec.Struct, frozen=True, tag_field="task", tag=kind_of):
@@ -85,7 +86,31 @@ class VerifyTask(TaskBase, frozen=True, kw_only=True):
     references: Optional[str] = None
 
 
-Task = Union[Probe, TrainTask, VerifyTask]
+class LimitTask(TaskBase, frozen=True, kw_only=True):
+    """Measure how fast the framework multiplies matrices and copies memory on the device."""
+
+    device: str
+
+
+class ClockTask(TaskBase, frozen=True, kw_only=True):
+    """See whether twice the steps take twice the time.
+
+    Attributes:
+        model: a model for images of `input_shape`.
+        input_shape: of one image.
+        batch_size: images a step.
+        device: as in `TrainTask`.
+        mode: as in `TrainTask`.
+    """
+
+    model: Layer
+    input_shape: tuple[int, ...]
+    batch_size: int
+    device: str
+    mode: str
+
+
+Task = Union[Probe, TrainTask, VerifyTask, LimitTask, ClockTask]
 
 
 class EventBase(msgspec.Struct, frozen=True, tag_field="event", tag=kind_of):
@@ -134,6 +159,9 @@ class EpochEnded(EventBase, frozen=True):
         mean_loss: the mean of the steps' losses; infinite or not a number when training diverged.
         test_accuracy: the share of test images classified right, after the epoch.
         evaluate_seconds: the time that evaluation took, off the training clock.
+        usage: who used the CPUs while the steps ran.
+        leftover_seconds: how much longer the first prediction after the steps took than the
+            others; None where there was no other.
     """
 
     epoch: int
@@ -142,6 +170,8 @@ class EpochEnded(EventBase, frozen=True):
     mean_loss: Optional[float]
     test_accuracy: float
     evaluate_seconds: float
+    usage: Optional[Usage] = None
+    leftover_seconds: Optional[float] = None
 
 
 class FirstStep(EventBase, frozen=True):
@@ -188,6 +218,38 @@ class Checked(EventBase, frozen=True):
     error: str = ""
 
 
+class Rates(EventBase, frozen=True):
+    """The framework's best rates on the device; None or left out where it has no such call.
+
+    Attributes:
+        matrix_flops_per_second: by precision.
+        copy_bytes_per_second: read and written.
+        libraries: the BLAS and OpenMP libraries that show in the process; None if nobody can tell.
+        usage: who used the CPUs meanwhile.
+    """
+
+    matrix_flops_per_second: dict[str, float]
+    copy_bytes_per_second: Optional[float]
+    libraries: Optional[tuple[str, ...]]
+    usage: Usage
+
+
+class ClockChecked(EventBase, frozen=True):
+    """The times of training calls, taken in turn.
+
+    Attributes:
+        steps: of a single call.
+        single_seconds: of each call with so many steps.
+        double_seconds: of each call with twice as many, between two single ones.
+        leftover_seconds: the median of how much longer a prediction took just after a call.
+    """
+
+    steps: int
+    single_seconds: tuple[float, ...]
+    double_seconds: tuple[float, ...]
+    leftover_seconds: float
+
+
 class Finished(EventBase, frozen=True):
     """The task ended well. Peaks in bytes; None where not known."""
 
@@ -213,6 +275,8 @@ Event = Union[
     NativeSettings,
     CheckBegan,
     Checked,
+    Rates,
+    ClockChecked,
     Finished,
     Failed,
 ]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from statistics import median
 from time import perf_counter
-from typing import Any, Callable, NamedTuple
+from typing import Any, Callable, NamedTuple, Optional
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +31,7 @@ from bench.worker.protocol import (
     PhaseEnded,
     TrainTask,
 )
+from bench.worker.usage import read_usage, usage_since
 
 Tell = Callable[[Event], None]
 
@@ -144,30 +146,49 @@ def _epochs(session: Session, task: TrainTask, examples: int, test: Split, tell:
 def _epoch(session: Session, task: TrainTask, epoch: int, examples: int, test: Split) -> EpochEnded:
     batches = epoch_batches(examples, task.train, epoch)
     rates = learning_rates(task.train, len(batches))
+    before = read_usage()
     start = perf_counter()
     losses = session.train(batches, rates)
     seconds = perf_counter() - start
-    start = perf_counter()
-    accuracy = evaluate(session, test.images, test.labels, task.evaluation_batch)
+    usage = usage_since(before)
+    found = evaluate(session, test.images, test.labels, task.evaluation_batch)
     mean_loss = float(np.mean(losses, dtype=np.float64))
     return EpochEnded(
         epoch=epoch + 1,
         images=batches.size,
         seconds=seconds,
         mean_loss=mean_loss if math.isfinite(mean_loss) else None,
-        test_accuracy=accuracy,
-        evaluate_seconds=perf_counter() - start,
+        test_accuracy=found.accuracy,
+        evaluate_seconds=found.seconds,
+        usage=usage,
+        leftover_seconds=found.leftover_seconds,
     )
 
 
-def evaluate(session: Session, images: FloatArray, labels: IntArray, batch: int) -> float:
-    """The share of images (n, h, w, c) whose largest logit is at the label (n,)."""
+class Evaluation(NamedTuple):
+    """The share of images classified right, the time that took, and what training had left to do.
+
+    The first prediction waits for what the device has not finished: `leftover_seconds` is how much
+    longer it took than the median of the others; None where there is none.
+    """
+
+    accuracy: float
+    seconds: float
+    leftover_seconds: Optional[float]
+
+
+def evaluate(session: Session, images: FloatArray, labels: IntArray, batch: int) -> Evaluation:
+    """Classify images (n, h, w, c) with labels (n,), `batch` at a time, just after training."""
     right = 0
+    times = [perf_counter()]
     for start in range(0, len(labels), batch):
         wanted = labels[start : start + batch]
         logits = session.predict(padded(images, start, batch))[: len(wanted)]
         right += int(np.count_nonzero(logits.argmax(axis=1) == wanted))
-    return right / len(labels)
+        times.append(perf_counter())
+    first, *others = np.diff(times).tolist()
+    leftover = max(0.0, first - median(others)) if others else None
+    return Evaluation(right / len(labels), times[-1] - times[0], leftover)
 
 
 def padded(images: FloatArray, start: int, batch: int) -> FloatArray:

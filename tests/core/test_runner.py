@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 
+import msgspec
 import psutil
 import pytest
 
@@ -27,6 +28,7 @@ LAYER = sequential(Flatten(), Dense(3))
 class Silent:
     def __init__(self):
         self.events = []
+        self.disturbed = []
 
     def check_began(self, contender, model):
         pass
@@ -36,6 +38,9 @@ class Silent:
 
     def trial_event(self, trial, event):
         self.events.append(event)
+
+    def trial_disturbed(self, trial, record):
+        self.disturbed.append(record)
 
     def trial_ended(self, trial, record):
         pass
@@ -63,12 +68,17 @@ def trial(mode, backend="fake", repeat=1, device="cpu"):
     return Trial(Job("tiny", 16, backend, mode, device), seed=0, repeat=repeat)
 
 
-def run(experiment, folder, *trials, observer=None, **changes):
-    import msgspec
+class SmallPredictions(LocalExecutor):
+    """Has the tiny data set's 20 test images classified in four predictions."""
 
+    def run(self, task, *arguments):
+        return super().run(msgspec.structs.replace(task, evaluation_batch=5), *arguments)
+
+
+def run(experiment, folder, *trials, observer=None, executor=LocalExecutor, **changes):
     experiment = msgspec.structs.replace(experiment, **changes)
     with RunFolder(folder) as opened:
-        return run_trials(trials, experiment, LocalExecutor(), opened, observer or Silent())
+        return run_trials(trials, experiment, executor(), opened, observer or Silent())
 
 
 def workers():
@@ -145,6 +155,32 @@ def test_what_a_recipe_does_not_state_is_unsupported_without_a_worker(
     assert (record.outcome, record.reason) == ("unsupported", reason)
     assert {name: getattr(record, name) for name in changes} == changes
     assert observer.events == []
+
+
+def test_a_trial_tells_what_the_machine_did_meanwhile(experiment, tmp_path):
+    (record,) = run(experiment, tmp_path / "run", trial("steady"))
+    noise = record.noise
+    assert noise.canary_before_seconds > 0
+    assert noise.canary_after_seconds > 0
+    assert noise.train_cpu_seconds < record.train_seconds  # it sleeps
+    assert noise.train_involuntary_switches >= 0
+    assert record.limit is None  # this model was given no count of operations
+
+
+@pytest.mark.parametrize("mode", ["early", "dispatches"])
+def test_a_clock_that_stops_before_the_work_is_done_is_caught(experiment, tmp_path, mode):
+    """The first prediction waits for the work that was left."""
+    (record,) = run(experiment, tmp_path / "run", trial(mode), executor=SmallPredictions)
+    assert record.leftover_seconds > 0.1
+    if not record.noise.flags:  # of a disturbed trial this is not asked
+        assert record.outcome == "mistimed"
+        assert "clock stopped too early" in record.reason
+
+
+def test_a_clock_that_waits_leaves_nothing(experiment, tmp_path):
+    (record,) = run(experiment, tmp_path / "run", trial("steady"), executor=SmallPredictions)
+    assert record.outcome == "ok"
+    assert record.leftover_seconds < record.per_epoch[0].seconds / 2
 
 
 def test_throughput_leaves_the_first_epoch_out(experiment, tmp_path):

@@ -17,6 +17,9 @@ MODES = (
     "infinite",
     "starved",
     "unsupported",
+    "early",
+    "dispatches",
+    "steady",
 )
 RECIPE = Recipe(
     name="fake",

@@ -6,11 +6,14 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
 
 from backends.api import Backend, Device, Gradients, Session, Unsupported
+
+STEP_SECONDS = 0.05  # of the modes that take their time
 
 
 class FakeBackend(Backend):
@@ -34,16 +37,39 @@ class FakeSession(Session):
         self.mode = workload.mode
         self.initial = workload.weights
         self.classes = workload.model.output_shape[0]
+        self.background = None
 
     def compile(self, steps, batch_size):
         pass
 
     def train(self, batches, learning_rates):
         FAULTS.get(self.mode, works)()
+        getattr(self, f"_{self.mode}", lambda steps: None)(len(batches))
         loss = {"nan": np.nan, "infinite": np.inf}.get(self.mode, 1.0)
         return np.full(len(batches), loss, np.float32)
 
+    def _steady(self, steps):
+        """Work that takes a time for each step, and is over on return."""
+        time.sleep(STEP_SECONDS * steps)
+
+    def _early(self, steps):
+        """Return at once; the work goes on in the background."""
+        self._wait()
+        self.background = threading.Thread(target=self._steady, args=[steps])
+        self.background.start()
+
+    def _dispatches(self, steps):
+        """Return early after a time that does grow with the steps, as a queue of kernels does."""
+        self._early(3 * steps)
+        self._steady(steps)
+
+    def _wait(self):
+        if self.background is not None:
+            self.background.join()
+            self.background = None
+
     def predict(self, images):
+        self._wait()
         return np.eye(self.classes, dtype=np.float32)[np.zeros(len(images), int)]
 
     def gradients(self, batch):

@@ -1,0 +1,52 @@
+"""A canary: a fixed piece of work whose time shows how fast the machine is just now.
+
+It runs between trials, never while something is timed: a stretch of interpreter work, which a
+busy neighbour on the core or a lower clock slows down, and copies of memory, which a neighbour on
+the memory bus does.
+"""
+
+from statistics import median
+from time import perf_counter
+
+_ROUNDS = 600_000
+_BLOCK = bytes(24 * 2**20)  # more than a core's own caches hold
+_COPIES = 8
+_FIRST_TIMES = 3
+
+
+class Canary:
+    """Times the fixed work, and knows what it usually takes in this process."""
+
+    def __init__(self) -> None:
+        """Time it a few times, so that the first trial has something to be compared with."""
+        self._target = memoryview(bytearray(_BLOCK))
+        self._times: list[float] = []
+        for _ in range(_FIRST_TIMES + 1):
+            self.time()
+        del self._times[0]  # the first touched its memory for the first time
+
+    @property
+    def usual_seconds(self) -> float:
+        """The median of all times so far: it follows a machine that slows down as it warms up."""
+        return median(self._times)
+
+    @property
+    def last_seconds(self) -> float:
+        """The latest time."""
+        return self._times[-1]
+
+    def time(self) -> float:
+        """Do the work and return the seconds that it took, about a tenth of one."""
+        start = perf_counter()
+        _interpret()
+        for _ in range(_COPIES):
+            self._target[:] = _BLOCK
+        self._times.append(perf_counter() - start)
+        return self._times[-1]
+
+
+def _interpret() -> int:
+    value = 0
+    for number in range(_ROUNDS):
+        value = (value * 31 + number) & 0xFFFF
+    return value

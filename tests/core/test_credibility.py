@@ -1,0 +1,85 @@
+"""Numbers that cannot be true: above the device's limit, or of a clock that stopped early."""
+
+import msgspec
+import pytest
+
+from bench.credibility import judged
+from bench.limits import BackendLimit, limit_of
+from bench.records import Noise
+
+KNOWN = [
+    BackendLimit(
+        backend="numpy",
+        framework_version="2",
+        device="cpu",
+        matrix_flops_per_second={"float32": 4e11},
+    ),
+    BackendLimit(
+        backend="torch",
+        framework_version="2",
+        device="cpu",
+        matrix_flops_per_second={"float32": 2e11, "bfloat16": 1e11},
+    ),
+    BackendLimit(
+        backend="jax",
+        framework_version="1",
+        device="cpu",
+        matrix_flops_per_second={"float32": 9e11},
+        flags=("other processes",),
+    ),
+]
+
+
+def with_limit(record, flops=454_400, known=KNOWN):
+    return msgspec.structs.replace(record, limit=limit_of(record, flops, known))
+
+
+def test_the_peak_is_the_best_of_all_that_were_measured_undisturbed(make):
+    limit = with_limit(make.trial(throughput_images_per_second=200_000.0)).limit
+    assert limit.achieved_flops_per_second == 200_000 * 454_400
+    assert (limit.peak_flops_per_second, limit.peak_backend) == (4e11, "numpy")
+    assert limit.own_peak_flops_per_second == 2e11
+    assert limit.share_of_peak == pytest.approx(200_000 * 454_400 / 4e11)
+
+
+def test_bfloat16_is_held_against_the_better_of_both(make):
+    limit = with_limit(make.trial(precision="bfloat16")).limit
+    assert limit.peak_flops_per_second == 4e11
+
+
+@pytest.mark.parametrize(
+    ("changes", "known"),
+    [({"precision": "tf32"}, KNOWN), ({"device": "gpu:0"}, KNOWN), ({}, KNOWN[2:]), ({}, [])],
+)
+def test_what_was_not_measured_is_unknown(make, changes, known):
+    record = with_limit(make.trial(**changes), known=known)
+    assert record.limit.achieved_flops_per_second > 0
+    assert record.limit.share_of_peak is None
+    assert record.limit.peak_flops_per_second is None
+    assert judged(record).outcome == "ok"
+
+
+def test_a_throughput_above_the_limit_is_impossible(make):
+    at_the_limit = 4e11 / 454_400
+    assert judged(with_limit(make.trial(throughput_images_per_second=at_the_limit))).outcome == "ok"
+    above = judged(with_limit(make.trial(throughput_images_per_second=1.1 * at_the_limit)))
+    assert above.outcome == "mistimed"
+    assert "impossible" in above.reason
+    assert "110% of the 400.0 that numpy" in above.reason
+
+
+# The fastest epoch of the trials made here takes 0.25 s.
+@pytest.mark.parametrize(
+    ("changes", "outcome"),
+    [
+        ({"leftover_seconds": None}, "ok"),
+        ({"leftover_seconds": 0.049}, "ok"),
+        ({"leftover_seconds": 0.2}, "mistimed"),
+        ({"leftover_seconds": 0.2, "noise": Noise(flags=("slow canary",))}, "ok"),
+        ({"leftover_seconds": 0.2, "outcome": "failed", "reason": "it broke"}, "failed"),
+    ],
+)
+def test_work_that_was_left_when_the_clock_stopped_is_told(make, changes, outcome):
+    judgement = judged(make.trial(**changes))
+    assert judgement.outcome == outcome
+    assert ("clock stopped too early" in (judgement.reason or "")) == (outcome == "mistimed")

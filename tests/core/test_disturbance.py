@@ -1,0 +1,133 @@
+"""Disturbances: found by their signs, a disturbed trial taken again, and told."""
+
+import subprocess
+import sys
+
+import msgspec
+import pytest
+
+from bench.disturbance import SIGNS, Watch, flags_of
+from bench.machine import usable_cpus
+from bench.records import Noise
+from bench.worker.usage import Usage, read_usage, total_usage, usage_since
+
+QUIET = Noise(
+    canary_before_seconds=0.10,
+    canary_after_seconds=0.11,
+    canary_usual_seconds=0.10,
+    train_cpu_seconds=1.9,
+    train_involuntary_switches=50,
+    train_other_seconds=0.05,
+    train_steal_seconds=0.04,
+    train_throttled_seconds=0.0,
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "flags"),
+    [
+        ({}, ()),
+        ({"train_other_seconds": 0.3}, ("other processes",)),
+        ({"train_steal_seconds": 0.3}, ("stolen CPU",)),
+        ({"train_throttled_seconds": 0.05}, ("CPU limit",)),
+        ({"canary_before_seconds": 0.14}, ("slow canary",)),
+        ({"canary_after_seconds": 0.14}, ("slow canary",)),
+        ({"canary_after_seconds": 0.2, "train_other_seconds": 2.0}, None),
+        (dict.fromkeys(Noise.__struct_fields__[:-2]), ()),
+    ],
+)
+def test_each_sign_raises_its_flag(changes, flags):
+    wanted = ("other processes", "slow canary") if flags is None else flags
+    assert flags_of(msgspec.structs.replace(QUIET, **changes), 1.0) == wanted
+
+
+def test_a_few_ticks_are_rounding():
+    """Of a train phase of 20 ms the kernel's ticks tell nothing."""
+    noise = msgspec.structs.replace(QUIET, train_other_seconds=0.03, train_steal_seconds=0.03)
+    assert flags_of(noise, 0.02) == ()
+
+
+def test_every_threshold_has_its_reason():
+    assert all(len(sign.reason) > 20 for sign in SIGNS)
+
+
+def spinning(seconds):
+    """A process for each CPU that does nothing but use it."""
+    program = f"import time; end = time.time() + {seconds}\nwhile time.time() < end: pass"
+    return [subprocess.Popen([sys.executable, "-c", program]) for _ in usable_cpus()]
+
+
+def test_a_busy_process_on_each_core_is_seen_and_named(make):
+    """The real thing: the kernel's own accounts, whatever else the machine does meanwhile."""
+    before = read_usage()
+    busy = spinning(1)
+    for process in busy:
+        process.wait()
+    usage = usage_since(before)
+    if usage.other_seconds is None:
+        pytest.skip("this system does not tell what other processes use")
+    noise = msgspec.structs.replace(QUIET, train_other_seconds=usage.other_seconds)
+    assert "other processes" in flags_of(noise, usage.wall_seconds)
+
+
+def test_own_work_is_no_disturbance():
+    """What this process uses is taken off, so a worker does not disturb itself."""
+    before = read_usage()
+    total = 0
+    while usage_since(before).cpu_seconds < 0.3:
+        total += 1
+    usage = usage_since(before)
+    if usage.other_seconds is None:
+        pytest.skip("this system does not tell what other processes use")
+    capacity = usage.wall_seconds * len(usable_cpus())
+    assert usage.cpu_seconds + usage.other_seconds < 1.3 * capacity + 0.1
+
+
+def test_usage_adds_up_and_what_is_unknown_stays_so():
+    first, second = Usage(1.0, 2.0, 3, 0.5, None, 0.1), Usage(2.0, 1.0, 4, 0.5, 0.2, 0.1)
+    assert total_usage([first, second]) == Usage(3.0, 3.0, 7, 1.0, None, 0.2)
+    assert total_usage([]) is None
+    assert total_usage([first, None]) is None
+
+
+def disturbed(record):
+    return msgspec.structs.replace(
+        record, noise=msgspec.structs.replace(QUIET, train_other_seconds=5.0)
+    )
+
+
+def test_a_disturbed_trial_is_taken_again_and_the_attempts_are_kept(make):
+    quiet = make.trial(noise=QUIET)
+    measured = iter([disturbed(make.trial(throughput_images_per_second=7.0)), quiet])
+    told = []
+    record = Watch(trials=4, retries=2).settle(lambda: next(measured), told.append)
+    assert "other processes" not in record.noise.flags
+    assert len(record.noise.attempts) == len(told) == 1
+    assert record.noise.attempts[0].throughput_images_per_second == 7.0
+    assert "other processes" in record.noise.attempts[0].flags
+
+
+def test_a_trial_that_stays_disturbed_is_kept_with_its_flags(make):
+    told = []
+    record = Watch(trials=4, retries=2).settle(lambda: disturbed(make.trial()), told.append)
+    assert len(told) == 2
+    assert len(record.noise.attempts) == 2
+    assert "other processes" in record.noise.flags
+    assert record.outcome == "ok"
+
+
+def test_a_machine_that_is_never_quiet_costs_half_the_trials_more(make):
+    told = []
+    watch = Watch(trials=10, retries=2)
+    for _ in range(10):
+        watch.settle(lambda: disturbed(make.trial()), told.append)
+    assert len(told) == 5
+
+
+@pytest.mark.parametrize("changes", [{"outcome": "failed", "reason": "it broke"}, {}])
+def test_what_failed_or_may_not_be_repeated_is_not(make, changes):
+    told = []
+    retries = 2 if changes else 0
+    watch = Watch(trials=4, retries=retries)
+    watch.settle(lambda: disturbed(make.trial(**changes)), told.append)
+    assert told == []
