@@ -48,16 +48,20 @@ def verdict_of(events: Sequence[Event], end: WorkerEnd, timeout: float) -> Verdi
             return Verdict("ok")
     if end.exit_status is None:
         return Verdict("failed", f"the worker could not be started: {end.start_error}")
-    where = f"in phase {_last_phase(events)}"
+    where = _where(events)
     if end.timed_out:
         return Verdict("timeout", f"not done after {timeout:g} s, {where}{_last_words(end.log)}")
     how = _exit(end.exit_status)
     return Verdict("crashed", f"the worker ended {where}, {how}{_last_words(end.log)}")
 
 
-def _last_phase(events: Sequence[Event]) -> str:
-    began = [event.phase for event in events if isinstance(event, PhaseBegan)]
-    return began[-1] if began else "start"
+def _where(events: Sequence[Event]) -> str:
+    """The phase that was going on, or after which the worker was at its steps."""
+    phases = [event for event in events if isinstance(event, (PhaseBegan, PhaseEnded))]
+    if not phases:
+        return "at its start"
+    word = "in" if isinstance(phases[-1], PhaseBegan) else "after"
+    return f"{word} phase {phases[-1].phase}"
 
 
 def _exit(status: int) -> str:

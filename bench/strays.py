@@ -3,11 +3,13 @@
 import contextlib
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 
+_PATIENCE = 50  # hundredths of a second
 _EXECUTABLE = 2  # the place of x in `r-xp`
 
 
@@ -34,9 +36,23 @@ def where_threads_are(pid: int) -> str:
     for task in _tasks(pid):
         with contextlib.suppress(OSError, ValueError, IndexError):
             name = (task / "comm").read_text(errors="replace").strip()
-            counter = int((task / "syscall").read_text().split()[-1], 16)
+            counter = _program_counter(task)
             lines.append(f"Thread {task.name} ({name}) at {_place(counter, libraries)}")
     return "\n".join(lines)
+
+
+def _program_counter(task: Path) -> int:
+    """Where the thread stands; a thread takes a moment to stop.
+
+    Raises:
+        ValueError: it has not stopped.
+    """
+    for _ in range(_PATIENCE):
+        last = (task / "syscall").read_text().split()[-1]
+        if last != "running":
+            break
+        time.sleep(0.01)
+    return int(last, 16)
 
 
 def _tasks(pid: int) -> list[Path]:

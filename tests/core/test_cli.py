@@ -67,7 +67,7 @@ def test_a_dry_run_prints_the_plan_and_leaves_nothing(bench, tiny, tmp_path):
     done = bench("run", *tiny, *options, cwd=tmp_path)
     assert done.returncode == 0
     assert done.stdout.count("numpy") == 2
-    assert done.stdout.count("segfaults") == 2
+    assert done.stdout.count("starved") == 2
     assert not (tmp_path / "runs").exists()
 
 

@@ -1,4 +1,4 @@
-"""The runner with real worker processes, over a fake backend that fails in every way."""
+"""The runner with real worker processes; tests/reliability makes every fault that there is."""
 
 import os
 import signal
@@ -194,13 +194,8 @@ def test_throughput_leaves_the_first_epoch_out(experiment, tmp_path):
     ("mode", "outcome", "reason"),
     [
         ("raises", "failed", "RuntimeError: the fake framework gives up"),
-        ("exits", "crashed", "exit status 7"),
         ("segfaults", "crashed", "SIGSEGV"),
-        ("killed", "crashed", "SIGKILL"),
-        ("forks", "crashed", "exit status 3"),
-        ("garbles", "crashed", "not text"),
         ("nan", "diverged", "not a finite number"),
-        ("infinite", "diverged", "not a finite number"),
         ("starved", "out_of_memory", "MemoryError"),
         ("unsupported", "unsupported", "0.flatten"),
     ],
@@ -216,17 +211,11 @@ def test_a_fault_costs_one_record(experiment, tmp_path, mode, outcome, reason):
     assert workers() == []
 
 
-@pytest.mark.parametrize("mode", ["hangs", "deaf"])
-def test_a_hang_is_killed_at_the_time_limit(experiment, tmp_path, mode):
-    (record,) = run(experiment, tmp_path / "run", trial(mode), timeout=3)
+def test_a_hang_is_killed_at_the_time_limit(experiment, tmp_path):
+    (record,) = run(experiment, tmp_path / "run", trial("hangs"), timeout=3)
     assert record.outcome == "timeout"
     assert "not done after 3 s" in record.reason
     assert workers() == []
-
-
-def test_loud_output_neither_blocks_nor_is_kept(experiment, tmp_path):
-    (record,) = run(experiment, tmp_path / "run", trial("shouts"))
-    assert record.outcome == "ok"
 
 
 def test_a_framework_that_cannot_be_imported_is_unavailable(experiment, tmp_path):

@@ -7,15 +7,20 @@ MODES = (
     "raises",
     "exits",
     "segfaults",
+    "segfaults_natively",
+    "aborts",
     "killed",
     "hangs",
+    "hangs_natively",
     "deaf",
     "forks",
+    "detaches",
     "shouts",
     "garbles",
     "nan",
     "infinite",
     "starved",
+    "killed_for_memory",
     "unsupported",
     "early",
     "dispatches",
@@ -47,3 +52,18 @@ ABSENT = Recipe(
     default_modes=("works",),
     adapter="evenbench_fake.session:FakeBackend",
 )
+
+
+def _at_import(name: str) -> Recipe:
+    """A framework that is installed and goes wrong when it is imported."""
+    return Recipe(
+        name=name,
+        title=name.title(),
+        requirements=("evenbench-fake>=1",),
+        modes=("works",),
+        default_modes=("works",),
+        adapter=f"evenbench_fake.imports.{name}:FakeBackend",
+    )
+
+
+MISMATCHED, QUITTING, DYING, STUCK = map(_at_import, ("mismatched", "quitting", "dying", "stuck"))

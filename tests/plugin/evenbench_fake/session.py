@@ -98,12 +98,27 @@ def segfaults():
     ctypes.string_at(0)
 
 
+def segfaults_natively():
+    """A library reads where nothing is."""
+    ctypes.CDLL(None).strlen(ctypes.c_void_p(8))
+
+
+def aborts():
+    """As a library does whose assertion fails."""
+    ctypes.CDLL(None).abort()
+
+
 def killed():
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def hangs():
     time.sleep(600)
+
+
+def hangs_natively():
+    """A library waits and holds the interpreter's lock: no Python code runs any more."""
+    ctypes.PyDLL(None).pause()
 
 
 def deaf():
@@ -115,6 +130,13 @@ def deaf():
 def forks():
     """Leave a child behind that holds every pipe of the worker."""
     subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], close_fds=False)
+    os._exit(3)
+
+
+def detaches():
+    """Leave a child in a session of its own that holds every pipe."""
+    command = [sys.executable, "-c", "import time; time.sleep(600)"]
+    subprocess.Popen(command, close_fds=False, start_new_session=True)
     os._exit(3)
 
 
@@ -133,7 +155,34 @@ def starved():
     np.ones(2**29)
 
 
+def killed_for_memory():
+    """What a library does that finds no memory and cannot say so in Python."""
+    resource.setrlimit(resource.RLIMIT_AS, (2**30, 2**30))
+    libc = ctypes.CDLL(None)
+    libc.malloc.restype = ctypes.c_void_p
+    libc.malloc.argtypes = [ctypes.c_size_t]
+    if libc.malloc(2**32) is None:
+        os.write(2, b"terminate called after throwing an instance of 'std::bad_alloc'\n")
+        libc.abort()
+
+
 FAULTS = {
     function.__name__: function
-    for function in (raises, exits, segfaults, killed, hangs, deaf, forks, shouts, garbles, starved)
+    for function in (
+        raises,
+        exits,
+        segfaults,
+        segfaults_natively,
+        aborts,
+        killed,
+        hangs,
+        hangs_natively,
+        deaf,
+        forks,
+        detaches,
+        shouts,
+        garbles,
+        starved,
+        killed_for_memory,
+    )
 }

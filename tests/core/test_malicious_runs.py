@@ -1,0 +1,102 @@
+"""Run folders from elsewhere: nothing in them is executed, followed or written through."""
+
+import ast
+import os
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from bench.records import RecordError, read_run
+from reports import write_report
+
+ROOT = Path(__file__).parents[2]
+PAYLOADS = [
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    '=HYPERLINK("http://evil")',
+    "../../../../escaped",
+    "$\\frac{1}{2$ %s {0} {{x}} {% x %}",
+    "\u202e\x1b[31m\x00",
+]
+
+
+@pytest.mark.parametrize("payload", PAYLOADS)
+def test_text_from_elsewhere_is_shown_as_text(make, tmp_path, payload):
+    texts = {"backend": payload, "mode": payload, "model": payload, "dataset": payload}
+    good = make.trial(**texts, reason=payload, machine=payload, versions={payload: payload})
+    bad = make.failed(**texts, outcome="failed", reason=payload, log=payload)
+    machine = msgspec.structs.replace(make.machine, hostname=payload, cpu_model=payload)
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    folder = make.store(
+        inside / "run", [good, bad], command=payload, notes=[payload], machine=machine
+    )
+    before = set(tmp_path.rglob("*"))
+    write_report([folder])
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "<script>alert" not in page
+    assert "<img src=x" not in page
+    for line in (folder / "results.csv").read_text(encoding="utf-8").splitlines():
+        assert not any(cell.startswith(("=", '"=')) for cell in line.split(","))
+    made = set(tmp_path.rglob("*")) - before
+    assert all(folder in path.parents for path in made)
+
+
+def test_a_report_replaces_a_link_and_does_not_write_through_it(make, tmp_path):
+    folder = make.store(tmp_path / "run", [make.trial()])
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    for name in ("report.html", "results.csv", ".report.html.partial"):
+        (folder / name).symlink_to(precious)
+    write_report([folder])
+    assert precious.read_text() == "mine"
+    assert not (folder / "report.html").is_symlink()
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "trials.jsonl", "certificates.json"])
+def test_what_is_no_regular_file_is_refused_at_once(make, tmp_path, name):
+    folder = make.store(tmp_path / "run", [make.trial()])
+    (folder / name).unlink(missing_ok=True)
+    os.mkfifo(folder / name)
+    with pytest.raises(RecordError, match="expected a file of a run"):
+        read_run(folder)
+    (folder / name).unlink()
+    (folder / name).symlink_to("/dev/zero")
+    with pytest.raises(RecordError, match="expected a file of a run"):
+        read_run(folder)
+
+
+def test_a_huge_file_is_refused_unread(make, tmp_path):
+    folder = make.store(tmp_path / "run", [make.trial()])
+    with (folder / "trials.jsonl").open("ab") as file:
+        file.truncate(2**40)  # sparse: it takes no room
+    with pytest.raises(RecordError, match="expected a file of a run"):
+        read_run(folder)
+
+
+def test_a_newer_manifest_of_another_form_is_told_by_its_version(make, tmp_path):
+    folder = make.store(tmp_path / "run", [])
+    (folder / "manifest.json").write_text('{"schema_version": 7, "all": "new"}')
+    with pytest.raises(RecordError, match="received schema version 7, expected 1"):
+        read_run(folder)
+
+
+def test_deep_nesting_is_refused(make, tmp_path):
+    folder = make.store(tmp_path / "run", [])
+    (folder / "trials.jsonl").write_text('{"a":' * 100_000 + "\n")
+    with pytest.raises(RecordError, match="line 1"):
+        read_run(folder)
+
+
+def test_nothing_that_is_read_can_be_code():
+    """No pickle, no marshal, no eval: in the whole source of what reads and reports."""
+    banned = {"pickle", "marshal", "shelve", "dill", "joblib", "yaml"}
+    for path in [*ROOT.glob("bench/**/*.py"), *ROOT.glob("reports/**/*.py")]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                assert not {alias.name.split(".")[0] for alias in node.names} & banned, path
+            elif isinstance(node, ast.ImportFrom):
+                assert (node.module or "").split(".")[0] not in banned, path
+            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                assert node.func.id not in {"eval", "exec"}, path

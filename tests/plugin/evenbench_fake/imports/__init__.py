@@ -1,0 +1,1 @@
+"""Frameworks that are installed and go wrong when they are imported."""

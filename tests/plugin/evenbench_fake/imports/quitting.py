@@ -1,0 +1,5 @@
+"""Ends the interpreter."""
+
+import sys
+
+sys.exit("the licence of this framework is over")

@@ -1,0 +1,66 @@
+"""A thousand quick trials in one run: `PYTHONPATH=tests python tests/reliability/load.py`.
+
+Prints what the runner's process holds, and how long a trial takes, at the start and at the end.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from itertools import pairwise
+from pathlib import Path
+from statistics import fmean
+
+import psutil
+from support.commands import Command
+
+HUNDRED = 100
+
+
+def main() -> None:
+    """Run the trials and print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--trials", type=int, default=1000)
+    trials = parser.parse_args().trials
+    with tempfile.TemporaryDirectory() as name:
+        command = Command(Path(name))
+        options = ["--backends", "fake", "--repeats", str(trials), "--output", "out"]
+        ended, own, memory, files, threads = watched(command, command.quick + options, trials)
+    seconds = [after - before for before, after in pairwise(ended)]
+    own_time = [1000 * (after - before) for before, after in pairwise(own)]
+    first, last = slice(1, HUNDRED), slice(-HUNDRED, None)
+    for title, series, unit in (
+        ("seconds a trial", seconds, "s"),
+        ("the runner's own CPU time a trial", own_time, "ms"),
+        ("resident memory", memory, "MiB"),
+        ("open files", files, ""),
+        ("threads", threads, ""),
+    ):
+        early, late = fmean(series[first]), fmean(series[last])
+        print(f"{title}: {early:.4g} {unit} in the first hundred, {late:.4g} {unit} in the last")
+
+
+def watched(
+    command: Command, options: list[str], trials: int
+) -> tuple[list, list, list, list, list]:
+    """When each trial's line came, the runner's CPU time so far, and what it held then."""
+    process = command.start("run", *options, bufsize=1)
+    runner = psutil.Process(process.pid)
+    ended, own, memory, files, threads = [], [], [], [], []
+    for line in process.stderr:
+        if not line.startswith("["):
+            continue
+        ended.append(time.monotonic())
+        spent = runner.cpu_times()
+        own.append(spent.user + spent.system)
+        memory.append(runner.memory_info().rss / 2**20)
+        files.append(runner.num_fds())
+        threads.append(runner.num_threads())
+    process.wait()
+    if len(ended) != trials or process.returncode != 0:
+        sys.exit(f"received {len(ended)} trials and status {process.returncode}")
+    return ended, own, memory, files, threads
+
+
+if __name__ == "__main__":
+    main()

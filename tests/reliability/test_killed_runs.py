@@ -1,0 +1,76 @@
+"""A runner killed at fifty random moments: what was shown is kept, the rest is resumed."""
+
+import json
+import random
+import re
+import signal
+import time
+
+import pytest
+from support.commands import Command
+from support.processes import none_left
+
+from bench.records import read_run
+
+KILLS = 50
+TRIALS = 4
+LONGEST = 3.0  # seconds: on a quiet machine a run of four trials and its report takes less
+
+
+@pytest.fixture(scope="module")
+def command(tmp_path_factory):
+    return Command(tmp_path_factory.mktemp("killed"))
+
+
+def killed(command, out, moment):
+    """Start the run or go on with it, and kill it; the lines that it showed, and its status."""
+    with (command.folder / "shown.txt").open("w+") as shown:
+        process = command.start("run", *arguments(command, out), stdout=shown, stderr=shown)
+        time.sleep(moment)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        shown.seek(0)
+        return shown.read(), process.returncode
+
+
+def test_fifty_killed_runs_resume_to_the_whole(command):
+    moments = random.Random(6)  # the same moments each time
+    number = kills = 0
+    while kills < KILLS:
+        number += 1
+        out = command.folder / f"out-{number}"
+        status = -signal.SIGKILL
+        known: dict[str, dict] = {}
+        while status != 0 and kills < KILLS:
+            text, status = killed(command, out, moments.uniform(0, LONGEST))
+            assert "Traceback" not in text
+            kills += status != 0
+            known = after_the_kill(out, text, known)
+        done = command.run("run", *arguments(command, out))
+        assert done.returncode == 0, done.stderr
+        run = read_run(out)
+        assert {trial.trial for trial in run.trials} == {each.trial for each in run.manifest.plan}
+        assert len(run.trials) == TRIALS
+        assert {trial.outcome for trial in run.trials} == {"ok"}
+        assert (out / "report.html").exists()
+    assert none_left(command.folder)
+
+
+def arguments(command, out):
+    """Of a run that goes on; of the same one from its start where it was killed before that."""
+    if (out / "manifest.json").exists():
+        return ["--resume", out]
+    return [*command.quick, "--backends", "fake", "--repeats", TRIALS, "--output", out]
+
+
+def after_the_kill(out, text, known):
+    """The records by trial: all that were shown are there, and those of before are unchanged."""
+    if not (out / "trials.jsonl").exists():
+        assert not re.search(r"^\[\d", text, re.MULTILINE)
+        return known
+    whole = (out / "trials.jsonl").read_bytes().rpartition(b"\n")[0]
+    found = {record["trial"]: record for record in map(json.loads, whole.splitlines())}
+    shown = re.findall(r"^\[\d+/\d+\] .*repeat (\d+): ", text, re.MULTILINE)
+    assert {int(repeat) for repeat in shown} <= {record["repeat"] for record in found.values()}
+    assert all(found[name] == record for name, record in known.items())
+    return found
