@@ -49,8 +49,8 @@ def cli() -> None:
     arithmetic, each lowered to what an expert in it writes. `bench run --backends all` measures
     everything that is installed here and writes a report.
 
-    Exit status: 0 all was measured, 1 some of it failed, 2 the command was wrong, 3 nothing was
-    measured, 130 interrupted.
+    Exit status: 0 all was measured, 1 some of it failed, 2 the command, or a file or folder it
+    names, was of no use, 3 nothing was measured, 130 interrupted.
     """
 
 

@@ -187,8 +187,8 @@ from bench.version import __version__
 def command(resume: Path | None, **options: Any) -> int:
     """Train the models in every backend asked for and write a report.
 
-    Exit status: 0 all that was asked for was measured, 1 some trial failed, 2 the command was
-    wrong, 3 nothing was measured, 130 interrupted.
+    Exit status: 0 all that was asked for was measured, 1 some trial failed, 2 the command, or a
+    file or folder it names, was of no use, 3 nothing was measured, 130 interrupted.
     """
     if resume is not None:
         _check_alone("resume", "dry_run", "quiet")
