@@ -7,13 +7,19 @@ from typing import Literal
 
 TO = "–"  # noqa: RUF001 - an en dash, as in 3 to 5
 NOT_KNOWN = TO
+NOT_REACHED = "not reached"
 LONGEST_REASON = 300  # characters; the records hold the whole
 
 Write = Callable[[float], str]
 
 
 def shown(value: float | None, write: Write) -> str:
-    """The value as `write` writes it; a dash where it is not known, never 0."""
+    """The value as `write` writes it; a dash where it is not known, never 0.
+
+    A time that was too short to reach what it is the time of is infinite.
+    """
+    if value == math.inf:
+        return NOT_REACHED
     return NOT_KNOWN if value is None or not math.isfinite(value) else write(value)
 
 

@@ -1,5 +1,6 @@
 """The metrics, each stated once: columns, rankings, axes and the glossary all read this table."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -70,6 +71,32 @@ def _first_step_seconds(record: TrialRecord) -> float | None:
     )
     known = [seconds for seconds in phases if seconds is not None]
     return sum(known) if len(known) == len(phases) else None
+
+
+def _time_to_accuracy(record: TrialRecord) -> float | None:
+    """Infinite where the accuracy was not reached: so a median counts these trials as slowest."""
+    told = record.time_to_accuracy
+    if told is None:
+        return None
+    return told.seconds if told.reached else math.inf
+
+
+def _of_inference(field: str) -> Callable[[TrialRecord], float | None]:
+    return lambda record: getattr(record.inference, field, None)
+
+
+def _latency(percentile: int) -> Metric:
+    key = f"latency_p{percentile}_seconds"
+    return Metric(
+        key,
+        f"Latency p{percentile}",
+        "ms",
+        "lower",
+        f"Time that {percentile} % of the predictions of one image did not exceed, each from the "
+        "image on the host to its logits there, one call after the other.",
+        significant(3, 1e3),
+        _of_inference(key),
+    )
 
 
 def _seconds(phase: str, direction: Direction | None, meaning: str) -> Metric:
@@ -164,6 +191,35 @@ FIRST_STEP = Metric(
     _first_step_seconds,
 )
 
+COLD_START = Metric(
+    "cold_start_seconds",
+    "Cold start",
+    "s",
+    "lower",
+    "From the start of the worker's process to the end of its first training step.",
+    fixed(2),
+)
+TIME_TO_ACCURACY = Metric(
+    "time_to_accuracy_seconds",
+    "Time to accuracy",
+    "s",
+    "lower",
+    "Training time up to the first epoch after which the test accuracy was at the one asked for; "
+    "a trial that did not reach it counts as slower than all that did.",
+    fixed(2),
+    _time_to_accuracy,
+)
+LATENCIES = tuple(_latency(percentile) for percentile in (50, 95, 99))
+PREDICTION = Metric(
+    "inference_images_per_second",
+    "Prediction",
+    "images/s",
+    "higher",
+    "Images predicted in large batches, from the host to logits on the host, divided by the time.",
+    significant(4),
+    _of_inference("throughput_images_per_second"),
+)
+
 # What a ranking's table shows; a column that no contender knows is left out.
 RANKED = (THROUGHPUT, ACCURACY, LOSS, PEAK_MEMORY, DEVICE_MEMORY, COMPILE, FIRST_STEP)
 PHASES = (IMPORT, DATA, BUILD, COMPILE, TRAIN, EVALUATE)
@@ -177,4 +233,8 @@ METRICS = (
     DEVICE_MEMORY,
     *PHASES,
     FIRST_STEP,
+    COLD_START,
+    TIME_TO_ACCURACY,
+    *LATENCIES,
+    PREDICTION,
 )

@@ -105,9 +105,16 @@ def _title(settings: pd.DataFrame, number: int) -> str:
 
 
 def _setting(own: Any) -> str:
-    keys = ("dataset", "batch_size", "precision", "threads", "epochs", "train_samples", "arm")
-    words = [_in_words(key, own[key]) for key in keys]
+    keys = (
+        *("dataset", "batch_size", "precision", "threads", "epochs", "until_accuracy"),
+        *("train_samples", "arm", "input"),
+    )
+    words = [_in_words(key, own[key]) for key in keys if not _is_silent(key, own[key])]
     return ", ".join([*words, *filter(None, [plain(own["device_title"])])])
+
+
+def _is_silent(key: str, value: Any) -> bool:
+    return key == "until_accuracy" and bool(pd.isna(value))
 
 
 def _choice(value: Any) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 from reports.answers import facts, lead, sentence
 from reports.cells import medians, relative, repeats, spread
+from reports.contenders import Contender
 from reports.document import Chart, Column, Part, Section, Table
 from reports.figures.gallery import (
     ACCURACY_CURVES,
@@ -14,18 +15,22 @@ from reports.figures.gallery import (
     Gallery,
     Kind,
 )
-from reports.formats import LONGEST_REASON, NOT_KNOWN, TO, shortened
+from reports.formats import LONGEST_REASON, NOT_KNOWN, NOT_REACHED, TO, fixed, shortened, span
 from reports.metrics import (
     ACCURACY,
     BASELINE_MEMORY,
+    COLD_START,
     DEVICE_MEMORY,
     FIRST_STEP,
+    LATENCIES,
     LOSS,
     MEMORY_ABOVE_BASELINE,
     PEAK_MEMORY,
     PHASES,
+    PREDICTION,
     RANKED,
     THROUGHPUT,
+    TIME_TO_ACCURACY,
     TRAIN,
     Metric,
 )
@@ -68,6 +73,8 @@ def result_sections(rankings: Sequence[Ranking], gallery: Gallery) -> list[Secti
         *scaling_section(rankings),
         _section("memory", "Memory", rankings, gallery, MEMORY_BARS, _memory),
         _section("phases", "Phases", rankings, gallery, PHASE_BARS, _phases),
+        _plain_section("target", "Time to accuracy", rankings, TIME_TO_ACCURACY, _target),
+        _plain_section("prediction", "Prediction", rankings, PREDICTION, _prediction),
     ]
 
 
@@ -120,6 +127,57 @@ def _section(
     )
     intro = "" if parts else "No trial gave a measurement."
     return Section(anchor, title, parts, intro, controls=anchor in _WITH_CONTROLS)
+
+
+def _plain_section(
+    anchor: str, title: str, rankings: Sequence[Ranking], metric: Metric, table: MakeTable
+) -> Section:
+    """A table for each ranking that knows the metric, without a figure."""
+    parts = tuple(
+        Part(heading=ranking.title, table=table(ranking))
+        for ranking in rankings
+        if any(not math.isnan(contender[metric].median) for contender in ranking.measured)
+    )
+    return Section(anchor, title, parts, "" if parts else "Not measured in these trials.")
+
+
+def _target(ranking: Ranking) -> Table:
+    """How long it took to reach the accuracy that was asked for, and in how many epochs not."""
+    columns = (
+        CONTENDER_COLUMN,
+        *_columns((TIME_TO_ACCURACY,)),
+        Column(_RANGE, number=True),
+        Column("Epochs", number=True),
+        *_columns((ACCURACY,)),
+    )
+    rows = tuple(
+        (
+            c.label,
+            *spread(c, TIME_TO_ACCURACY),
+            _epochs(c),
+            *medians(c, (ACCURACY,)),
+        )
+        for c in ranking.measured
+    )
+    return Table(f"{ranking.title}: training time to the accuracy asked for", columns, rows)
+
+
+def _epochs(contender: Contender) -> str:
+    """The epochs trained, and that these did not do where most trials did not reach the target."""
+    trained = [len(curve.epochs) for curve in contender.trial_curves]
+    if contender[TIME_TO_ACCURACY].median == math.inf:
+        return f"{NOT_REACHED} within {max(trained)}"
+    return span(min(trained), max(trained), fixed(0))
+
+
+def _prediction(ranking: Ranking) -> Table:
+    metrics = (*LATENCIES, PREDICTION)
+    rows = tuple((c.label, *medians(c, metrics)) for c in ranking.measured)
+    return Table(
+        f"{ranking.title}: medians of prediction after training",
+        (CONTENDER_COLUMN, *_columns(metrics)),
+        rows,
+    )
 
 
 def _columns(metrics: Sequence[Metric]) -> tuple[Column, ...]:
@@ -214,7 +272,7 @@ def _memory(ranking: Ranking) -> Table:
 
 
 def _phases(ranking: Ranking) -> Table:
-    metrics = (*PHASES, FIRST_STEP)
+    metrics = (*PHASES, FIRST_STEP, COLD_START)
     rows = tuple((c.label, *medians(c, metrics)) for c in ranking.measured)
     return Table(
         f"{ranking.title}: medians of each phase's seconds",

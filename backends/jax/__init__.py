@@ -11,5 +11,7 @@ RECIPE = Recipe(
     adapter="backends.jax.session:JaxBackend",
     # By default JAX reserves three quarters of a GPU's memory when it starts.
     environment={"XLA_PYTHON_CLIENT_PREALLOCATE": "false"},
-    precisions=("float32", "float64"),
+    precisions=("float32", "bfloat16", "float64"),
+    inputs=("resident", "pipeline"),
+    gpu_precisions=("float16", "tf32"),
 )

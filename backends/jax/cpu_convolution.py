@@ -80,13 +80,15 @@ def _weighted_windows(images: Any, kernel: Any, stride: int) -> Any:
 
 def _sums_of_products(shifted: list[Any], gradient: Any) -> Any:
     """The sum of each map times the gradient, by channel, all in one pass: (len(shifted), c)."""
-    products = tuple(part * gradient for part in shifted)
-    zeros = (jnp.zeros((), gradient.dtype),) * len(products)
+    # Sums of so many products keep nothing of a short type.
+    exact = jnp.promote_types(gradient.dtype, jnp.float32)
+    products = tuple(part.astype(exact) * gradient.astype(exact) for part in shifted)
+    zeros = (jnp.zeros((), exact),) * len(products)
 
     def add(left: tuple[Any, ...], right: tuple[Any, ...]) -> tuple[Any, ...]:
         return tuple(one + other for one, other in zip(left, right))
 
-    return jnp.stack(lax.reduce(products, zeros, add, (0, 1, 2)))
+    return jnp.stack(lax.reduce(products, zeros, add, (0, 1, 2))).astype(gradient.dtype)
 
 
 def _padded(images: Any, sides: list[tuple[int, int, int]]) -> Any:

@@ -43,7 +43,7 @@ Apply = Callable[[Arrays, Any, bool, Any], tuple[Any, Arrays]]
 _FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "relu": jax.nn.relu,
     # Not jax.nn.relu6, whose gradient is one half at 0 and at 6 instead of 0.
-    "relu6": lambda x: lax.clamp(0.0, x, 6.0),
+    "relu6": lambda x: lax.clamp(x.dtype.type(0), x, x.dtype.type(6)),
     "sigmoid": jax.nn.sigmoid,
     "tanh": jnp.tanh,
     "silu": jax.nn.silu,
@@ -85,7 +85,9 @@ def lower(model: Node, windowed: Windowed) -> Apply:
 
     def apply(weights: Arrays, images: Any, training: bool, key: Any) -> tuple[Any, Arrays]:
         run = _Pass(weights, windowed, training, key, {})
-        return _forward(model.layer, model, images, run), run.statistics
+        logits = _forward(model.layer, model, images, run)
+        # The loss of a short type is computed in float32.
+        return logits.astype(jnp.promote_types(logits.dtype, jnp.float32)), run.statistics
 
     return apply
 
@@ -98,18 +100,18 @@ def _forward(layer: Any, node: Node, x: Any, run: _Pass) -> Any:
 
 def _biased(x: Any, node: Node, run: _Pass) -> Any:
     bias = run.weight(node, "bias")
-    return x if bias is None else x + bias
+    return x if bias is None else x + bias.astype(x.dtype)
 
 
 @_forward.register
 def _(layer: Dense, node: Node, x: Any, run: _Pass) -> Any:
-    return _biased(x @ run.weight(node, "kernel"), node, run)
+    return _biased(x @ run.weight(node, "kernel").astype(x.dtype), node, run)
 
 
 @_forward.register
 def _(layer: Conv, node: Node, x: Any, run: _Pass) -> Any:
     padding = padding_of(layer.padding, layer.kernel)
-    kernel = run.weight(node, "kernel")
+    kernel = run.weight(node, "kernel").astype(x.dtype)
     x = run.windowed.convolve(x, kernel, layer.stride, padding, layer.groups)
     return _biased(x, node, run)
 
@@ -117,7 +119,7 @@ def _(layer: Conv, node: Node, x: Any, run: _Pass) -> Any:
 @_forward.register
 def _(layer: DepthwiseConv, node: Node, x: Any, run: _Pass) -> Any:
     padding = padding_of(layer.padding, layer.kernel)
-    kernel = run.weight(node, "kernel")
+    kernel = run.weight(node, "kernel").astype(x.dtype)
     x = run.windowed.convolve(x, kernel, layer.stride, padding, x.shape[-1])
     return _biased(x, node, run)
 
@@ -125,6 +127,8 @@ def _(layer: DepthwiseConv, node: Node, x: Any, run: _Pass) -> Any:
 @_forward.register
 def _(layer: BatchNorm, node: Node, x: Any, run: _Pass) -> Any:
     mean, variance = run.weight(node, "mean"), run.weight(node, "variance")
+    given = x.dtype
+    x = x.astype(mean.dtype)  # a short type would lose the statistics
     centred = x - mean
     if run.training:
         axes = tuple(range(x.ndim - 1))
@@ -133,7 +137,7 @@ def _(layer: BatchNorm, node: Node, x: Any, run: _Pass) -> Any:
         variance = jnp.mean(jnp.square(centred), axes)
         _keep_statistics(layer, node, run, mean, variance * _bessel(x.size // x.shape[-1], node))
     factor = run.weight(node, "scale") * lax.rsqrt(variance + layer.epsilon)
-    return centred * factor + run.weight(node, "shift")
+    return (centred * factor + run.weight(node, "shift")).astype(given)
 
 
 def _keep_statistics(layer: BatchNorm, node: Node, run: _Pass, mean: Any, variance: Any) -> None:

@@ -28,6 +28,20 @@ def jax_device(device: Device) -> Any:
     return jax.devices("cpu")[0] if device.kind == "cpu" else jax.devices()[device.index]
 
 
+def precisions(device: Device) -> list[str]:
+    """What the device computes in: float16 on GPUs; TF32 and bfloat16 on those that have them."""
+    if device.kind == "mps":
+        return ["float32"]
+    if device.kind == "cpu":
+        return ["float32", "bfloat16", "float64"]
+    known = ["float32", "float16", "float64"]
+    # On NVIDIA's devices "8.0" and above; AMD's go by other names, "gfx90a", and have no TF32.
+    capability = str(getattr(jax_device(device), "compute_capability", ""))
+    if capability.startswith("gfx"):
+        return [*known, "bfloat16"]
+    return [*known, *(["tf32", "bfloat16"] if float(capability or 0) >= 8 else [])]
+
+
 def versions() -> dict[str, str]:
     """JAX, jaxlib and, the plug-in (PJRT) that reaches an accelerator."""
     known = {"jax": str(jax.__version__), "jaxlib": version("jaxlib")}

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
@@ -15,22 +16,34 @@ from backends.jax import RECIPE, limits, platform
 from backends.jax.lowering import lower
 from backends.jax.native import jax_defaults
 from backends.jax.optimizers import initial_slots
+from backends.jax.pipeline import PipelineLoop, loader, scaled
 from backends.jax.steps import (
     Data,
+    Fetch,
     JitLoop,
     Loop,
     Plan,
     ScanLoop,
     State,
+    Step,
+    fetch_resident,
     make_differentiate,
     make_step,
 )
 from backends.jax.windowed import windowed_for
 from backends.native import Defaults
 from bench.spec.parameters import weight_specs
+from bench.spec.precision import loss_scale
 from bench.spec.weights import FloatArray, IntArray, Weights
 
-_PRECISIONS = {"float32": np.float32, "float64": np.float64}
+# The type of the weights, and the type that layers compute in.
+_PRECISIONS: dict[str, tuple[Any, Any]] = {
+    "float32": (np.float32, np.float32),
+    "tf32": (np.float32, np.float32),
+    "bfloat16": (np.float32, jnp.bfloat16),
+    "float16": (np.float32, np.float16),
+    "float64": (np.float64, np.float64),
+}
 _LOOPS: dict[str, type[Loop]] = {"jit": JitLoop, "scan": ScanLoop}
 
 
@@ -40,18 +53,23 @@ class JaxSession(Session):
     def __init__(self, workload: Workload) -> None:
         """Lower the model; place weights and data."""
         self._device = platform.jax_device(workload.device)
-        self._dtype = np.dtype(_PRECISIONS[workload.precision])
+        self._dtype, self._short = (np.dtype(kind) for kind in _PRECISIONS[workload.precision])
+        self._products = "tensorfloat32" if workload.precision == "tf32" else "highest"
         self._addresses = list(workload.weights)
+        self._input_shape = workload.model.input_shape
         apply = lower(workload.model, windowed_for(workload.device.kind))
-        differentiate = make_differentiate(apply, workload.seed)
+        differentiate = make_differentiate(
+            apply, workload.seed, loss_scale(workload.precision), self._fetch(workload)
+        )
         self._differentiate = jax.jit(differentiate)
-        self._infer = jax.jit(lambda weights, images: apply(weights, images, False, None)[0])
-        self._loop = _LOOPS[workload.mode](make_step(differentiate, workload.optimizer))
+        self._infer = jax.jit(
+            lambda weights, images: apply(weights, images.astype(self._short), False, None)[0]
+        )
+        self._loop = self._make_loop(workload, make_step(differentiate, workload.optimizer))
         self._programs: dict[tuple[int, ...], Any] = {}
         self._steps_taken = 0
         with self._settings():
-            images = self._place(workload.images.astype(self._dtype, copy=False))
-            self._data = Data(images, self._place(workload.labels))
+            self._data = self._resident(workload)
             self._state = self._initial_state(workload)
             jax.block_until_ready((self._data, self._state))
 
@@ -74,20 +92,36 @@ class JaxSession(Session):
     def predict(self, images: FloatArray) -> FloatArray:
         """Logits (n, classes) of (n, height, width, channels) images; see `Session.predict`."""
         with self._settings():
-            placed = self._place(images.astype(self._dtype, copy=False))
-            weights = {**self._state.weights, **self._state.statistics}
-            return np.array(self._infer(weights, placed))
+            return np.array(self._infer(self._everything(), self._place(images)))
+
+    def predictor(self, batch_size: int) -> Callable[[FloatArray], FloatArray]:
+        """The compiled program itself, without what `predict` does anew at each call."""
+        if self._dtype == np.float64:  # outside of `_settings`, JAX would make it float32
+            return self.predict
+        with self._settings():
+            weights = self._everything()
+            given = jax.ShapeDtypeStruct((batch_size, *self._input_shape), np.float32)
+            program = self._infer.lower(weights, given).compile()
+
+        def predict(images: FloatArray) -> FloatArray:
+            return np.asarray(program(weights, images))
+
+        return predict
+
+    def _everything(self) -> dict[str, Any]:
+        return {**self._state.weights, **self._state.statistics}
 
     def gradients(self, batch: IntArray) -> Gradients:
         """Logits, loss and gradients of one batch; see `Session.gradients`."""
         with self._settings():
             number = np.int32(self._steps_taken)
+            batch = self._given(batch)
             loss, logits, gradients, _ = self._differentiate(self._state, batch, number, self._data)
             return Gradients(np.array(logits), float(loss), _copied(gradients))
 
     def weights(self) -> Weights:
         """Every weight and running statistic by address, in the session's precision."""
-        held = _copied({**self._state.weights, **self._state.statistics})
+        held = _copied(self._everything())
         return {address: held[address] for address in self._addresses}
 
     def device_memory(self) -> Optional[int]:
@@ -96,16 +130,36 @@ class JaxSession(Session):
 
     @contextmanager
     def _settings(self) -> Iterator[None]:
-        """Run what is inside on the session's device, in its precision, with TF32 off."""
+        """Run what is inside on the session's device and in its precision."""
         with ExitStack() as settings:
             settings.enter_context(jax.default_device(self._device))
             settings.enter_context(jax.enable_x64(self._dtype == np.float64))
-            settings.enter_context(jax.default_matmul_precision("highest"))
+            settings.enter_context(jax.default_matmul_precision(self._products))
             yield
 
     def _place(self, values: npt.NDArray[Any]) -> Any:
         """A copy on the device: a view would let the caller's later writes through."""
         return jax.device_put(values, self._device, may_alias=False)
+
+    def _fetch(self, workload: Workload) -> Fetch:
+        if workload.input == "resident":
+            return fetch_resident
+        return lambda batch, data: scaled(batch, self._short)
+
+    def _make_loop(self, workload: Workload, step: Step) -> Loop:
+        if workload.input == "resident":
+            self._given: Callable[[IntArray], Any] = lambda batch: batch
+            return _LOOPS[workload.mode](step)
+        load = loader(workload.images, workload.labels, self._device)
+        self._given = lambda batch: next(load(batch[np.newaxis]))
+        return PipelineLoop(step, load)
+
+    def _resident(self, workload: Workload) -> Data:
+        """The training set on the device; a pipeline leaves none there."""
+        if workload.input == "pipeline":
+            return Data(None, None)
+        images = self._place(workload.images.astype(self._short, copy=False))
+        return Data(images, self._place(workload.labels))
 
     def _initial_state(self, workload: Workload) -> State:
         specs = weight_specs(workload.model)
@@ -174,11 +228,9 @@ class JaxBackend(Backend):
             RECIPE.title, "device", workload.device.name, [device.name for device in self.devices()]
         )
         require(RECIPE.title, "mode", workload.mode, _LOOPS)
-        has_double = workload.device.kind != "mps"
-        require(
-            RECIPE.title,
-            "precision",
-            workload.precision,
-            _PRECISIONS if has_double else ["float32"],
-        )
+        # A scan takes all its batches at once, a pipeline brings one after the other.
+        fitting = RECIPE.inputs if workload.mode == "jit" else ["resident"]
+        require(RECIPE.title, f"input in mode {workload.mode}", workload.input, fitting)
+        on_device = f"precision on {workload.device.name}"
+        require(RECIPE.title, on_device, workload.precision, platform.precisions(workload.device))
         return JaxSession(workload)

@@ -48,17 +48,26 @@ class Plan(NamedTuple):
         return (Plan(*row) for row in zip(*self))
 
 
+def fetch_resident(batch: Any, data: Data) -> tuple[Any, Any]:
+    """The images and labels at the indices of a batch."""
+    return data.images[batch], data.labels[batch]
+
+
+# (batch, data) -> images, labels
+Fetch = Callable[[Any, Any], tuple[Any, Any]]
 Program = Callable[[State, Plan, Data], tuple[State, Any]]
 Step = Callable[[State, Plan, Data], tuple[State, Any]]
 Differentiate = Callable[[State, Any, Any, Data], tuple[Any, Any, Arrays, Arrays]]
 
 
-def make_differentiate(apply: Apply, seed: int) -> Differentiate:
+def make_differentiate(apply: Apply, seed: int, loss_scale: float, fetch: Fetch) -> Differentiate:
     """One training-mode pass as a pure function.
 
     Args:
         apply: the model.
         seed: of dropout.
+        loss_scale: what the loss is multiplied by in the backward pass.
+        fetch: gives the images and labels of a batch.
 
     Returns:
         A function of the state, the batch's indices (batch,), the step's number and the data,
@@ -67,21 +76,29 @@ def make_differentiate(apply: Apply, seed: int) -> Differentiate:
 
     def loss_of(
         weights: Arrays, statistics: Arrays, batch: Any, number: Any, data: Data
-    ) -> tuple[Any, tuple[Any, Arrays]]:
+    ) -> tuple[Any, tuple[Any, Any, Arrays]]:
         key = jax.random.fold_in(jax.random.key(seed), number)
         everything = {**weights, **statistics}
-        logits, statistics = apply(everything, data.images[batch], True, key)
-        return softmax_cross_entropy(logits, data.labels[batch]), (logits, statistics)
+        images, labels = fetch(batch, data)
+        logits, statistics = apply(everything, images, True, key)
+        loss = softmax_cross_entropy(logits, labels)
+        return loss * loss_scale, (loss, logits, statistics)
 
     def differentiate(
         state: State, batch: Any, number: Any, data: Data
     ) -> tuple[Any, Any, Arrays, Arrays]:
-        (loss, (logits, statistics)), gradients = jax.value_and_grad(loss_of, has_aux=True)(
+        gradients, (loss, logits, statistics) = jax.grad(loss_of, has_aux=True)(
             state.weights, state.statistics, batch, number, data
         )
-        return loss, logits, gradients, statistics
+        return loss, logits, _divided(gradients, loss_scale), statistics
 
     return differentiate
+
+
+def _divided(gradients: Arrays, loss_scale: float) -> Arrays:
+    if loss_scale == 1:
+        return gradients
+    return {address: gradient / loss_scale for address, gradient in gradients.items()}
 
 
 def make_step(differentiate: Differentiate, optimizer: Optimizer) -> Step:

@@ -10,4 +10,5 @@ RECIPE = Recipe(
     default_modes=("eager",),
     adapter="backends.numpy.session:NumpyBackend",
     precisions=("float32", "float64"),
+    inputs=("resident", "pipeline"),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Optional
+from typing import Any, Optional
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ from backends.numpy.loss import softmax_cross_entropy
 from backends.numpy.lowering import lower
 from backends.numpy.optimizers import update_rule
 from backends.numpy.weights import Store
+from bench.spec.training import scale_pixels
 from bench.spec.weights import FloatArray, IntArray, Weights
 
 _PRECISIONS = {"float32": np.float32, "float64": np.float64}
@@ -26,7 +27,7 @@ class NumpySession(Session):
 
     def __init__(self, workload: Workload, dtype: npt.DTypeLike) -> None:
         self._dtype = np.dtype(dtype)
-        self._images = np.array(workload.images, dtype=dtype)
+        self._images = self._held(workload)
         self._labels = np.array(workload.labels)
         self._store = Store(workload.model, workload.weights, dtype, workload.seed)
         self._forward = lower(workload.model, self._store)
@@ -69,10 +70,21 @@ class NumpySession(Session):
 
     def _differentiate(self, batch: IntArray) -> tuple[FloatArray, float]:
         """Logits and loss; the gradients and the next statistics are left in the store."""
-        logits, backward = self._forward(self._images[batch], True)
+        logits, backward = self._forward(self._scaled(self._images[batch]), True)
         loss, dlogits = softmax_cross_entropy(logits, self._labels[batch])
         backward(dlogits)
         return logits, loss
+
+    def _held(self, workload: Workload) -> npt.NDArray[Any]:
+        """A scaled copy of the images; of a pipeline, their pixels, which each batch scales."""
+        if workload.input == "pipeline":
+            return workload.images
+        return np.array(workload.images, dtype=self._dtype)
+
+    def _scaled(self, images: npt.NDArray[Any]) -> FloatArray:
+        if images.dtype == np.uint8:
+            return scale_pixels(images).astype(self._dtype, copy=False)
+        return images
 
     def _infer(self, images: FloatArray) -> FloatArray:
         logits, _ = self._forward(images.astype(self._dtype, copy=False), False)
@@ -110,5 +122,6 @@ class NumpyBackend(Backend):
         """Lower the model and copy weights and data; see `Backend.session`."""
         require(RECIPE.title, "device", workload.device.kind, [_CPU.kind])
         require(RECIPE.title, "mode", workload.mode, RECIPE.modes)
+        require(RECIPE.title, "input", workload.input, RECIPE.inputs)
         require(RECIPE.title, "precision", workload.precision, _PRECISIONS)
         return NumpySession(workload, _PRECISIONS[workload.precision])

@@ -17,5 +17,7 @@ RECIPE = Recipe(
         # TensorFlow imports Keras, whose file of settings could name another framework.
         "KERAS_BACKEND": "tensorflow",
     },
-    precisions=("float32", "float64"),
+    precisions=("float32", "bfloat16", "float64"),
+    inputs=("resident", "pipeline"),
+    gpu_precisions=("float16", "tf32"),
 )

@@ -116,13 +116,20 @@ def _with_bias(product: Forward, has_bias: bool, node: Node, target: Target) -> 
     if not has_bias:
         return product
     bias = target.weight(node, "bias")
-    return lambda x, run: tf.nn.bias_add(product(x, run), bias)
+
+    def forward(x: tf.Tensor, run: Pass) -> tf.Tensor:
+        y = product(x, run)
+        return tf.nn.bias_add(y, tf.cast(bias, y.dtype))
+
+    return forward
 
 
 @_lower.register
 def _(layer: Dense, node: Node, target: Target) -> Forward:
     kernel = target.weight(node, "kernel")
-    return _with_bias(lambda x, run: tf.matmul(x, kernel), layer.bias, node, target)
+    return _with_bias(
+        lambda x, run: tf.matmul(x, tf.cast(kernel, x.dtype)), layer.bias, node, target
+    )
 
 
 @_lower.register
@@ -134,9 +141,10 @@ def _(layer: Conv, node: Node, target: Target) -> Forward:
 
     def forward(x: tf.Tensor, run: Pass) -> tf.Tensor:
         x, rule = windows.pad(x, layer.kernel, layer.stride, padding)
+        filters = tf.cast(kernel, x.dtype)
         if splits == 1:
-            return tf.nn.conv2d(x, kernel, layer.stride, rule)
-        groups = zip(tf.split(x, splits, axis=-1), tf.split(kernel, splits, axis=-1))
+            return tf.nn.conv2d(x, filters, layer.stride, rule)
+        groups = zip(tf.split(x, splits, axis=-1), tf.split(filters, splits, axis=-1))
         return tf.concat([tf.nn.conv2d(*group, layer.stride, rule) for group in groups], axis=-1)
 
     return _with_bias(forward, layer.bias, node, target)
@@ -150,9 +158,10 @@ def _(layer: DepthwiseConv, node: Node, target: Target) -> Forward:
 
     def forward(x: tf.Tensor, run: Pass) -> tf.Tensor:
         if target.shifts_windows:
-            return windows.shifted_depthwise_conv(x, kernel, layer.stride, padding)
+            short = tf.cast(kernel, x.dtype)
+            return windows.shifted_depthwise_conv(x, short, layer.stride, padding)
         x, rule = windows.pad(x, size, layer.stride, padding)
-        filters = tf.reshape(kernel, (size, size, channels, 1))
+        filters = tf.reshape(tf.cast(kernel, x.dtype), (size, size, channels, 1))
         return tf.nn.depthwise_conv2d(x, filters, [1, layer.stride, layer.stride, 1], rule)
 
     return _with_bias(forward, layer.bias, node, target)
@@ -164,10 +173,12 @@ def _(layer: BatchNorm, node: Node, target: Target) -> Forward:
     normalise = normalise_fused if channels.scale.dtype == tf.float32 else normalise_by_moments
 
     def forward(x: tf.Tensor, run: Pass) -> tf.Tensor:
-        y, mean, variance = normalise(x, channels, layer, run.training)
+        # A short type would lose the statistics.
+        exact = tf.cast(x, channels.mean.dtype)
+        y, mean, variance = normalise(exact, channels, layer, run.training)
         if run.training:
             run.statistics += [(channels.mean, mean), (channels.variance, variance)]
-        return y
+        return tf.cast(y, x.dtype)
 
     return forward
 

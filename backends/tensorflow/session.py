@@ -23,11 +23,20 @@ from backends.tensorflow.loops import (
 from backends.tensorflow.lowering import Pass, Target, lower
 from backends.tensorflow.native import keras_defaults
 from backends.tensorflow.optimizers import Settings, update_rule
+from backends.tensorflow.pipeline import Loader, pipeline_loop, scaled
 from backends.tensorflow.weights import copy_of, place_weights, trainable
 from bench.spec.layers import Conv
+from bench.spec.precision import loss_scale
 from bench.spec.weights import FloatArray, IntArray, Weights
 
-_PRECISIONS = {"float32": tf.float32, "float64": tf.float64}
+# The type of the weights, and the type that layers compute in.
+_PRECISIONS = {
+    "float32": (tf.float32, tf.float32),
+    "tf32": (tf.float32, tf.float32),
+    "bfloat16": (tf.float32, tf.bfloat16),
+    "float16": (tf.float32, tf.float16),
+    "float64": (tf.float64, tf.float64),
+}
 
 
 class TensorFlowSession(Session):
@@ -36,11 +45,12 @@ class TensorFlowSession(Session):
     def __init__(self, workload: Workload) -> None:
         """Lower the model; place weights and data."""
         self._device = platform.name_of(workload.device)
-        self._dtype = _PRECISIONS[workload.precision]
+        self._dtype, self._short = _PRECISIONS[workload.precision]
+        self._loss_scale = loss_scale(workload.precision)
+        self._mode = workload.mode
+        self._input_shape = workload.model.input_shape
         with tf.device(self._device):
-            self._images = tf.constant(workload.images, self._dtype)
-            # 64 bits, because TensorFlow keeps tensors of 32-bit integers off the GPU.
-            self._labels = tf.constant(workload.labels, tf.int64)
+            self._examples = self._input(workload)
             self._variables = place_weights(workload.model, workload.weights, self._dtype)
             self._trainable = trainable(self._variables)
             self._update = update_rule(workload.optimizer, list(self._trainable.values()))
@@ -51,8 +61,8 @@ class TensorFlowSession(Session):
             seed=workload.seed,
         )
         self._forward = lower(workload.model, target)
-        self._run = _loop(workload)(self._step)
-        self._infer = _compiled(workload.mode, self._inference)
+        self._run = self._loop(workload)
+        self._infer: Any = _compiled(workload.mode, self._inference)
         self._differentiate = _compiled(workload.mode, self._gradients)
         self._steps_done = 0
 
@@ -78,12 +88,27 @@ class TensorFlowSession(Session):
     def predict(self, images: FloatArray) -> FloatArray:
         """Logits (n, classes) of (n, height, width, channels) images; see `Session.predict`."""
         with tf.device(self._device):
-            return copy_of(self._infer(tf.constant(images, self._dtype)))
+            return copy_of(self._infer(tf.constant(images)))
+
+    def predictor(self, batch_size: int) -> Callable[[FloatArray], FloatArray]:
+        """The function of one shape, without the choice among its traces at each call."""
+        if self._mode == "eager":
+            return self.predict
+        given = tf.TensorSpec((batch_size, *self._input_shape), tf.float32)
+        with tf.device(self._device):
+            traced = self._infer.get_concrete_function(given)
+
+        def predict(images: FloatArray) -> FloatArray:
+            with tf.device(self._device):
+                logits: FloatArray = traced(tf.constant(images)).numpy()
+            return logits
+
+        return predict
 
     def gradients(self, batch: IntArray) -> Gradients:
         """Logits, loss and gradients of one batch; see `Session.gradients`."""
         with tf.device(self._device):
-            indices = tf.constant(batch, tf.int64)
+            indices = self._given(batch)
             number = tf.constant(self._steps_done, tf.int64)
             logits, loss, gradients = self._differentiate(indices, number)
         arrays = {address: copy_of(value) for address, value in zip(self._trainable, gradients)}
@@ -99,6 +124,23 @@ class TensorFlowSession(Session):
             return None
         return int(tf.config.experimental.get_memory_info(self._device)["peak"])
 
+    def _input(self, workload: Workload) -> Callable[[Any], tuple[tf.Tensor, tf.Tensor]]:
+        """What gives the images and labels of a batch, as the loop passes it to a step."""
+        if workload.input == "pipeline":
+            return lambda batch: scaled(batch, self._short)
+        images = tf.cast(tf.constant(workload.images), self._short)
+        # 64 bits, because TensorFlow keeps tensors of 32-bit integers off the GPU.
+        labels = tf.constant(workload.labels, tf.int64)
+        return lambda batch: (tf.gather(images, batch), tf.gather(labels, batch))
+
+    def _loop(self, workload: Workload) -> Run:
+        if workload.input == "resident":
+            self._given: Callable[[IntArray], Any] = lambda batch: tf.constant(batch, tf.int64)
+            return _loop(workload)(self._step)
+        load = Loader(workload.images, workload.labels)
+        self._given = lambda batch: next(iter(load(tf.constant(batch[np.newaxis], tf.int64))))
+        return pipeline_loop(self._step, load, workload.mode)
+
     def _schedule(self, batches: IntArray, learning_rates: FloatArray) -> Schedule:
         steps = self._steps_done + np.arange(len(batches))
         settings = self._update.settings(learning_rates.astype(np.float64), steps)
@@ -109,18 +151,26 @@ class TensorFlowSession(Session):
         )
 
     def _inference(self, images: tf.Tensor) -> tf.Tensor:
-        return self._forward(images, Pass())
+        return self._logits(tf.cast(images, self._short), Pass())
+
+    def _logits(self, images: tf.Tensor, run: Pass) -> tf.Tensor:
+        """In the weights' type, so that the loss of a short type is computed in float32."""
+        return tf.cast(self._forward(images, run), self._dtype)
 
     def _backward(
         self, batch: tf.Tensor, run: Pass
     ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
         """Logits, loss and gradients of one batch of indices."""
-        labels = tf.gather(self._labels, batch)
+        images, labels = self._examples(batch)
         with tf.GradientTape() as tape:
-            logits = self._forward(tf.gather(self._images, batch), run)
+            logits = self._logits(images, run)
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
             loss = tf.reduce_mean(losses)
-        return logits, loss, tape.gradient(loss, list(self._trainable.values()))
+            scaled = loss * self._loss_scale if self._loss_scale != 1 else loss
+        gradients = tape.gradient(scaled, list(self._trainable.values()))
+        if self._loss_scale != 1:
+            gradients = [gradient / self._loss_scale for gradient in gradients]
+        return logits, loss, gradients
 
     def _gradients(
         self, batch: tf.Tensor, step: tf.Tensor
@@ -198,5 +248,9 @@ class TensorFlowBackend(Backend):
             RECIPE.title, "device", workload.device.name, [device.name for device in self.devices()]
         )
         require(RECIPE.title, "mode", workload.mode, RECIPE.modes)
-        require(RECIPE.title, "precision", workload.precision, _PRECISIONS)
+        require(RECIPE.title, "input", workload.input, RECIPE.inputs)
+        precisions = platform.precisions(workload.device)
+        on_device = f"precision on {workload.device.name}"
+        require(RECIPE.title, on_device, workload.precision, precisions)
+        tf.config.experimental.enable_tensor_float_32_execution(workload.precision == "tf32")
         return TensorFlowSession(workload)

@@ -24,6 +24,23 @@ def as_input(images: torch.Tensor) -> torch.Tensor:
     return images.permute(0, 3, 1, 2) if images.dim() == 4 else images
 
 
+class Mixed(nn.Module):
+    """A model that computes in a short type, and whose weights stay in float32.
+
+    Its logits are float32, so that the loss is.
+    """
+
+    def __init__(self, model: nn.Module, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.model = model
+        self._dtype = dtype
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Apply the model to images of the short type."""
+        with torch.autocast(x.device.type, self._dtype):
+            return self.model(x).float()
+
+
 class Flatten(nn.Module):
     """(n, c, h, w) -> (n, h * w * c), in the order height, width, channel; a view where it can."""
 

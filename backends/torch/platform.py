@@ -40,6 +40,33 @@ def synchronise(device: torch.device) -> None:
         torch.accelerator.synchronize(device)
 
 
+def precisions(device: Device) -> list[str]:
+    """What the device computes in: float16 on GPUs; TF32 and bfloat16 on those that have them.
+
+    float16 on a CPU would be rounded float32, which tells nothing of a machine.
+    """
+    if device.kind == "mps":
+        return ["float32"]
+    if device.kind == "cpu":
+        return ["float32", "bfloat16", "float64"]
+    # TF32 came with compute capability 8; AMD's devices have another numbering, and no TF32.
+    is_nvidia = torch.version.hip is None
+    has_tf32 = is_nvidia and torch.cuda.get_device_capability(device.index) >= (8, 0)
+    has_bfloat16 = torch.cuda.is_bf16_supported(including_emulation=False)
+    return [
+        *("float32", "float16", "float64"),
+        *(["bfloat16"] if has_bfloat16 else []),
+        *(["tf32"] if has_tf32 else []),
+    ]
+
+
+def allow_tf32(allowed: bool) -> None:
+    """Let CUDA round float32 operands to TF32, or not: torch's default does for convolutions."""
+    format_ = "tf32" if allowed else "ieee"
+    torch.backends.cuda.matmul.fp32_precision = format_
+    torch.backends.cudnn.conv.fp32_precision = format_
+
+
 def versions() -> dict[str, str]:
     """Versions of torch and of the libraries in its build that compute."""
     cudnn = torch.backends.cudnn.version() if torch.backends.cudnn.is_available() else None

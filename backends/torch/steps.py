@@ -10,7 +10,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Callable, cast
 
 import torch
 from torch import nn
@@ -53,6 +53,20 @@ def expected_warnings() -> Iterator[None]:
         yield
 
 
+def compiled_model(model: nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
+    """The model's forward pass as one graph for each shape that it is called with."""
+    return cast(
+        "Callable[[torch.Tensor], torch.Tensor]",
+        torch.compile(
+            model,
+            fullgraph=True,
+            dynamic=False,
+            isolate_recompiles=True,
+            options={"guard_filter_fn": torch.compiler.keep_tensor_guards_unsafe},
+        ),
+    )
+
+
 class Step(ABC):
     """A step of training, with all that it changes."""
 
@@ -61,8 +75,11 @@ class Step(ABC):
         """The learning rates, (steps,), each as `__call__` takes it."""
 
     @abstractmethod
-    def __call__(self, batch: torch.Tensor, rate: Any) -> torch.Tensor:
-        """Train on one batch of indices. Returns the loss, on the device, before the update."""
+    def __call__(self, batch: Any, rate: Any) -> torch.Tensor:
+        """Train on one batch, as the examples take it.
+
+        Returns the loss, on the device, before the update.
+        """
 
     @abstractmethod
     def state(self) -> Any:
@@ -76,9 +93,12 @@ class Step(ABC):
 class EagerStep(Step):
     """Forward, backward, fused update."""
 
-    def __init__(self, model: nn.Module, optimizer: Optimizer, examples: Examples) -> None:
+    def __init__(
+        self, model: nn.Module, optimizer: Optimizer, examples: nn.Module, loss_scale: float
+    ) -> None:
         """Make the optimizer."""
         self._model = model
+        self._loss_scale = loss_scale
         self._examples = examples
         self._weights = list(model.parameters())
         self._optimizer = fused_optimizer(optimizer, self._weights)
@@ -88,14 +108,18 @@ class EagerStep(Step):
         rates: list[float] = learning_rates.tolist()
         return rates
 
-    def __call__(self, batch: torch.Tensor, rate: float) -> torch.Tensor:
+    def __call__(self, batch: Any, rate: float) -> torch.Tensor:
         """See `Step.__call__`."""
         self._optimizer.param_groups[0]["lr"] = rate
         images, labels = self._examples(batch)
         loss = cross_entropy(self._model(images), labels)
         for weight in self._weights:
             weight.grad = None
-        loss.backward()
+        if self._loss_scale == 1:
+            loss.backward()
+        else:
+            (loss * self._loss_scale).backward()
+            torch._foreach_div_([weight.grad for weight in self._weights], self._loss_scale)
         self._optimizer.step()
         return loss.detach()
 
@@ -113,14 +137,17 @@ class EagerStep(Step):
 class CompiledStep(Step):
     """Forward, backward and update in one graph, compiled for each batch size that comes."""
 
-    def __init__(self, model: nn.Module, optimizer: Optimizer, examples: Examples) -> None:
+    def __init__(
+        self, model: nn.Module, optimizer: Optimizer, examples: nn.Module, loss_scale: float
+    ) -> None:
         """Prepare; the first call compiles."""
         self._model = model.requires_grad_(False)
+        self._loss_scale = loss_scale
         self._examples = examples
         self._weights = dict(model.named_parameters())
         self._update = update_rule(optimizer, list(self._weights.values()))
         self._changing = nn.ModuleList([model, self._update])
-        self._device = examples.labels.device
+        self._device = next(iter(self._weights.values())).device
         self._compiled = torch.compile(
             self._step,
             fullgraph=True,
@@ -135,22 +162,24 @@ class CompiledStep(Step):
             },
         )
 
-    def _step(self, batch: torch.Tensor, rate: torch.Tensor) -> torch.Tensor:
+    def _step(self, batch: Any, rate: torch.Tensor) -> torch.Tensor:
         images, labels = self._examples(batch)
 
         def loss_of(weights: dict[str, torch.Tensor]) -> torch.Tensor:
-            return cross_entropy(functional_call(self._model, weights, (images,)), labels)
+            loss = cross_entropy(functional_call(self._model, weights, (images,)), labels)
+            return loss * self._loss_scale
 
         gradients, loss = grad_and_value(loss_of)(self._weights)
-        self._update(list(self._weights.values()), list(gradients.values()), rate)
-        return loss
+        directions = [gradient / self._loss_scale for gradient in gradients.values()]
+        self._update(list(self._weights.values()), directions, rate)
+        return loss / self._loss_scale
 
     def rates(self, learning_rates: FloatArray) -> Sequence[torch.Tensor]:
         """Tensors on the device: a number would be compiled into the graph."""
         rates: Sequence[torch.Tensor] = torch.from_numpy(learning_rates).to(self._device).unbind()
         return rates
 
-    def __call__(self, batch: torch.Tensor, rate: torch.Tensor) -> torch.Tensor:
+    def __call__(self, batch: Any, rate: torch.Tensor) -> torch.Tensor:
         """See `Step.__call__`."""
         return self._compiled(batch, rate)
 

@@ -6,14 +6,54 @@ from typing import Optional
 
 import msgspec
 
-# The largest difference that each check may show, as a share of the largest value (see
-# `bench.verification.compare`). float32 carries 24 bits, 6e-8: sums of some thousand products
-# and some tens of layers leave up to 4e-5 between correct implementations, and a wrong one
-# differs by 1e-2 and more, so 1e-4 tells them apart. Training multiplies a difference from step
-# to step, and the more the longer: hence ten times as much after 10 steps and a hundred times
-# after 50. float64 carries 53 bits: there the same checks pass 1e-9.
-TOLERANCES = {"float32": 1e-4, "float64": 1e-9}
-TRAINING_ALLOWANCE = {1: 1.0, 10: 10.0, 50: 100.0}
+
+class Tolerance(msgspec.Struct, frozen=True):
+    """The largest difference that each check may show, as a share of the size of what is wanted.
+
+    Attributes:
+        forward: of logits and loss.
+        gradients: of the gradients.
+        training: of weights and statistics after so many steps.
+    """
+
+    forward: float
+    gradients: float
+    training: dict[int, float]
+
+
+# Each unit of rounding u below is half the distance from 1 to the next number.
+#
+# float32 carries 24 bits, u = 6e-8: sums of some thousand products and some tens of layers leave
+# up to 4e-5 between correct implementations, and a wrong one differs by 1e-2 and more, so 1e-4
+# tells them apart. Training multiplies a difference from step to step, and the more the longer:
+# hence ten times as much after 10 steps and a hundred times after 50. float64 carries 53 bits:
+# there the same checks pass 1e-9.
+#
+# bfloat16 carries 8 bits, u = 2e-3, and rounds after each layer: correct implementations leave up
+# to 5 u in logits and loss, and 25 u are allowed. Each gradient is rounded on its way back through
+# every layer, and values near the kink of a ReLU fall on its other side: up to 110 u were seen in
+# a small ResNet, and 200 u are allowed. The rounding differs from step to step, so that
+# it does not add up: the same holds after 50 steps. float16 and the operands of TF32 carry 11
+# bits, u = 2.4e-4: an eighth of all that.
+_BFLOAT16 = 5e-2, 4e-1
+_ELEVEN_BITS = 6e-3, 5e-2
+
+_STEPS = (1, 10, 50)
+
+
+def _short(forward: float, backward: float) -> Tolerance:
+    return Tolerance(forward, backward, dict.fromkeys(_STEPS, backward))
+
+
+TOLERANCES = {
+    "float32": Tolerance(1e-4, 1e-4, {1: 1e-4, 10: 1e-3, 50: 1e-2}),
+    "float64": Tolerance(1e-9, 1e-9, {1: 1e-9, 10: 1e-8, 50: 1e-7}),
+    "bfloat16": _short(*_BFLOAT16),
+    "float16": _short(*_ELEVEN_BITS),
+    "tf32": _short(*_ELEVEN_BITS),
+}
+# Precisions that round so far that values are compared all together; see `compare.size_for`.
+SHORT = ("bfloat16", "float16", "tf32")
 
 
 class Check(msgspec.Struct, frozen=True):

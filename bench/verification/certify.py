@@ -16,8 +16,8 @@ from bench.spec.shapes import Shape
 from bench.spec.training import Optimizer, Sgd
 from bench.spec.weights import Weights
 from bench.verification.case import STEPS, Case, make_case
-from bench.verification.certificate import TOLERANCES, TRAINING_ALLOWANCE, Check
-from bench.verification.compare import compare_arrays, compare_weights
+from bench.verification.certificate import TOLERANCES, Check
+from bench.verification.compare import compare_arrays, compare_weights, size_for
 from bench.verification.locate import first_difference
 from bench.verification.reference import (
     Answers,
@@ -43,6 +43,7 @@ class Subject:
         self._mode = mode
         self.precision = precision
         self.tolerance = TOLERANCES[precision]
+        self.size = size_for(precision)
 
     def session(self, case: Case, optimizer: Optimizer) -> Session:
         """A session of the contender on the case."""
@@ -119,12 +120,14 @@ def _at_rest(subject: Subject, case: Case, session: Session, wanted: Answers) ->
 def _compare_answers(
     subject: Subject, case: Case, got: Answers, wanted: Answers
 ) -> tuple[Check, ...]:
-    tolerance = subject.tolerance
-    inference = compare_arrays("logits in inference", got.inference, wanted.inference, tolerance)
-    training = compare_arrays(
-        "logits in training", got.gradients.logits, wanted.gradients.logits, tolerance
+    tolerance, size = subject.tolerance.forward, subject.size
+    inference = compare_arrays(
+        "logits in inference", got.inference, wanted.inference, tolerance, size
     )
-    loss = compare_arrays("loss", got.loss, wanted.loss, tolerance)
+    training = compare_arrays(
+        "logits in training", got.gradients.logits, wanted.gradients.logits, tolerance, size
+    )
+    loss = compare_arrays("loss", got.loss, wanted.loss, tolerance, size)
     located = [_located(subject, case, check) for check in (inference, training)]
     return (*located, loss)
 
@@ -138,13 +141,17 @@ def _compare_gradients(
     gradients of that batch differ, whoever is right. What is wrong is wrong on every batch.
     """
     ours, theirs = got.gradients.weights, wanted.gradients.weights
-    check = compare_weights("gradients", ours, theirs, subject.tolerance)
+    check = compare_weights(
+        "gradients", ours, theirs, subject.tolerance.gradients, size=subject.size
+    )
     for batch in case.batches[1:3]:
         if check.passed:
             break
         ours = session.gradients(batch).weights
         theirs = reference_session(case, Sgd()).gradients(batch).weights
-        again = compare_weights("gradients", ours, theirs, subject.tolerance)
+        again = compare_weights(
+            "gradients", ours, theirs, subject.tolerance.gradients, size=subject.size
+        )
         check = min(check, again, key=_size)
     return check
 
@@ -163,7 +170,7 @@ def _located(subject: Subject, case: Case, check: Check) -> Check:
         got = answers(subject.session(beginning, optimizer), beginning)
         wanted = answers(reference_session(beginning, optimizer), beginning)
         return not all(
-            compare_arrays("", *pair, subject.tolerance).passed
+            compare_arrays("", *pair, subject.tolerance.forward, subject.size).passed
             for pair in (
                 (got.inference, wanted.inference),
                 (got.gradients.logits, wanted.gradients.logits),
@@ -189,7 +196,7 @@ def _in_training(
     trainable = {key for key, spec in weight_specs(case.model).items() if spec.trainable}
     checks = []
     for steps in STEPS:
-        tolerance = subject.tolerance * TRAINING_ALLOWANCE[steps]
+        tolerance = subject.tolerance.training[steps]
         for kind, is_trainable in (("weights", True), ("running statistics", False)):
             ours, theirs = (
                 {key: value for key, value in side.items() if (key in trainable) == is_trainable}
@@ -197,5 +204,7 @@ def _in_training(
             )
             if ours or theirs:
                 label = f"{kind} after {steps} of {name}"
-                checks.append(compare_weights(label, ours, theirs, tolerance, case.weights))
+                checks.append(
+                    compare_weights(label, ours, theirs, tolerance, case.weights, subject.size)
+                )
     return checks

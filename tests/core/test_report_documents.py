@@ -4,6 +4,7 @@ import base64
 import csv
 import gzip
 import json
+import math
 import re
 import subprocess
 import sys
@@ -15,7 +16,14 @@ import msgspec
 import pandas as pd
 import pytest
 
-from bench.records import Missing, PlannedTrial, RecordError, TrialRecord
+from bench.records import (
+    Inference,
+    Missing,
+    PlannedTrial,
+    RecordError,
+    TimeToAccuracy,
+    TrialRecord,
+)
 from bench.verification.certificate import Certificate, Check
 from reports import write_report
 from reports.figures.canvas import MOST_ROWS
@@ -199,7 +207,7 @@ def test_the_tables_hold_the_numbers(markdown):
         *("jax scan", "300", "300", "100", "200", "–")  # noqa: RUF001
     ]
     assert rows_of(markdown, "Phases", "### mlp")[0] == [
-        *("jax scan", "1.50", "0.25", "0.12", "0.06", "1.00", "0.30", "1.94")
+        *("jax scan", "1.50", "0.25", "0.12", "0.06", "1.00", "0.30", "1.94", "–")  # noqa: RUF001
     ]
     assert ["torch eager", "mlp on cpu", "crashed", "1"] in [
         row[:4] for row in rows_of(markdown, "Not measured")
@@ -212,7 +220,7 @@ def test_what_is_not_known_is_never_nought(make, tmp_path):
     write_report([folder])
     markdown = (folder / "report.md").read_text()
     assert rows_of(markdown, "Memory") == [["torch eager", "300", *"––––"]]  # noqa: RUF001
-    assert rows_of(markdown, "Phases")[0][4:] == ["–", "1.00", "0.30", "–"]  # noqa: RUF001
+    assert rows_of(markdown, "Phases")[0][4:] == ["–", "1.00", "0.30", "–", "–"]  # noqa: RUF001
     assert rows_of(markdown, "Accuracy over time")[0][1:5] == [*"––––"]  # noqa: RUF001
 
 
@@ -254,6 +262,29 @@ def test_the_csv_holds_every_scalar_of_every_trial(written):
     assert read["peak_memory_bytes"].dropna().unique() == [300 * 2**20]
     assert read["device_peak_memory_bytes"].isna().all()
     assert read.loc[7, "reason"] == "<b>not done</b> | after 600 s & more"
+
+
+def test_the_csv_holds_what_was_measured_of_prediction(make, tmp_path):
+    found = Inference(
+        latency_p50_seconds=1e-3,
+        latency_p95_seconds=2e-3,
+        latency_p99_seconds=None,
+        latency_calls=40,
+        throughput_images_per_second=5e4,
+        throughput_batch_size=1000,
+        throughput_calls=3,
+        compile_seconds=0.5,
+        seconds=1.5,
+    )
+    time = TimeToAccuracy(0.98, False, 12.5, 3)
+    trials = [make.trial(inference=found, time_to_accuracy=time, until_accuracy=0.98)]
+    write_report([make.store(tmp_path / "run", trials)])
+    (row,) = pd.read_csv(tmp_path / "run" / "results.csv").to_dict("records")
+    assert (row["inference_latency_calls"], row["time_to_accuracy_seconds"]) == (40, 12.5)
+    assert math.isnan(row["inference_latency_p99_seconds"])
+    text = (tmp_path / "run" / "report.md").read_text()
+    assert "not reached within 3" in text
+    assert re.search(r"torch eager +\| +1.00 +\| +2.00 +\| +.{1,3} +\| +50,000", text), text
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])

@@ -6,14 +6,20 @@ from collections import Counter
 import msgspec
 import pytest
 
-from bench.records import EpochRecord, ModelFacts
+from bench.records import EpochRecord, ModelFacts, TimeToAccuracy
 from bench.spec.layers import Dense, Flatten, sequential
 from bench.spec.training import Adam
 from reports.answers import facts, lead, sentence
 from reports.figures import bars, curves, palette
 from reports.figures.canvas import house_style
 from reports.formats import fixed, listed, plain, shortened, shown, significant
-from reports.metrics import FIRST_STEP, MEMORY_ABOVE_BASELINE, METRICS, THROUGHPUT
+from reports.metrics import (
+    FIRST_STEP,
+    MEMORY_ABOVE_BASELINE,
+    METRICS,
+    THROUGHPUT,
+    TIME_TO_ACCURACY,
+)
 from reports.rankings import rankings_of, rankings_of_records
 from reports.sources import read_sources
 from reports.summary import HEADER, NUMBERS, summary_rows
@@ -46,7 +52,8 @@ def test_numbers_are_written_as_precisely_as_they_are_known(write, value, text):
 
 
 def test_what_is_not_known_is_a_dash():
-    assert [shown(value, fixed(2)) for value in (None, math.nan, math.inf)] == ["–"] * 3  # noqa: RUF001
+    assert [shown(value, fixed(2)) for value in (None, math.nan, -math.inf)] == ["–"] * 3  # noqa: RUF001
+    assert shown(math.inf, fixed(2)) == "not reached", "as the time to an accuracy is"
 
 
 def test_text_is_brought_to_one_printable_line():
@@ -264,3 +271,25 @@ def test_a_backend_has_one_hue_and_each_mode_its_own_line(make):
     assert len(set(palette.hues(ranking.contenders).values())) == 6
     assert palette.mixed("#204060", 0.5) == "#90a0b0"
     assert palette.mixed("#204060", -0.5) == "#102030"
+
+
+def until(seconds, epochs=3, reached=True):
+    return TimeToAccuracy(0.98, reached, seconds, epochs)
+
+
+def test_a_median_time_to_accuracy_counts_the_censored_as_slowest(make):
+    times = [until(2.0), until(3.0, reached=False), until(1.0)]
+    (ranking,) = rankings_of_records(
+        [make.trial(time_to_accuracy=time, until_accuracy=0.98) for time in times]
+    )
+    (contender,) = ranking.measured
+    spread = contender[TIME_TO_ACCURACY]
+    assert (spread.minimum, spread.median, spread.maximum) == (1.0, 2.0, math.inf)
+    assert "until 98 %" in ranking.setting
+
+
+def test_precision_and_input_are_ranked_apart(make):
+    others = [{}, {"precision": "bfloat16"}, {"input": "pipeline"}, {"until_accuracy": 0.9}]
+    rankings = rankings_of_records([make.trial(**changes) for changes in others])
+    assert len(rankings) == 4
+    assert len({ranking.title for ranking in rankings}) == 4

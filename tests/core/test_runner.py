@@ -16,7 +16,7 @@ from bench.data.prepare import prepare
 from bench.executor import LocalExecutor
 from bench.folder import RunFolder
 from bench.plan import Job, Trial
-from bench.records import ModelFacts, TimeToAccuracy, read_run
+from bench.records import FEEDS, ModelFacts, TimeToAccuracy, read_run
 from bench.runner import Experiment, run_trials
 from bench.spec.layers import Dense, Flatten, sequential
 from bench.spec.training import Sgd
@@ -309,3 +309,11 @@ def test_the_numpy_backend_learns_in_a_worker(experiment, tmp_path):
     losses = [epoch.mean_loss for epoch in record.per_epoch]
     assert losses[-1] < losses[0]
     assert open_decoded(experiment.data).classes == 3
+
+
+def test_a_pipeline_of_numpy_trains_on_the_same_batches(experiment, tmp_path):
+    jobs = [Job("tiny", 16, "numpy", "eager", "cpu", input=feed) for feed in FEEDS]
+    records = run(experiment, tmp_path / "run", *(Trial(job, seed=3, repeat=1) for job in jobs))
+    assert [record.input for record in records] == ["resident", "pipeline"]
+    resident, pipeline = ([epoch.mean_loss for epoch in each.per_epoch] for each in records)
+    assert resident == pipeline

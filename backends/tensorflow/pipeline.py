@@ -1,0 +1,81 @@
+"""TensorFlow's own input pipeline: tf.data over images in the host's memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy.typing as npt
+import tensorflow as tf
+
+from backends.tensorflow.loops import Run, Schedule, Step
+from bench.spec.weights import IntArray
+
+
+class Loader:
+    """Makes data sets that bring batches of pixels and labels in an order that is given."""
+
+    def __init__(self, pixels: npt.NDArray[Any], labels: IntArray) -> None:
+        """Take uint8 pixels (n, ...) and labels (n,) in the host's memory."""
+        with tf.device("CPU:0"):
+            self._pixels = tf.constant(pixels)
+            self._labels = tf.constant(labels, tf.int64)
+        self._options = tf.data.Options()
+        # As many threads as an operation has: else it would take one for each CPU.
+        threads = tf.config.threading.get_intra_op_parallelism_threads()
+        self._options.threading.private_threadpool_size = threads
+
+    def __call__(self, batches: tf.Tensor) -> tf.data.Dataset:
+        """The batches of (steps, batch) indices, gathered whole and ahead of their steps."""
+        order = tf.data.Dataset.from_tensor_slices(batches)
+        gathered = order.map(self._gather, num_parallel_calls=tf.data.AUTOTUNE)
+        return gathered.prefetch(tf.data.AUTOTUNE).with_options(self._options)
+
+    def _gather(self, batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return tf.gather(self._pixels, batch), tf.gather(self._labels, batch)
+
+
+def scaled(batch: tuple[tf.Tensor, tf.Tensor], dtype: tf.DType) -> tuple[tf.Tensor, tf.Tensor]:
+    """What a loader brings as the model takes it: images of -1 to 1, and labels."""
+    pixels, labels = batch
+    kept = tf.float64 if dtype == tf.float64 else tf.float32
+    return tf.cast(tf.cast(pixels, kept) * (2 / 255) - 1, dtype), labels
+
+
+def pipeline_loop(step: Step, load: Loader, mode: str) -> Run:
+    """The loop over the batches that the loader brings: from Python in mode eager, else a graph.
+
+    XLA cannot hold an iterator: in mode xla the graph's loop calls a step that XLA compiled.
+    """
+    if mode == "eager":
+        return lambda schedule, count: _eager(step, load(schedule.batches), schedule, count)
+    if mode == "xla":
+        step = tf.function(step, autograph=False, jit_compile=True)
+
+    def run(batches: Any, schedule: Schedule, count: tf.Tensor) -> tf.Tensor:
+        return _while(step, batches, schedule, count)
+
+    compiled = tf.function(run, autograph=False)
+    return lambda schedule, count: compiled(
+        iter(load(schedule.batches)), schedule, tf.constant(count)
+    )
+
+
+def _eager(step: Step, batches: Any, schedule: Schedule, count: int) -> tf.Tensor:
+    rows = zip(*(tf.unstack(column) for column in (schedule.steps, *schedule.settings)))
+    taken = zip(batches.take(count), rows)
+    return tf.stack([step(batch, number, settings) for batch, (number, *settings) in taken])
+
+
+def _while(step: Step, batches: Any, schedule: Schedule, count: tf.Tensor) -> tf.Tensor:
+    steps = schedule.batches.shape[0]
+    losses = tf.TensorArray(schedule.settings[0].dtype, size=steps, element_shape=())
+
+    def body(index: tf.Tensor, losses: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
+        row = tuple(setting[index] for setting in schedule.settings)
+        loss = step(batches.get_next(), schedule.steps[index], row)
+        return index + 1, losses.write(index, loss)
+
+    _, losses = tf.while_loop(
+        lambda index, _: index < count, body, (tf.constant(0), losses), parallel_iterations=1
+    )
+    return losses.stack()

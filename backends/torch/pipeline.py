@@ -1,0 +1,73 @@
+"""PyTorch's own input pipeline: a DataLoader over images in the host's memory."""
+
+# Nothing of torch is typed for mypy here, so its classes can only be subclassed as Any.
+# mypy: disable-error-code="misc"
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from backends.torch.modules import as_input
+from bench.spec.weights import IntArray
+
+Batch = tuple[torch.Tensor, torch.Tensor]
+
+
+class Loader:
+    """Brings batches of pixels and labels to the device, in an order that is given.
+
+    One worker process collates while the main process trains. It stays for all epochs.
+    """
+
+    def __init__(self, pixels: torch.Tensor, labels: torch.Tensor, device: torch.device) -> None:
+        """Take uint8 pixels (n, ...) and labels (n,) in the host's memory."""
+        self._device = device
+        self._order: list[list[int]] = []
+        self._loader = DataLoader(
+            TensorDataset(pixels, labels),
+            batch_sampler=_Order(self._order),
+            num_workers=1,
+            persistent_workers=True,
+            pin_memory=device.type == "cuda",
+        )
+
+    def __call__(self, batches: IntArray) -> Iterator[Batch]:
+        """The batches of (steps, batch) indices, one after the other."""
+        self._order[:] = batches.tolist()
+        for pixels, labels in self._loader:
+            yield (
+                pixels.to(self._device, non_blocking=True),
+                labels.to(self._device, non_blocking=True),
+            )
+
+
+class _Order:
+    """A batch sampler whose batches may be changed between two epochs."""
+
+    def __init__(self, batches: list[list[int]]) -> None:
+        self._batches = batches
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return iter(self._batches)
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+
+class Scaled(nn.Module):
+    """Makes what a loader brings what the model takes; in the place of `steps.Examples`."""
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        super().__init__()
+        self._dtype = dtype
+
+    def forward(self, batch: Batch) -> Batch:
+        """Images of -1 to 1 as the model takes them, and labels."""
+        pixels, labels = batch
+        kept = torch.promote_types(self._dtype, torch.float32)
+        images = (pixels.to(kept) * (2 / 255) - 1).to(self._dtype)
+        return as_input(images), labels
