@@ -13,6 +13,7 @@ from bench.verification.certificate import SHORT, Check
 # A value that is small where others are large is the sum of large terms that cancel: it is held
 # to the precision of the terms. Shares of the largest value anywhere, and of a weight's own size.
 _SHARE_OF_ALL = 1e-2
+_SHARE_OF_ALL_SHORT = 5e-2  # in a short precision, whose terms carry less
 _SHARE_OF_WEIGHT = 2e-3
 
 
@@ -89,7 +90,8 @@ def compare_weights(
 
 def _scales(wanted: Weights, start: Optional[Weights], size: Size) -> dict[str, float]:
     changes = {key: size(value - start[key] if start else value) for key, value in wanted.items()}
-    floor = _SHARE_OF_ALL * max(changes.values(), default=0.0)
+    share = _SHARE_OF_ALL if size is largest else _SHARE_OF_ALL_SHORT
+    floor = share * max(changes.values(), default=0.0)
     return {
         key: max(change, floor, _SHARE_OF_WEIGHT * size(wanted[key]) if start else 0.0)
         for key, change in changes.items()
