@@ -13,7 +13,7 @@ import numpy as np
 
 from backends.api import Recipe
 from bench.choices import ChoiceError, check_known
-from bench.records import Arm, Feed
+from bench.records import Arm, Feed, TrialRecord
 
 MODES_DEFAULT = "default"
 ALL = "all"
@@ -33,6 +33,12 @@ class Job(msgspec.Struct, frozen=True):
     input: Feed = "resident"
 
 
+def unusual(what: Job | TrialRecord) -> list[str]:
+    """The arm, the precision and the input where they are not the default."""
+    usual = {"controlled", "float32", "resident"}
+    return [word for word in (what.arm, what.precision, what.input) if word not in usual]
+
+
 class Trial(msgspec.Struct, frozen=True):
     """One process: a job, the seed of its weights and batch order, and which repeat it is."""
 
@@ -44,9 +50,7 @@ class Trial(msgspec.Struct, frozen=True):
     def name(self) -> str:
         """The trial's name within its run."""
         job = self.job
-        usual = {"controlled", "float32", "resident"}
-        others = (word for word in (job.arm, job.precision, job.input) if word not in usual)
-        contender = "-".join([job.backend, job.mode, job.device, *others])
+        contender = "-".join([job.backend, job.mode, job.device, *unusual(job)])
         return f"{job.model}-b{job.batch_size}-{contender}-r{self.repeat}"
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, Dataset
 
 from backends.torch.modules import as_input
 from bench.spec.weights import IntArray
@@ -20,7 +20,7 @@ Batch = tuple[torch.Tensor, torch.Tensor]
 class Loader:
     """Brings batches of pixels and labels to the device, in an order that is given.
 
-    One worker process collates while the main process trains. It stays for all epochs.
+    One worker process fetches them while the main process trains. It stays for all epochs.
     """
 
     def __init__(self, pixels: torch.Tensor, labels: torch.Tensor, device: torch.device) -> None:
@@ -28,8 +28,9 @@ class Loader:
         self._device = device
         self._order: list[list[int]] = []
         self._loader = DataLoader(
-            TensorDataset(pixels, labels),
+            _Examples(pixels, labels),
             batch_sampler=_Order(self._order),
+            collate_fn=_as_it_is,
             num_workers=1,
             persistent_workers=True,
             pin_memory=device.type == "cuda",
@@ -43,6 +44,28 @@ class Loader:
                 pixels.to(self._device, non_blocking=True),
                 labels.to(self._device, non_blocking=True),
             )
+
+
+class _Examples(Dataset[Batch]):
+    """Pixels and labels that are fetched a batch at once, which leaves nothing to collate."""
+
+    def __init__(self, pixels: torch.Tensor, labels: torch.Tensor) -> None:
+        self._pixels = pixels
+        self._labels = labels
+
+    def __getitem__(self, index: int) -> Batch:
+        return self._pixels[index], self._labels[index]
+
+    def __getitems__(self, indices: list[int]) -> Batch:
+        batch = torch.tensor(indices)
+        return self._pixels[batch], self._labels[batch]
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+
+def _as_it_is(batch: Batch) -> Batch:
+    return batch
 
 
 class _Order:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
 from bench.gate import Contender
-from bench.plan import Trial
+from bench.plan import Trial, unusual
 from bench.records import TrialRecord
 from bench.runner import Observer
 from bench.worker.protocol import EpochEnded, Event, PhaseBegan
@@ -123,16 +123,16 @@ class LiveLine:
 
 def checking(contender: Contender, model: str) -> str:
     """What is being checked."""
-    return f"checking {contender.backend} {contender.mode} on {contender.device}: {model}"
+    precision = "" if contender.precision == "float32" else f" in {contender.precision}"
+    who = f"{contender.backend} {contender.mode} on {contender.device}{precision}"
+    return f"checking {who}: {model}"
 
 
 def in_words(trial: Trial) -> str:
     """The trial in a few words."""
     job = trial.job
-    return (
-        f"{job.backend} {job.mode} on {job.device}, {job.model}, batch {job.batch_size}, "
-        f"repeat {trial.repeat}"
-    )
+    words = [f"{job.backend} {job.mode} on {job.device}", job.model, f"batch {job.batch_size}"]
+    return ", ".join([*words, *unusual(job), f"repeat {trial.repeat}"])
 
 
 def disturbed(trial: Trial, record: TrialRecord) -> str:
@@ -146,10 +146,9 @@ def _flags(record: TrialRecord) -> str:
 
 def describe(record: TrialRecord) -> str:
     """How a trial ended, in one line."""
-    who = (
-        f"{record.backend} {record.mode} on {record.device}, {record.model}, "
-        f"batch {record.batch_size}, repeat {record.repeat}"
-    )
+    contender = f"{record.backend} {record.mode} on {record.device}"
+    words = [contender, record.model, f"batch {record.batch_size}", *unusual(record)]
+    who = ", ".join([*words, f"repeat {record.repeat}"])
     if record.outcome != "ok":
         return f"{who}: {record.outcome}: {record.reason}"
     flags = _flags(record)

@@ -42,12 +42,15 @@ def plan_table(trials: Sequence[Trial], versions: Mapping[str, str | None]) -> T
             versions[trial.job.backend] or "not installed",
             trial.job.mode,
             trial.job.device,
+            trial.job.precision,
+            trial.job.input,
             str(trial.repeat),
             str(trial.seed),
         )
         for number, trial in enumerate(trials, start=1)
     ]
-    header = ("#", "model", "batch", "backend", "version", "mode", "device", "repeat", "seed")
+    what = ("model", "batch", "backend", "version", "mode", "device", "precision", "input")
+    header = ("#", *what, "repeat", "seed")
     return table(header, rows, right=("#", "batch", "repeat", "seed"))
 
 
