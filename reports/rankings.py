@@ -77,7 +77,7 @@ def _rankings(frame: pd.DataFrame, records: Sequence[TrialRecord]) -> list[Ranki
         Ranking(
             title=_title(settings, number),
             setting=_setting(settings.loc[number]),
-            choices={key: _choice(settings.loc[number, key]) for key in RANKING},
+            choices={key: _choice(key, settings.loc[number, key]) for key in RANKING},
             contenders=tuple(c for c in members[number] if c.is_comparable),
             incomparable=tuple(c for c in members[number] if not c.is_comparable),
             failures=_failures(group),
@@ -117,10 +117,10 @@ def _is_silent(key: str, value: Any) -> bool:
     return key == "until_accuracy" and bool(pd.isna(value))
 
 
-def _choice(value: Any) -> str:
-    """The bare value; one that was not limited is `all`."""
+def _choice(key: str, value: Any) -> str:
+    """The bare value; all training examples are `all`, no target is `none`."""
     if pd.isna(value):
-        return "all"
+        return "all" if key == "train_samples" else "none"
     return f"{value:g}" if isinstance(value, float) else plain(str(value))
 
 

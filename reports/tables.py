@@ -63,11 +63,12 @@ def trial_frame(sources: Sequence[Source]) -> pd.DataFrame:
 def _source_frame(source: Source) -> pd.DataFrame:
     manifest = source.run.manifest
     machines = {manifest.machine.hostname: source.machine, "": source.machine}
-    specs = {model: _fingerprint(source.run, model) for model in manifest.models}
+    specs = {model: fingerprint(source.run, model) for model in manifest.models}
     return record_frame(source.run.trials, source.name, machines, specs)
 
 
-def _fingerprint(run: Run, model: str) -> str:
+def fingerprint(run: Run, model: str) -> str:
+    """A name for the model's spec, the optimizer and the data set together."""
     manifest = run.manifest
     stated = (manifest.models[model].layer, manifest.optimizer, manifest.dataset)
     return sha256(msgspec.json.encode(stated)).hexdigest()[:6]

@@ -16,6 +16,8 @@ COMMANDS = {
     "verify": "Prove that backends do the work that the spec states.",
     "list": "Show the backends and models there are.",
     "report": "Write the report of earlier runs again, or of several together.",
+    "compare": "Compare a new run with an old one; a gate against regressions.",
+    "decide": "Rank contenders by your own weights and limits.",
 }
 
 

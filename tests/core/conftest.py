@@ -1,142 +1,17 @@
 """Records made by hand, and a cache of the test's own."""
 
 from pathlib import Path
-from types import SimpleNamespace
 
-import msgspec
 import pytest
+from support import records
 
 from bench.data.prepare import CACHE_VARIABLE
-from bench.records import (
-    DatasetFacts,
-    EpochRecord,
-    Machine,
-    Manifest,
-    ModelFacts,
-    TrialRecord,
-)
-from bench.spec.layers import Dense, Flatten, sequential
-from bench.spec.training import Sgd
-
-MACHINE = Machine(
-    hostname="bench-host",
-    cpu_model="AMD EPYC 7763",
-    physical_cores=1,
-    logical_cores=2,
-    usable_cpus=2,
-    memory_bytes=8 * 2**30,
-    operating_system="Debian 12, kernel 6.1",
-    python="3.11.7",
-    load_average=[0.1, 0.2, 0.3],
-)
-MANIFEST = Manifest(
-    suite_version="0.1",
-    started_at="2026-01-01T00:00:00+00:00",
-    command="python -m bench run --backends all",
-    machine=MACHINE,
-    dataset=DatasetFacts("mnist", 60_000, 10_000, (28, 28, 1), 10),
-    models={"mlp": ModelFacts(sequential(Flatten(), Dense(10)), 109_386, 109_184)},
-    optimizer=Sgd(),
-    epochs=3,
-    repeats=3,
-    seed=0,
-    threads=2,
-    timeout_seconds=600,
-    verified=True,
-    framework_versions={"jax": "0.10.2", "torch": "2.13.0"},
-    plan=[],
-)
-EPOCHS = ((0.50, 0.93), (0.25, 0.96), (0.25, 0.975))
-
-
-def trial(backend="torch", mode="eager", repeat=1, **changes):
-    """A trial that ended well: 0.2 s of start, 3 epochs, 300 MiB of which 100 after the import."""
-    base = TrialRecord(
-        trial="",
-        backend=backend,
-        framework_version="1.0",
-        versions={backend: "1.0"},
-        mode=mode,
-        device="cpu",
-        model="mlp",
-        dataset="mnist",
-        equivalence="passed",
-        batch_size=64,
-        epochs=3,
-        threads=2,
-        seed=repeat - 1,
-        repeat=repeat,
-        outcome="ok",
-        throughput_images_per_second=100_000.0,
-        test_accuracy=0.975,
-        final_train_loss=0.0812,
-        peak_memory_bytes=300 * 2**20,
-        baseline_memory_bytes=100 * 2**20,
-        import_seconds=1.5,
-        data_seconds=0.25,
-        build_seconds=0.125,
-        compile_seconds=0.0625,
-        train_seconds=1.0,
-        evaluate_seconds=0.3,
-        wall_seconds=4.0,
-        per_epoch=[EpochRecord(s, 0.1, accuracy, 59_968, 0.1) for s, accuracy in EPOCHS],
-    )
-    made = msgspec.structs.replace(base, **changes)
-    job = f"{made.model}-b{made.batch_size}-{backend}-{mode}-{made.device}"
-    return msgspec.structs.replace(made, trial=f"{job}-r{made.repeat}")
-
-
-def repeated(backend, mode, throughputs, **changes):
-    return [
-        trial(backend, mode, repeat, throughput_images_per_second=value, **changes)
-        for repeat, value in enumerate(throughputs, start=1)
-    ]
-
-
-def failed(backend="torch", mode="compile", outcome="timeout", reason="too slow", **changes):
-    return trial(
-        backend,
-        mode,
-        changes.pop("repeat", 1),
-        outcome=outcome,
-        reason=reason,
-        per_epoch=[],
-        **{
-            name: None
-            for name in TrialRecord.__struct_fields__
-            if name.endswith(("_seconds", "_bytes"))
-            or name in ("throughput_images_per_second", "test_accuracy", "final_train_loss")
-        },
-        **changes,
-    )
-
-
-def store(folder: Path, trials, **changes) -> Path:
-    """The run folder of the trials."""
-    folder.mkdir()
-    manifest = msgspec.structs.replace(MANIFEST, **changes)
-    (folder / "manifest.json").write_bytes(msgspec.json.encode(manifest))
-    lines = b"".join(msgspec.json.encode(record) + b"\n" for record in trials)
-    (folder / "trials.jsonl").write_bytes(lines)
-    return folder
-
-
-# Medians 200,000, 100,000 (one of three failed) and 50,000; the ranges do not touch.
-TRIALS = [
-    *repeated("jax", "scan", [190_000.0, 200_000.0, 230_000.0], framework_version="0.10.2"),
-    *repeated("torch", "eager", [90_000.0, 110_000.0]),
-    failed("torch", "eager", "crashed", "killed by\n\x1b[31mSIGSEGV", repeat=3),
-    *repeated("numpy", "default", [50_000.0], device_peak_memory_bytes=None),
-    failed("torch", "compile", "timeout", "<b>not done</b> | after 600 s & more"),
-]
 
 
 @pytest.fixture(scope="session")
 def make():
-    """What makes records and run folders; `trials` holds a run's worth."""
-    return SimpleNamespace(
-        trial=trial, repeated=repeated, failed=failed, store=store, trials=TRIALS, machine=MACHINE
-    )
+    """What makes records and run folders; `TRIALS` holds a run's worth."""
+    return records
 
 
 @pytest.fixture

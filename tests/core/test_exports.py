@@ -17,7 +17,7 @@ HOSTILE = r"\input{a} & 5% _x_ $y$ <b>"
 def folder(make, tmp_path_factory):
     """A run and its report in every format of one file that needs no other package."""
     hostile = make.repeated("torch", "eager", [4_000.0, 5_000.0], model=HOSTILE)
-    made = make.store(tmp_path_factory.mktemp("runs") / "run", [*make.trials, *hostile])
+    made = make.store(tmp_path_factory.mktemp("runs") / "run", [*make.TRIALS, *hostile])
     write_report([made], formats=NAMES)
     return made
 
@@ -35,12 +35,12 @@ def test_json_holds_rankings_and_trials(folder):
 
 def test_parquet_holds_the_columns_of_the_csv_with_their_types(make, tmp_path):
     parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
-    folder = make.store(tmp_path / "run", make.trials)
+    folder = make.store(tmp_path / "run", make.TRIALS)
     write_report([folder], formats=["parquet", "csv"])
     table = parquet.read_table(folder / "results.parquet")
     header = (folder / "results.csv").read_text().splitlines()[0].split(",")
     assert table.column_names == header
-    assert table.num_rows == len(make.trials)
+    assert table.num_rows == len(make.TRIALS)
     assert table.column("throughput_images_per_second").to_pylist()[:2] == [190_000, 200_000]
     assert table.column("compile_seconds").null_count == 2
     assert str(table.schema.field("peak_memory_bytes").type) == "int64"
@@ -91,7 +91,7 @@ def test_mllog_tells_each_trial_from_its_start_to_its_end(folder):
 
 
 def test_export_writes_one_format_and_nothing_else(bench, no_traceback, make, tmp_path):
-    folder = make.store(tmp_path / "run", make.trials)
+    folder = make.store(tmp_path / "run", make.TRIALS)
     before = sorted(folder.iterdir())
     done = no_traceback(bench("report", str(folder), "--export", "-", "--format", "markdown"))
     assert done.returncode == 0

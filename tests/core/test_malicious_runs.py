@@ -26,7 +26,7 @@ def test_text_from_elsewhere_is_shown_as_text(make, tmp_path, payload):
     texts = {"backend": payload, "mode": payload, "model": payload, "dataset": payload}
     good = make.trial(**texts, reason=payload, machine=payload, versions={payload: payload})
     bad = make.failed(**texts, outcome="failed", reason=payload, log=payload)
-    machine = msgspec.structs.replace(make.machine, hostname=payload, cpu_model=payload)
+    machine = msgspec.structs.replace(make.MACHINE, hostname=payload, cpu_model=payload)
     inside = tmp_path / "inside"
     inside.mkdir()
     folder = make.store(

@@ -51,7 +51,7 @@ def written(make, tmp_path_factory):
     """A report with something in every section: its folder and what `write_report` returned."""
     folder = make.store(
         tmp_path_factory.mktemp("runs") / "the-run",
-        [*make.trials, *make.repeated("torch", "eager", [4_000.0, 5_000.0], model=NASTY)],
+        [*make.TRIALS, *make.repeated("torch", "eager", [4_000.0, 5_000.0], model=NASTY)],
         missing=[Missing("tensorflow", "python -m pip install 'tensorflow>=2.21'")],
         notes=["A note & more."],
         plan=[PlannedTrial("mlp-lost-r9", "torch", "eager", "cpu", "mlp", 64, 0, 9)],

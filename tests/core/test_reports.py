@@ -77,7 +77,7 @@ def test_metrics_have_keys_of_their_own():
 
 
 def test_a_contender_is_the_median_and_range_of_its_trials_that_ended_well(make):
-    best, second, third = only(make.trials).contenders
+    best, second, third = only(make.TRIALS).contenders
     assert (best.label, second.label, third.label) == ("jax scan", "torch eager", "numpy default")
     spread = best[THROUGHPUT]
     assert (spread.median, spread.minimum, spread.maximum) == (200_000, 190_000, 230_000)
@@ -120,7 +120,7 @@ def test_unlike_trials_are_never_in_one_ranking(make, field, value, words):
 OTHER = {
     "optimizer": lambda make: Adam(),
     "models": lambda make: {"mlp": ModelFacts(sequential(Flatten(), Dense(11)), 1, 1)},
-    "machine": lambda make: msgspec.structs.replace(make.machine, cpu_model="another"),
+    "machine": lambda make: msgspec.structs.replace(make.MACHINE, cpu_model="another"),
 }
 
 
@@ -147,7 +147,7 @@ def test_runs_of_one_machine_are_ranked_together_by_run_and_version(make, tmp_pa
 
 def test_a_contender_that_does_other_work_has_no_rank_and_sets_no_mark(make):
     other = make.repeated("torch", "compile", [900_000.0], equivalence="failed")
-    ranking = only([*make.trials, *other])
+    ranking = only([*make.TRIALS, *other])
     assert [c.label for c in ranking.incomparable] == ["torch compile"]
     assert ranking.contenders[0].relative == 1.0
     assert math.isnan(ranking.incomparable[0].relative)
@@ -158,7 +158,7 @@ def test_a_contender_that_does_other_work_has_no_rank_and_sets_no_mark(make):
 
 
 def test_the_answer_names_the_fastest_its_lead_and_its_range(make):
-    ranking = only(make.trials)
+    ranking = only(make.TRIALS)
     assert lead(ranking) == "jax scan: 200,000 images/s"
     assert sentence(ranking) == (
         "jax scan was fastest: median 200,000 images/s (190,000–230,000 over 3 trials), "  # noqa: RUF001
@@ -168,7 +168,7 @@ def test_the_answer_names_the_fastest_its_lead_and_its_range(make):
 
 
 def test_ranges_that_touch_are_too_close_to_call(make):
-    ranking = only([*make.trials, *make.repeated("torch", "xla", [170_000.0, 190_000.0])])
+    ranking = only([*make.TRIALS, *make.repeated("torch", "xla", [170_000.0, 190_000.0])])
     assert lead(ranking) == "Too close to call: jax scan and torch xla"
     assert "jax scan had the highest median" in sentence(ranking)
 
@@ -186,7 +186,7 @@ def test_one_contender_is_not_compared(make):
 
 
 def test_the_summary_holds_every_contender_and_every_failure(make):
-    header, rows = summary_rows(make.trials)
+    header, rows = summary_rows(make.TRIALS)
     assert header == HEADER
     assert {len(row) for row in rows} == {len(HEADER)}
     assert set(NUMBERS) < set(HEADER)
@@ -215,7 +215,7 @@ def test_a_run_without_trials_has_an_empty_summary():
 def drawn(make):
     def draw(kind, records=None):
         with house_style():
-            return kind("a title", only(records or make.trials).contenders)
+            return kind("a title", only(records or make.TRIALS).contenders)
 
     return draw
 

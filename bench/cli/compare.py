@@ -1,0 +1,112 @@
+"""`bench compare`: a new run against an old one, and a gate against regressions."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bench.cli.console import result_console
+from bench.cli.tables import table
+from bench.cli.values import FilePath, NameList
+
+if TYPE_CHECKING:  # a report's parts are loaded when they are needed
+    from reports.gate import Gate
+
+_PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
+
+
+class Percent(click.ParamType[Any]):
+    """A share such as 5%."""
+
+    name = "percent"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        """The share: 0.05."""
+        if isinstance(value, float):
+            return value
+        found = _PERCENT.fullmatch(str(value).strip())
+        if found is None or not float(found[1]) < 100:
+            self.fail(f"received {value!r}, expected a share below 100% like 5%")
+        return float(found[1]) / 100
+
+
+@click.command("compare")
+@click.argument("base", type=FilePath())
+@click.argument("new", type=FilePath())
+@click.option(
+    "--fail-on",
+    type=Percent(),
+    default="5%",
+    show_default=True,
+    help="How much worse, beyond chance, is a regression.",
+)
+@click.option(
+    "--metric",
+    "metrics",
+    type=NameList(),
+    default="throughput",
+    show_default=True,
+    help="Quantities to compare: a metric's key, as results.json has it, or a part of it.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "markdown", "json"]),
+    default="table",
+    show_default=True,
+)
+def command(base: Path, new: Path, fail_on: float, metrics: list[str], form: str) -> int:
+    """Compare the run in folder NEW with the one in folder BASE, contender by contender.
+
+    A contender is worse or better when the difference of its trials is beyond chance (Welch's t on
+    logarithms, corrected by Holm over all that is compared); it needs two trials in each run.
+
+    Exit status: 0 no regression, 1 a regression, 2 the command was wrong, 3 nothing to compare,
+    4 a contender of BASE fails in NEW or is missing there.
+    """
+    from reports.choosing import directed_metric
+    from reports.gate import gate_of
+
+    gate = gate_of(base, new, [directed_metric(name) for name in metrics], fail_on)
+    _PRINTERS[form](gate)
+    return gate.status
+
+
+def _print_table(gate: Gate) -> None:
+    from reports.gate import report_of
+
+    console = result_console()
+    report = report_of(gate)
+    console.print(report.title)
+    for section in report.sections:
+        console.print()
+        if section.intro:
+            console.print(section.intro)
+        for found in (part.table for part in section.parts):
+            if found is not None and found.rows:
+                header = [column.title for column in found.columns]
+                numbers = [column.title for column in found.columns if column.number]
+                console.print(table(header, found.rows, right=numbers))
+    console.print()
+    console.print(report.subtitle)
+
+
+def _print_markdown(gate: Gate) -> None:
+    from reports.gate import report_of
+    from reports.markdown import markdown_text
+
+    click.echo(markdown_text(report_of(gate), "figures"), nl=False)
+
+
+def _print_json(gate: Gate) -> None:
+    import msgspec
+
+    from reports.gate import as_value
+
+    click.echo(msgspec.json.format(msgspec.json.encode(as_value(gate)), indent=2).decode())
+
+
+_PRINTERS = {"table": _print_table, "markdown": _print_markdown, "json": _print_json}

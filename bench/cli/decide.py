@@ -1,0 +1,87 @@
+"""`bench decide`: rank contenders by weights and limits, and say how far the weights can move."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bench.cli.console import result_console
+from bench.cli.execute import ALL_MEASURED, NOTHING_MEASURED
+from bench.cli.tables import table
+from bench.cli.values import FilePath
+
+if TYPE_CHECKING:  # a report's parts are loaded when they are needed
+    from reports.deciding import Choice
+
+
+@click.command("decide")
+@click.argument("folders", nargs=-1, required=True, type=FilePath())
+@click.option(
+    "--weights",
+    default="throughput=1,memory=1",
+    show_default=True,
+    help="How much each quantity counts: a metric's key, as results.json has it, or a part of it, "
+    "and a number.",
+)
+@click.option(
+    "--require",
+    "limits",
+    multiple=True,
+    metavar="LIMIT",
+    help="A limit that a contender must keep, like 'test_accuracy>=0.97' or 'memory<=1GiB'; may "
+    "be given several times.",
+)
+@click.option("--model", help="Only rankings of this model.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(
+    folders: tuple[Path, ...],
+    weights: str,
+    limits: tuple[str, ...],
+    model: str | None,
+    as_json: bool,
+) -> int:
+    """Rank the contenders of one run or several by your own weights and limits.
+
+    The score is the weighted geometric mean of each quantity's ratio to the best: 1 is the best in
+    everything that has a weight. Exit status: 0 a contender wins in each ranking, 2 the command
+    was wrong, 3 in some ranking none keeps the limits, or there is none.
+    """
+    from reports.choosing import parse_limits, parse_weights
+    from reports.deciding import decisions
+
+    weighed = parse_weights(weights)
+    made = [
+        found
+        for found in decisions(list(folders), weighed, parse_limits(limits))
+        if model in (None, found.ranking.choices["model"])
+    ]
+    if as_json:
+        click.echo(_json([choice.as_value() for choice in made]))
+    else:
+        for choice in made:
+            _print(choice)
+    wins = [choice for choice in made if choice.decision.ranked]
+    return ALL_MEASURED if wins and len(wins) == len(made) else NOTHING_MEASURED
+
+
+def _print(choice: Choice) -> None:
+    from reports.deciding import notes, score_rows
+
+    console = result_console()
+    ranked = choice.decision.ranked
+    answer = f"{ranked[0][0].label} wins with these weights" if ranked else "no contender is left"
+    console.print(f"{choice.ranking.title} ({choice.ranking.setting}): {answer}")
+    header, rows = score_rows(choice)
+    if rows:
+        console.print(table(header, rows, right=header[1:]))
+    for note in notes(choice):
+        console.print(note)
+    console.print()
+
+
+def _json(value: Any) -> str:
+    import msgspec
+
+    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()

@@ -1,0 +1,244 @@
+"""The page in a real browser, opened from the disk with the network cut off."""
+
+import json
+import re
+
+import pytest
+
+from reports.choosing import parse_weights
+from reports.decision import decide
+from reports.rankings import rankings_of
+from reports.sources import read_sources
+
+
+def state(page):
+    return page.evaluate("location.hash")
+
+
+def first_column(page, section):
+    """The names in the section's table that is shown."""
+    rows = page.locator(f"#{section} [data-ranking]:visible tbody:first-of-type tr:visible > th")
+    return rows.all_inner_texts()
+
+
+def drawn(page, section):
+    """The traces of the section's chart that is shown."""
+    place = page.locator(f"#{section} [data-chart]:visible").first
+    place.scroll_into_view_if_needed()
+    page.wait_for_function(
+        "place => place.dataset.drawn > 0", arg=place.element_handle(), timeout=30_000
+    )
+    return place.evaluate("place => place.data.map(({x, y, name}) => ({x, y, name}))")
+
+
+def test_every_chart_is_drawn_with_its_numbers(visit):
+    page = visit()
+    bars = drawn(page, "ranking")[0]
+    assert bars["y"][:2] == ["tensorflow xla", "jax scan"]
+    assert bars["x"][0] == pytest.approx(230_000 * 0.05 * 0.5**0.5 * 1.02)
+    for section in ("trade-offs", "accuracy", "break-even", "scaling", "memory", "phases"):
+        traces = drawn(page, section)
+        assert sum(len(trace["x"]) for trace in traces) >= 6, section
+
+
+def test_a_filter_shows_another_ranking_and_stays_in_the_address(visit):
+    page = visit()
+    assert page.locator("#ranking h3:visible").inner_text() == "lenet5 on cpu, batch size 32"
+    page.get_by_label("Model", exact=True).select_option("mlp")
+    page.get_by_label("Batch size", exact=True).select_option("256")
+    assert page.locator("#ranking h3:visible").inner_text() == "mlp on cpu, batch size 256"
+    assert drawn(page, "ranking")[0]["x"][0] == pytest.approx(230_000 * 2 * 1.02)
+    again = visit(state(page))
+    assert again.locator("#ranking h3:visible").inner_text() == "mlp on cpu, batch size 256"
+
+
+def test_a_backend_that_is_switched_off_leaves_tables_and_charts(visit):
+    page = visit()
+    page.get_by_role("button", name="jax", exact=True).click()
+    page.get_by_role("button", name="compile", exact=True).click()
+    assert not [name for name in first_column(page, "ranking") if "jax" in name]
+    assert "torch compile" not in drawn(page, "ranking")[0]["y"]
+    again = visit(state(page))
+    assert "jax scan" not in drawn(again, "ranking")[0]["y"]
+    again.get_by_role("button", name="Show all").click()
+    assert "jax scan" in first_column(again, "ranking")
+    assert "hide" not in state(again)
+
+
+def test_a_column_sorts_both_ways_and_back(visit):
+    page = visit()
+    before = first_column(page, "ranking")
+    memory = page.locator("#ranking [data-ranking]:visible").get_by_role(
+        "button", name="Peak memory"
+    )
+    memory.click()
+    assert first_column(page, "ranking")[0] == "tensorflow xla"
+    assert page.locator('#ranking th[aria-sort="descending"]:visible').count() == 1
+    memory.click()
+    assert first_column(page, "ranking")[:2] == [before[-1], "numpy eager"]
+    assert first_column(visit(state(page)), "ranking")[1] == "numpy eager"
+    memory.click()
+    assert first_column(page, "ranking") == before
+
+
+def test_what_has_no_rank_stays_below_the_line_with_its_reason(visit):
+    page = visit()
+    page.locator("#ranking [data-ranking]:visible").get_by_role("button", name="Contender").click()
+    below = page.locator("#ranking [data-ranking]:visible tbody.below tr")
+    assert below.nth(0).inner_text().startswith("numpy other")
+    assert "not comparable" in below.nth(0).inner_text()
+    assert "crashed: <img src=x" in below.nth(1).inner_text()
+
+
+def test_the_chart_of_trade_offs_and_its_table_follow_the_choice(visit):
+    page = visit()
+    page.get_by_label("Across", exact=True).select_option("first_step_seconds")
+    rows = page.locator("#trade-offs [data-ranking]:visible tbody tr").all_inner_texts()
+    on_front = {row.split("\t")[0] for row in rows if row.endswith("yes")}
+    assert on_front == {"tensorflow xla", "jax scan", "numpy eager"}
+    assert "x=first_step_seconds" in state(page)
+
+
+def weigh(page, key, value):
+    slider = page.locator(f'[data-metric="{key}"] input[type="range"]')
+    slider.evaluate(
+        "(slider, value) => { slider.value = value; slider.dispatchEvent(new Event('input')); }",
+        str(value),
+    )
+
+
+def verdict(page):
+    rows = page.locator("#decision .verdict tbody tr").all_inner_texts()
+    return {row.split("\t")[0]: float(row.split("\t")[1]) for row in rows}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["throughput=1,memory=1", "throughput=1,memory=3", "throughput=0.5,first_step=2,memory=1"],
+)
+def test_weights_rank_as_the_command_line_does(visit, run, text):
+    page = visit()
+    weights = parse_weights(text)
+    for key in ("throughput_images_per_second", "peak_memory_bytes"):
+        weigh(page, key, 0)
+    for metric, weight in weights.items():
+        weigh(page, metric.key, weight)
+    ranking = rankings_of(read_sources([run]))[0]
+    decision = decide(ranking.contenders, weights)
+    expected = {contender.label: round(score, 3) for contender, score in decision.ranked}
+    shown = verdict(page)
+    assert list(shown) == list(expected)
+    assert list(shown.values()) == pytest.approx(list(expected.values()), abs=0.0011)
+    told = page.locator("#decision .verdict").inner_text()
+    assert f"{decision.ranked[0][0].label} wins" in told
+    for room in decision.room:
+        if room.above:
+            assert f"{room.above} wins" in told
+    assert verdict(visit(state(page))) == shown
+
+
+def test_a_limit_leaves_out_what_breaks_it(visit):
+    page = visit()
+    limit = page.locator('[data-metric="peak_memory_bytes"] input[type="number"]')
+    limit.fill("700")
+    assert next(iter(verdict(page))) == "numpy eager"
+    assert (
+        "jax scan (not peak memory at most 700 MiB: 712 MiB)"
+        in page.locator("#decision").inner_text()
+    )
+    limit.fill("1")
+    assert "No contender keeps these limits" in page.locator("#decision").inner_text()
+
+
+def test_a_crossover_is_named(visit):
+    text = visit().locator("#scaling").inner_text()
+    assert "jax jit overtakes numpy eager between 64 and 256." in text
+
+
+def test_the_data_is_handed_out_from_inside_the_page(visit, run):
+    page = visit()
+    with page.expect_download() as csv:
+        page.get_by_role("button", name="Trials as CSV").click()
+    text = csv.value.path().read_text()
+    assert text.startswith("run,schema_version,trial")
+    assert len(re.findall("(?m)^run,1,", text)) == len(
+        (run / "trials.jsonl").read_bytes().splitlines()
+    )
+    with page.expect_download() as file:
+        page.get_by_role("button", name="All as JSON").click()
+    assert len(json.loads(file.value.path().read_text())["rankings"]) == 6
+
+
+def test_no_text_of_a_record_is_run_or_read_as_markup(visit):
+    page = visit()
+    for section in ("ranking", "trade-offs", "accuracy", "memory", "phases"):
+        drawn(page, section)
+    assert page.evaluate("window.hit") is None
+    assert page.locator("main img").count() == 0
+    labels = page.locator("#ranking [data-chart]:visible .ytick text").all_text_contents()
+    assert any(label.startswith("<img src=x") for label in labels)
+
+
+def test_the_keyboard_reaches_the_controls(visit):
+    page = visit()
+    page.get_by_label("Model", exact=True).focus()
+    page.keyboard.press("ArrowDown")
+    assert page.locator("#ranking h3:visible").inner_text().startswith("mlp")
+    assert page.evaluate("document.activeElement.dataset.filter") == "model"
+    toggle = page.get_by_role("button", name="jax", exact=True)
+    toggle.focus()
+    page.keyboard.press("Space")
+    assert toggle.get_attribute("aria-pressed") == "false"
+    assert page.evaluate("document.activeElement.dataset.filter") == "backend:jax"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("shape", ["desk", "phone"])
+def test_axe_finds_no_serious_fault(visit, shapes, scheme, shape):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="no axe installed")
+    page = visit(color_scheme=scheme, **getattr(shapes, shape))
+    found = axe.Axe().run(page).response["violations"]
+    grave = [
+        (fault["id"], fault["nodes"][0]["html"][:200])
+        for fault in found
+        if fault["impact"] in ("serious", "critical")
+    ]
+    assert grave == []
+
+
+def test_a_phone_scrolls_one_way_only(visit, shapes):
+    page = visit(**shapes.phone)
+    for section in ("ranking", "trade-offs", "accuracy"):
+        drawn(page, section)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_the_page_prints_its_charts_and_leaves_out_its_controls(visit, tmp_path):
+    page = visit()
+    page.emulate_media(media="print")
+    assert not page.locator("#filters").is_visible()
+    assert not page.locator("#decision .weights").is_visible()
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    page.wait_for_function("document.querySelector('#phases .plot[data-drawn]') !== null")
+    page.pdf(path=tmp_path / "page.pdf")
+    assert (tmp_path / "page.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_without_scripts_the_page_has_its_tables_and_figures(chromium, page_file):
+    context = chromium.new_context(offline=True, java_script_enabled=False)
+    page = context.new_page()
+    page.goto(page_file.as_uri())
+    assert page.locator("#ranking table:visible").count() == 6
+    assert page.locator("#ranking svg:visible").count() == 6
+    assert page.locator("#filters:visible, .plot:visible, #decision:visible").count() == 0
+    context.close()
+
+
+def test_the_screen_follows_light_and_dark(visit):
+    colours = set()
+    for scheme in ("light", "dark"):
+        page = visit(color_scheme=scheme)
+        drawn(page, "ranking")
+        label = page.locator("#ranking [data-chart]:visible .ytick text").first
+        colours.add(label.evaluate("label => getComputedStyle(label).fill"))
+    assert len(colours) == 2
