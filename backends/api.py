@@ -54,6 +54,8 @@ class Recipe(msgspec.Struct, frozen=True):
         environment: variables that the worker's process starts with.
         cold: variables that the worker of a trial has besides, since its compilation is timed and
             must be a cold one; the check of equal work, which is not timed, goes without.
+        warm: variables that turn on the framework's own cache of compiled code in the folder
+            `{cache}`, to measure a warm compilation; empty where it has none on disk.
         precisions: those that it computes in, on every device.
         gpu_precisions: those that it computes in on a GPU beside them.
         inputs: where its steps take images from, "resident" or "pipeline".
@@ -67,6 +69,7 @@ class Recipe(msgspec.Struct, frozen=True):
     adapter: str
     environment: dict[str, str] = {}
     cold: dict[str, str] = {}
+    warm: dict[str, str] = {}
     precisions: tuple[str, ...] = ("float32",)
     gpu_precisions: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ("resident",)

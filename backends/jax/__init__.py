@@ -11,6 +11,12 @@ RECIPE = Recipe(
     adapter="backends.jax.session:JaxBackend",
     # By default JAX reserves three quarters of a GPU's memory when it starts.
     environment={"XLA_PYTHON_CLIENT_PREALLOCATE": "false"},
+    # JAX keeps nothing on disk unless it is told where; then only what took a second to compile.
+    warm={
+        "JAX_COMPILATION_CACHE_DIR": "{cache}",
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    },
     precisions=("float32", "bfloat16", "float64"),
     inputs=("resident", "pipeline"),
     gpu_precisions=("float16", "tf32"),

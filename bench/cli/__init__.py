@@ -14,6 +14,7 @@ from bench.version import __version__
 COMMANDS = {
     "run": "Train the models in every backend asked for and write a report.",
     "verify": "Prove that backends do the work that the spec states.",
+    "doctor": "Examine the machine, its limits, and whether each backend's clock can be trusted.",
     "list": "Show the backends and models there are.",
     "report": "Write the report of earlier runs again, or of several together.",
     "compare": "Compare a new run with an old one; a gate against regressions.",

@@ -101,6 +101,7 @@ class ClockTask(TaskBase, frozen=True, kw_only=True):
         batch_size: images a step.
         device: as in `TrainTask`.
         mode: as in `TrainTask`.
+        seconds: of a single call, so many that what a call costs whatever its steps is little.
     """
 
     model: Layer
@@ -108,6 +109,7 @@ class ClockTask(TaskBase, frozen=True, kw_only=True):
     batch_size: int
     device: str
     mode: str
+    seconds: float = 0.25
 
 
 Task = Union[Probe, TrainTask, VerifyTask, LimitTask, ClockTask]
