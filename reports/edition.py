@@ -9,6 +9,7 @@ from reports.context import context_sections
 from reports.document import Report
 from reports.figures.gallery import Gallery, draw_all
 from reports.formats import count, listed, plain
+from reports.measurement import measurement_sections
 from reports.rankings import Ranking, rankings_of
 from reports.results import result_sections
 from reports.sources import Source
@@ -37,6 +38,7 @@ class Edition:
             *result_sections(self.rankings, self.gallery),
             *arm_sections(self.sources),
             *absence_sections(self.rankings, self.sources),
+            *measurement_sections(self.sources),
             *context_sections(self.sources),
         )
         return Report(_title(self.sources), _subtitle(self.sources, self.rankings), sections)

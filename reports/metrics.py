@@ -99,6 +99,10 @@ def _latency(percentile: int) -> Metric:
     )
 
 
+def _share_of_peak(record: TrialRecord) -> float | None:
+    return record.limit.share_of_peak if record.limit else None
+
+
 def _seconds(phase: str, direction: Direction | None, meaning: str) -> Metric:
     return Metric(f"{phase}_seconds", phase.capitalize(), "s", direction, meaning, fixed(2))
 
@@ -219,6 +223,16 @@ PREDICTION = Metric(
     significant(4),
     _of_inference("throughput_images_per_second"),
 )
+PEAK_SHARE = Metric(
+    "share_of_peak",
+    "Share of peak",
+    "%",
+    None,
+    "Operations of a training step by the spec, times the throughput, as a share of the best "
+    "matrix rate of the device.",
+    fixed(1, 100),
+    _share_of_peak,
+)
 
 # What a ranking's table shows; a column that no contender knows is left out.
 RANKED = (THROUGHPUT, ACCURACY, LOSS, PEAK_MEMORY, DEVICE_MEMORY, COMPILE, FIRST_STEP)
@@ -237,4 +251,5 @@ METRICS = (
     TIME_TO_ACCURACY,
     *LATENCIES,
     PREDICTION,
+    PEAK_SHARE,
 )

@@ -1,0 +1,47 @@
+"""The report's evidence on noise, clocks and the limit."""
+
+import msgspec
+
+from bench.records import Attempt, Limit, Noise
+from reports.edition import Edition
+from reports.sources import read_sources
+
+NOISE = Noise(
+    canary_before_seconds=0.1,
+    canary_after_seconds=0.13,
+    canary_usual_seconds=0.1,
+    train_cpu_seconds=1.5,
+    train_involuntary_switches=40,
+    train_other_seconds=0.2,
+    flags=("slow canary",),
+    attempts=(Attempt(("other processes",), 9.0),),
+)
+LIMIT = Limit(
+    flops_per_image=454_400,
+    achieved_flops_per_second=9e10,
+    peak_flops_per_second=4e11,
+    peak_backend="jax",
+    own_peak_flops_per_second=2e11,
+    share_of_peak=0.225,
+)
+
+
+def section(make, folder, *trials):
+    report = Edition(read_sources([make.store(folder / "run", trials)])).report
+    return next((part for part in report.sections if part.anchor == "measurement"), None)
+
+
+def test_disturbed_trials_and_the_limit_are_shown(make, tmp_path):
+    trials = [
+        make.trial(noise=NOISE, limit=LIMIT, leftover_seconds=0.002),
+        make.trial(repeat=2, noise=msgspec.structs.replace(NOISE, flags=(), attempts=())),
+    ]
+    found = section(make, tmp_path, *trials)
+    assert "1 of 2 trials stayed disturbed (slow canary); 1 measurement" in found.intro
+    noise, limit = (part.table.rows[0] for part in found.parts)
+    assert noise[2:] == ("1", "1", "20.0", "–", "1.30", "40", "1.50", "2.0")  # noqa: RUF001
+    assert limit[2:] == ("90.0", "22.5", "400", "jax", "200")
+
+
+def test_records_without_noise_make_no_section(make, tmp_path):
+    assert section(make, tmp_path, make.trial()) is None
