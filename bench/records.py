@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeVar, get_args
 
 import msgspec
 
+from bench.migration import brought_to, has_way
 from bench.spec.layers import Layer
 from bench.spec.training import Optimizer
 from bench.verification.certificate import Certificate
@@ -391,10 +392,27 @@ def _decode(path: Path, text: bytes, kind: type[T], place: str = "") -> T:
     try:
         value = msgspec.json.decode(text, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        _check_version(_version_of(text), path, place)  # another version is the better reason
+        version = _version_of(text)
+        if has_way(version, SCHEMA_VERSION):
+            return _migrated(path, text, kind, place, version)
+        _check_version(version, path, place)  # another version is the better reason
         raise RecordError(f"{path}{place}: not as expected: {error}") from error
-    _check_version(getattr(value, "schema_version", SCHEMA_VERSION), path, place)
+    version = getattr(value, "schema_version", SCHEMA_VERSION)
+    if has_way(version, SCHEMA_VERSION):
+        return _migrated(path, text, kind, place, version)
+    _check_version(version, path, place)
     return value
+
+
+def _migrated(path: Path, text: bytes, kind: type[T], place: str, version: int) -> T:
+    """What an older version wrote, step by step brought to this one."""
+    try:
+        raised = brought_to(SCHEMA_VERSION, msgspec.json.decode(text), version)
+        return msgspec.convert(raised, kind)
+    except (msgspec.MsgspecError, LookupError, TypeError, ValueError) as error:
+        raise RecordError(
+            f"{path}{place}: of schema version {version} and not as expected: {error}"
+        ) from error
 
 
 def _check_version(version: int, path: Path, place: str) -> None:

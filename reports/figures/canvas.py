@@ -23,6 +23,7 @@ TOP, BOTTOM, RIGHT = 0.82, 0.38, 0.25
 LONGEST_LABEL = 36  # characters
 LONGEST_TITLE = 95
 MOST_ROWS = 24
+MOST_TRIALS = 12  # of a contender that are drawn one by one
 
 _PRINT_DOTS_PER_INCH = 200
 _FAMILIES = ("Inter", "Helvetica Neue", "Arial", "Liberation Sans", "DejaVu Sans")

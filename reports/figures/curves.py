@@ -8,7 +8,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from reports.contenders import Contender
-from reports.figures.canvas import LONGEST_LABEL, TOP, WIDTH, panel, sheet
+from reports.figures.canvas import LONGEST_LABEL, MOST_TRIALS, TOP, WIDTH, panel, sheet
 from reports.figures.palette import Line, styles
 from reports.formats import shortened
 from reports.learning import Curve
@@ -30,7 +30,7 @@ def accuracy(title: str, contenders: Sequence[Contender]) -> Figure:
     epochs = panel(figure, 0.6 + width + _GAP, _BOTTOM, width, height)
     drawn = list(zip(contenders, styles(contenders), strict=True))
     for contender, style in drawn:
-        for curve in contender.trial_curves:
+        for curve in contender.trial_curves[:MOST_TRIALS]:
             _lines(seconds, epochs, curve, style, linewidth=0.8, alpha=0.3)
         _lines(seconds, epochs, contender.curve, style, linewidth=1.9, marker="o", markersize=4)
     _time_axis(seconds, [contender.curve for contender in contenders])

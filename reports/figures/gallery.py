@@ -9,14 +9,14 @@ from matplotlib.figure import Figure
 from reports.contenders import Contender
 from reports.document import Picture
 from reports.figures import bars, curves
-from reports.figures.canvas import MOST_ROWS, house_style, saved
+from reports.figures.canvas import MOST_ROWS, MOST_TRIALS, house_style, saved
 from reports.formats import count, listed
 from reports.metrics import ACCURACY, FIRST_STEP, PEAK_MEMORY, THROUGHPUT, Metric
 from reports.rankings import Ranking
 from reports.sources import distinct
 
 _LONGEST_STEM = 60
-MOST_RANKINGS = 12  # with figures drawn for print: they take most of a report's time
+MOST_RANKINGS = 6  # with figures drawn for print: they take most of a report's time
 
 
 class Kind(NamedTuple):
@@ -90,6 +90,8 @@ def _draw(kind: Kind, ranking: Ranking, stem: str) -> Picture:
     drawn = ranking.contenders[:MOST_ROWS]
     left_out = len(ranking.contenders) - len(drawn)
     note = f" Drawn are the {len(drawn)} fastest of {len(ranking.contenders)}." if left_out else ""
+    if max(c.repeats for c in drawn) > MOST_TRIALS and kind is ACCURACY_CURVES:
+        note += f" Of each contender the first {MOST_TRIALS} trials are drawn."
     values = [f"{c.label} {kind.metric.quote(c[kind.metric].median)}" for c in drawn]
     svg, png = saved(kind.draw(ranking.title, drawn))
     return Picture(

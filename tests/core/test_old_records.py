@@ -1,0 +1,54 @@
+"""Records that earlier versions of the suite wrote are read by this one."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from bench import migration, records
+from bench.records import RecordError, read_run
+from reports import write_report
+
+STORED = Path(__file__).parents[1] / "support" / "runs"
+
+
+def test_a_run_of_version_1_is_read_and_reported(tmp_path):
+    folder = shutil.copytree(STORED / "version-1", tmp_path / "run")
+    run = read_run(folder)
+    assert [trial.outcome for trial in run.trials] == ["ok", "ok", "timeout"]
+    assert run.trials[0].throughput_images_per_second == 123_456.5
+    assert run.trials[0].input == "resident"  # a field that came later
+    assert run.manifest.optimizer.learning_rate == 0.01
+    assert run.certificates[0].passed
+    write_report([folder], formats=["markdown"])
+    assert "123,500" in (folder / "report.md").read_text()
+
+
+def test_a_step_from_one_version_to_the_next_is_taken_for_every_file(tmp_path, monkeypatch):
+    def rename(value):
+        if "throughput" in value:
+            value["throughput_images_per_second"] = value.pop("throughput")
+        return value
+
+    monkeypatch.setattr(migration, "STEPS", {0: rename})
+    folder = shutil.copytree(STORED / "version-1", tmp_path / "run")
+    for name in ("manifest.json", "trials.jsonl"):
+        text = (folder / name).read_text()
+        text = text.replace('"schema_version":1', '"schema_version":0')
+        text = text.replace('"schema_version": 1', '"schema_version": 0')
+        text = text.replace('"throughput_images_per_second"', '"throughput"')
+        (folder / name).write_text(text)
+    assert json.loads((folder / "manifest.json").read_text())["schema_version"] == 0
+    run = read_run(folder)
+    assert run.trials[0].throughput_images_per_second == 123_456.5
+    assert {run.manifest.schema_version, run.trials[0].schema_version} == {records.SCHEMA_VERSION}
+
+
+@pytest.mark.parametrize("version", [0, 99])
+def test_a_version_without_a_way_to_this_one_is_refused(tmp_path, version):
+    folder = shutil.copytree(STORED / "version-1", tmp_path / "run")
+    path = folder / "trials.jsonl"
+    path.write_text(path.read_text().replace('"schema_version":1', f'"schema_version":{version}'))
+    with pytest.raises(RecordError, match=f"received schema version {version}, expected 1"):
+        read_run(folder)
