@@ -28,6 +28,9 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"
 # use: up to a third of a NumPy step on a convolution network. Kept for every framework alike.
 ALLOCATOR_VARIABLES = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**32)}
 
+# Where compilers keep what they made: Triton and CUDA's driver would else use the home folder.
+CACHE_VARIABLES = ("TMPDIR", "XDG_CACHE_HOME", "TRITON_CACHE_DIR", "CUDA_CACHE_PATH")
+
 SOURCE_ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -47,8 +50,7 @@ def worker_environment(own: Mapping[str, str], threads: int, scratch: Path) -> d
         "PYTHONPATH": os.pathsep.join(paths),
         "PYTHONHASHSEED": "0",
         "PYTHONUNBUFFERED": "1",
-        "TMPDIR": str(scratch),
-        "XDG_CACHE_HOME": str(scratch),
+        **dict.fromkeys(CACHE_VARIABLES, str(scratch)),
         **ALLOCATOR_VARIABLES,
         **dict.fromkeys(THREAD_VARIABLES, str(threads)),
         **own,

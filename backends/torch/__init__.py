@@ -12,7 +12,11 @@ RECIPE = Recipe(
     # Inductor caches compiled code on disk, XLA does not: off, so that compile times compare.
     # Its pool of compiler processes would outlive the compilation and disturb the training.
     cold={"TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1", "TORCHINDUCTOR_COMPILE_THREADS": "1"},
-    warm={"TORCHINDUCTOR_CACHE_DIR": "{cache}", "TORCHINDUCTOR_COMPILE_THREADS": "1"},
+    warm={
+        "TORCHINDUCTOR_CACHE_DIR": "{cache}",
+        "TRITON_CACHE_DIR": "{cache}/triton",
+        "TORCHINDUCTOR_COMPILE_THREADS": "1",
+    },
     precisions=("float32", "bfloat16", "float64"),
     inputs=("resident", "pipeline"),
     gpu_precisions=("float16", "tf32"),

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import msgspec
 import psutil
@@ -13,6 +14,7 @@ import pytest
 from backends.registry import recipes
 from bench.data.decoded import open_decoded
 from bench.data.prepare import prepare
+from bench.environment import CACHE_VARIABLES
 from bench.executor import LocalExecutor
 from bench.folder import RunFolder
 from bench.plan import Job, Trial
@@ -105,6 +107,9 @@ def test_a_trial_that_works_is_measured(experiment, tmp_path):
     assert record.environment["FAKE_VARIABLE"] == "set by the recipe"
     assert record.environment["FAKE_COLD"] == "1"
     assert record.environment["OMP_NUM_THREADS"] == "1"
+    caches = {record.environment[name] for name in CACHE_VARIABLES}
+    assert len(caches) == 1, "all compilers keep what they made in the trial's own folder"
+    assert not Path(caches.pop()).exists(), "which goes with the trial"
 
 
 def test_prediction_is_measured_after_training_on_a_clock_of_its_own(experiment, tmp_path):
