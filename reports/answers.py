@@ -4,6 +4,8 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from bench.statistics.planning import MOST_REPEATS, repeats_needed
+from reports.cells import times
 from reports.contenders import Contender
 from reports.formats import count, listed, span
 from reports.metrics import ACCURACY, FIRST_STEP, PEAK_MEMORY, THROUGHPUT, Metric
@@ -11,68 +13,84 @@ from reports.rankings import Ranking
 
 Fact = tuple[str, str]
 
+VISIBLE = 0.05  # a slowdown that readers ask about
+
 
 def lead(ranking: Ranking) -> str:
     """The answer in a few words: the fastest, or those that are too close to call."""
-    timed = _timed(ranking)
+    timed = ranking.timed
     if not timed:
         return "Nothing was measured"
-    level = _level(timed)
+    if len(timed) > 1 and ranking.family.verdict(0, 1) == "not known":
+        return "Too few trials to tell"
+    level = _level(ranking)
     if level:
         return f"Too close to call: {listed([timed[0].label, *level])}"
-    return f"{timed[0].label}: {THROUGHPUT.quote(timed[0][THROUGHPUT].median)}"
+    return f"{timed[0].label}: {THROUGHPUT.quote(timed[0].median.estimate)}"
 
 
 def sentence(ranking: Ranking) -> str:
     """Who was fastest, by how much, and how sure that is."""
-    timed = _timed(ranking)
+    timed = ranking.timed
     if not timed:
         return "No trial of a comparable contender gave a throughput."
     best = timed[0]
-    figures = f"{THROUGHPUT.quote(best[THROUGHPUT].median)} ({_trials(best)})"
+    figures = f"{THROUGHPUT.quote(best.median.estimate)} ({_trials(best)})"
     if len(timed) == 1:
         return f"{best.label} was the only contender that was measured: median {figures}."
     following = timed[1]
-    claim = "had the highest median:" if _level(timed) else "was fastest: median"
-    times = best[THROUGHPUT].median / following[THROUGHPUT].median
-    other = THROUGHPUT.show(following[THROUGHPUT].median)
+    shown = ranking.family.verdict(0, 1) == "higher"
+    claim = "was fastest: median" if shown and not _level(ranking) else "comes first: median"
     return (
-        f"{best.label} {claim} {figures}, {times:.2f} times the next, {following.label} "
-        f"({other}); {_how_sure(timed)}."
+        f"{best.label} {claim} {figures}, {times(ranking.family.ratio(0, 1))} times the next, "
+        f"{following.label} ({THROUGHPUT.show(following.median.estimate)}); {_how_sure(ranking)}."
     )
 
 
 def facts(ranking: Ranking) -> list[Fact]:
     """What else differs, and what is missing: a name and a value each."""
-    return [*_comparisons(ranking.contenders), *_caveats(ranking)]
+    return [
+        *_comparisons(ranking.contenders),
+        *_repeats_needed(ranking),
+        *_caveats(ranking),
+    ]
 
 
-def _timed(ranking: Ranking) -> list[Contender]:
-    return [c for c in ranking.contenders if math.isfinite(c[THROUGHPUT].median)]
-
-
-def _level(timed: Sequence[Contender]) -> list[str]:
-    """The contenders whose range reaches that of the fastest."""
-    slowest_of_best = timed[0][THROUGHPUT].minimum
-    return [c.label for c in timed[1:] if c[THROUGHPUT].maximum >= slowest_of_best]
+def _level(ranking: Ranking) -> list[str]:
+    """The contenders that cannot be told from the first."""
+    return [
+        contender.label
+        for place, contender in enumerate(ranking.timed)
+        if place and ranking.family.verdict(0, place) == "no measurable difference"
+    ]
 
 
 def _trials(contender: Contender) -> str:
-    if contender.repeats == 1:
+    number = len(contender.blocks)
+    if number == 1:
         return "one trial"
-    spread = contender[THROUGHPUT]
-    reach = span(spread.minimum, spread.maximum, THROUGHPUT.write)
-    return f"{reach} over {count(contender.repeats, 'trial')}"
+    interval = span(contender.median.low, contender.median.high, THROUGHPUT.write)
+    return f"95 % interval {interval}, {count(number, 'trial')}"
 
 
-def _how_sure(timed: Sequence[Contender]) -> str:
-    single = [contender.label for contender in timed[:2] if contender.repeats == 1]
-    if single:
+def _how_sure(ranking: Ranking) -> str:
+    if ranking.family.verdict(0, 1) == "not known":
+        single = [c.label for c in ranking.timed[:2] if len(c.blocks) == 1]
         return f"with a single trial of {listed(single)} the spread is not known"
-    level = _level(timed)
+    level = _level(ranking)
     if level:
-        return f"its range overlaps that of {listed(level)}, so the order may be chance"
-    return "its range overlaps no other"
+        return f"no measurable difference between it and {listed(level)}"
+    return "chance does not explain the difference"
+
+
+def _repeats_needed(ranking: Ranking) -> Iterator[Fact]:
+    """By the spread of the ratio of the first two, which a few trials tell only roughly."""
+    if len(ranking.timed) < 2 or not ranking.family.ratio(0, 1).is_known:
+        return
+    spread = ranking.family.ratio(0, 1).spread
+    needed = repeats_needed(VISIBLE, spread, len(ranking.family.p_values))
+    number = f"about {needed:,}" if needed else f"more than {MOST_REPEATS:,}"
+    yield f"Repeats needed to see {100 * VISIBLE:g} %", number
 
 
 def _comparisons(contenders: Sequence[Contender]) -> Iterator[Fact]:

@@ -1,11 +1,12 @@
 """A contender's cells, the same in every table."""
 
-import math
 from collections.abc import Sequence
 
+from bench.statistics.ratios import Ratio
 from reports.contenders import Contender
-from reports.formats import NOT_KNOWN, span
-from reports.metrics import Metric
+from reports.formats import NOT_KNOWN, significant, span
+from reports.metrics import THROUGHPUT, Metric
+from reports.rankings import Ranking
 
 
 def medians(contender: Contender, metrics: Sequence[Metric]) -> tuple[str, ...]:
@@ -28,8 +29,33 @@ def repeats(contender: Contender) -> str:
     return f"{contender.repeats} of {contender.attempted}"
 
 
-def relative(contender: Contender) -> str:
-    """Throughput as a share of the fastest's."""
-    if not contender.is_comparable:
+def throughput(contender: Contender) -> tuple[str, str]:
+    """The median throughput and its 95 % interval, where there are several trials."""
+    if not contender.blocks:
+        return NOT_KNOWN, NOT_KNOWN
+    median = contender.median
+    interval = span(median.low, median.high, THROUGHPUT.write)
+    return THROUGHPUT.show(median.estimate), interval if len(contender.blocks) > 1 else NOT_KNOWN
+
+
+def rank(ranking: Ranking, place: int) -> str:
+    """The rank of the contender at that place; none where nothing can be told."""
+    ranks = ranking.family.ranks
+    return NOT_KNOWN if place >= len(ranks) else str(ranks[place] or NOT_KNOWN)
+
+
+def relative(ranking: Ranking, place: int) -> str:
+    """Throughput as a share of the first contender's, with its 95 % interval."""
+    if not ranking.measured[place].is_comparable:
         return "not comparable"
-    return f"{contender.relative:.2f}" if math.isfinite(contender.relative) else NOT_KNOWN
+    if place >= len(ranking.timed):
+        return NOT_KNOWN
+    return "1" if place == 0 else times(ranking.family.ratio(place, 0))
+
+
+def times(ratio: Ratio) -> str:
+    """A ratio with its interval where there is one."""
+    write = significant(3)
+    if not ratio.is_known:
+        return write(ratio.estimate)
+    return f"{write(ratio.estimate)} ({span(ratio.low, ratio.high, write)})"

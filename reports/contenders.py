@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from bench.records import TrialRecord
+from bench.statistics.medians import Median, median_interval
 from reports.learning import Curve, curve_of, median_curve
 from reports.metrics import METRICS, THROUGHPUT, Metric
 
@@ -29,9 +30,9 @@ class Contender:
         repeats: trials that ended well; every number is over these.
         attempted: trials that were asked for alike.
         equivalence: whether it was shown to do the work that the spec states.
-        relative: throughput as a share of the fastest's; not a number where it is not known.
         spreads: by the metric's key.
-        throughputs: of each trial, where known.
+        run: trials of one run share its blocks.
+        blocks: the throughput of each trial, where known, by its repeat.
         curve: medians over the trials.
         trial_curves: of each trial.
     """
@@ -42,9 +43,9 @@ class Contender:
     repeats: int
     attempted: int
     equivalence: str
-    relative: float
     spreads: Mapping[str, Spread]
-    throughputs: tuple[float, ...]
+    run: str
+    blocks: Mapping[int, float]
     curve: Curve
     trial_curves: tuple[Curve, ...]
 
@@ -52,6 +53,16 @@ class Contender:
     def is_comparable(self) -> bool:
         """Whether it may be ranked: it was not shown to do other work than the spec states."""
         return self.equivalence != "failed"
+
+    @property
+    def throughputs(self) -> tuple[float, ...]:
+        """Of each trial, where known."""
+        return tuple(self.blocks.values())
+
+    @property
+    def median(self) -> Median:
+        """The median throughput with its 95 % interval; there are throughputs."""
+        return median_interval(self.throughputs)
 
     def __getitem__(self, metric: Metric) -> Spread:
         """The metric's spread over the trials."""
@@ -79,7 +90,7 @@ def contenders_of(
 
 def _contender(row: Any, records: Sequence[TrialRecord]) -> Contender:
     curves = tuple(curve_of(record) for record in records)
-    throughputs = [THROUGHPUT.of(record) for record in records]
+    throughputs = {record.repeat: THROUGHPUT.of(record) for record in records}
     return Contender(
         label=row["label"],
         backend=row["backend"],
@@ -87,9 +98,9 @@ def _contender(row: Any, records: Sequence[TrialRecord]) -> Contender:
         repeats=row["repeats"],
         attempted=row["attempted"],
         equivalence=row["equivalence"],
-        relative=row["relative"],
         spreads={metric.key: _spread(row, metric) for metric in METRICS},
-        throughputs=tuple(value for value in throughputs if value is not None),
+        run=row["run"],
+        blocks={repeat: value for repeat, value in throughputs.items() if value},
         curve=median_curve(curves),
         trial_curves=curves,
     )

@@ -64,11 +64,18 @@ def _training(sources: Sequence[Source]) -> Table:
         "Classes": lambda source: f"{source.run.manifest.dataset.classes:,}",
         "Optimizer": _optimizer,
         "Epochs": lambda source: f"{source.run.manifest.epochs:,}",
-        "Repeats": lambda source: f"{source.run.manifest.repeats:,}",
+        "Repeats": _repeats,
         "Seed": lambda source: str(source.run.manifest.seed),
         "Time limit of a trial": lambda source: f"{source.run.manifest.timeout_seconds:,g} s",
     }
     return _facts("What was trained, and how", facts, sources)
+
+
+def _repeats(source: Source) -> str:
+    manifest = source.run.manifest
+    if manifest.auto_repeats is None:
+        return f"{manifest.repeats:,}"
+    return f"{manifest.repeats:,}, added until {manifest.auto_repeats.ended or 'interrupted'}"
 
 
 def _by(shape: tuple[int, ...]) -> str:

@@ -1,5 +1,6 @@
 """Rankings: contenders that are alike, in order of throughput, and what kept the others out."""
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from bench.records import TrialRecord
+from bench.statistics.families import Family, Sample, compared
 from reports.contenders import Contender, contenders_of
 from reports.formats import count, plain
 from reports.sources import Source
@@ -38,7 +40,8 @@ class Ranking:
         title: model and device, and what tells it from other rankings of the same two.
         setting: what its contenders have in common, in words.
         choices: by the field of the records, what tells one ranking from another.
-        contenders: those that are comparable, the fastest first.
+        contenders: those that are comparable, by rank and then by median throughput.
+        family: every pair of those whose throughput is known, which come first.
         incomparable: measured, but shown not to do the work that the spec states.
         failures: the trials without a measurement.
     """
@@ -47,8 +50,14 @@ class Ranking:
     setting: str
     choices: Mapping[str, str]
     contenders: tuple[Contender, ...]
+    family: Family
     incomparable: tuple[Contender, ...]
     failures: tuple[Failure, ...]
+
+    @property
+    def timed(self) -> tuple[Contender, ...]:
+        """The comparable contenders whose throughput is known."""
+        return self.contenders[: len(self.family.ranks)]
 
     @property
     def measured(self) -> tuple[Contender, ...]:
@@ -75,15 +84,31 @@ def _rankings(frame: pd.DataFrame, records: Sequence[TrialRecord]) -> list[Ranki
     settings = trials.drop_duplicates("ranking").set_index("ranking")
     return [
         Ranking(
+            **_compared([c for c in members[number] if c.is_comparable]),
             title=_title(settings, number),
             setting=_setting(settings.loc[number]),
             choices={key: _choice(key, settings.loc[number, key]) for key in RANKING},
-            contenders=tuple(c for c in members[number] if c.is_comparable),
             incomparable=tuple(c for c in members[number] if not c.is_comparable),
             failures=_failures(group),
         )
         for number, group in trials.groupby("ranking")
     ]
+
+
+def _compared(contenders: Sequence[Contender]) -> dict[str, Any]:
+    """The contenders in order, and every pair of those that can be compared."""
+    timed = [contender for contender in contenders if contender.blocks]
+    family = _family(timed)
+    places = sorted(range(len(timed)), key=lambda place: family.ranks[place] or math.inf)
+    ordered = [timed[place] for place in places]
+    if ordered != timed:
+        family = _family(ordered)
+    rest = [contender for contender in contenders if not contender.blocks]
+    return {"contenders": (*ordered, *rest), "family": family}
+
+
+def _family(contenders: Sequence[Contender]) -> Family:
+    return compared([Sample(contender.run, contender.blocks) for contender in contenders])
 
 
 def _failures(trials: pd.DataFrame) -> tuple[Failure, ...]:

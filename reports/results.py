@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from reports.answers import facts, lead, sentence
-from reports.cells import medians, relative, repeats, spread
+from reports.cells import medians, rank, relative, repeats, spread, throughput
 from reports.contenders import Contender
 from reports.document import Chart, Column, Part, Section, Table
 from reports.figures.gallery import (
@@ -191,21 +191,21 @@ def _ranking_table(ranking: Ranking) -> Table:
         CONTENDER_COLUMN,
         Column("Rank", number=True),
         Column(THROUGHPUT.heading, number=True),
-        Column(_RANGE, number=True),
+        Column("95 % interval", number=True),
         Column("Trials", number=True),
-        Column("Relative", number=True),
+        Column("Relative (interval)", number=True),
         *_columns(others),
     )
     measured = [
         (
             contender.label,
-            place,
-            *spread(contender, THROUGHPUT),
+            rank(ranking, place),
+            *throughput(contender),
             repeats(contender),
-            relative(contender),
+            relative(ranking, place),
             *medians(contender, others),
         )
-        for place, contender in zip(_places(ranking), ranking.measured, strict=True)
+        for place, contender in enumerate(ranking.measured)
     ]
     without = [_unranked(failure) for failure in _without_trial(ranking)]
     return Table(
@@ -233,15 +233,6 @@ def _without_trial(ranking: Ranking) -> list[Failure]:
 def _unranked(failure: Failure) -> tuple[str, ...]:
     reason = shortened(failure.reason, LONGEST_REASON)
     return failure.label, f"{failure.outcome}: {reason}"
-
-
-def _places(ranking: Ranking) -> list[str]:
-    """Each contender's rank; none where the throughput is not known or not comparable."""
-    ranked = [
-        f"{place}" if math.isfinite(contender[THROUGHPUT].median) else NOT_KNOWN
-        for place, contender in enumerate(ranking.contenders, start=1)
-    ]
-    return ranked + [NOT_KNOWN] * len(ranking.incomparable)
 
 
 def _accuracy(ranking: Ranking) -> Table:

@@ -3,16 +3,17 @@
 from collections.abc import Iterator, Sequence
 
 from bench.records import TrialRecord
-from reports.cells import medians, relative, repeats, spread
+from reports.cells import medians, rank, relative, repeats, throughput
 from reports.formats import count, shortened
-from reports.metrics import ACCURACY, FIRST_STEP, PEAK_MEMORY, THROUGHPUT
+from reports.metrics import ACCURACY, FIRST_STEP, PEAK_MEMORY
 from reports.rankings import Ranking, rankings_of_records
 
 HEADER = (
     "model",
     "contender",
+    "rank",
     "images/s",
-    "range",
+    "95 % interval",
     "relative",
     "accuracy %",
     "peak MiB",
@@ -20,7 +21,7 @@ HEADER = (
     "trials",
     "note",
 )
-NUMBERS = HEADER[2:9]
+NUMBERS = HEADER[2:10]
 
 _LONGEST_NOTE = 100
 
@@ -41,12 +42,13 @@ def summary_rows(records: Sequence[TrialRecord]) -> tuple[Row, list[Row]]:
 
 
 def _rows(ranking: Ranking) -> Iterator[Row]:
-    for contender in ranking.measured:
+    for place, contender in enumerate(ranking.measured):
         yield (
             ranking.title,
             contender.label,
-            *spread(contender, THROUGHPUT),
-            relative(contender),
+            rank(ranking, place),
+            *throughput(contender),
+            relative(ranking, place),
             *medians(contender, (ACCURACY, PEAK_MEMORY, FIRST_STEP)),
             repeats(contender),
             "",

@@ -7,14 +7,13 @@ contender is what a ranking compares: a backend in a mode and version, in one ru
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from types import MappingProxyType
-from typing import Any
 
 import msgspec
 import pandas as pd
 
 from bench.records import Run, TrialRecord
 from reports.formats import plain
-from reports.metrics import METRICS, THROUGHPUT
+from reports.metrics import METRICS
 from reports.sources import Source
 
 # `spec` tells apart models, optimizers and data sets that go by one name.
@@ -99,8 +98,7 @@ def contender_frame(trials: pd.DataFrame) -> pd.DataFrame:
     """A row a contender: median, min and max of each metric over the trials that ended well.
 
     Columns are the fields of `CONTENDER`, `repeats` (trials that ended well), `attempted` (all
-    trials asked for alike), `relative` (median throughput as a share of the ranking's fastest
-    contender that is comparable) and, for each metric, `KEY median`, `KEY min`, `KEY max`.
+    trials asked for alike) and, for each metric, `KEY median`, `KEY min`, `KEY max`.
 
     Args:
         trials: as `grouped` returns them.
@@ -112,10 +110,4 @@ def contender_frame(trials: pd.DataFrame) -> pd.DataFrame:
     told = groups[["ranking", "asked", "label", *CONTENDER]].first()
     frame = told.join(spreads).assign(repeats=groups.size())
     frame["attempted"] = frame["asked"].map(trials.groupby("asked").size())
-    return frame.assign(relative=_relative(frame))
-
-
-def _relative(contenders: pd.DataFrame) -> Any:
-    medians = contenders[f"{THROUGHPUT.key} median"]
-    comparable = medians.where(contenders["equivalence"] != "failed")
-    return comparable / comparable.groupby(contenders["ranking"]).transform("max")
+    return frame

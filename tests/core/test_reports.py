@@ -9,10 +9,13 @@ import pytest
 from bench.records import EpochRecord, ModelFacts, TimeToAccuracy
 from bench.spec.layers import Dense, Flatten, sequential
 from bench.spec.training import Adam
+from bench.statistics.medians import median_interval
+from bench.statistics.ratios import independent_ratio, paired_ratio
 from reports.answers import facts, lead, sentence
+from reports.cells import rank, relative
 from reports.figures import bars, curves, palette
 from reports.figures.canvas import house_style
-from reports.formats import fixed, listed, plain, shortened, shown, significant
+from reports.formats import NOT_KNOWN, fixed, listed, plain, shortened, shown, significant
 from reports.metrics import (
     FIRST_STEP,
     MEMORY_ABOVE_BASELINE,
@@ -83,7 +86,7 @@ def test_a_contender_is_the_median_and_range_of_its_trials_that_ended_well(make)
     assert (spread.median, spread.minimum, spread.maximum) == (200_000, 190_000, 230_000)
     assert second[THROUGHPUT].median == 100_000
     assert [(c.repeats, c.attempted) for c in (best, second, third)] == [(3, 3), (2, 3), (1, 1)]
-    assert [c.relative for c in (best, second, third)] == [1.0, 0.5, 0.25]
+    assert [c.blocks for c in (second, third)] == [{1: 90_000, 2: 110_000}, {1: 50_000}]
 
 
 def test_curves_are_medians_over_cumulative_seconds(make):
@@ -149,33 +152,85 @@ def test_a_contender_that_does_other_work_has_no_rank_and_sets_no_mark(make):
     other = make.repeated("torch", "compile", [900_000.0], equivalence="failed")
     ranking = only([*make.TRIALS, *other])
     assert [c.label for c in ranking.incomparable] == ["torch compile"]
-    assert ranking.contenders[0].relative == 1.0
-    assert math.isnan(ranking.incomparable[0].relative)
+    assert ranking.contenders[0].label == "jax scan"
+    assert len(ranking.family.ranks) == len(ranking.timed) == 3
     assert ("Not comparable", "torch compile") in facts(ranking)
 
 
 # The answer
 
 
-def test_the_answer_names_the_fastest_its_lead_and_its_range(make):
-    ranking = only(make.TRIALS)
-    assert lead(ranking) == "jax scan: 200,000 images/s"
+# The ratios of a block are 2 and 1.9 to 2.1 times; a block in common is slow for all.
+SLOW = (1.0, 0.8, 0.9, 1.0, 0.7)
+FAST = [200_000.0 * slow for slow in SLOW]
+HALF = [100_000.0 * slow * near for slow, near in zip(SLOW, (1, 1.02, 0.98, 1.01, 1), strict=True)]
+LIKE = [100_000.0 * slow * near for slow, near in zip(SLOW, (1, 0.99, 1.0, 1.0, 1.02), strict=True)]
+
+
+@pytest.fixture
+def five(make):
+    """Three contenders in five blocks: the first twice as fast as two that are alike."""
+    return [
+        *make.repeated("jax", "scan", FAST),
+        *make.repeated("torch", "eager", HALF),
+        *make.repeated("torch", "xla", LIKE),
+    ]
+
+
+def test_the_answer_names_the_fastest_its_lead_and_its_interval(five):
+    ranking = only(five)
+    ratio = paired_ratio(FAST, LIKE)
+    low, high = (THROUGHPUT.show(bound) for bound in median_interval(FAST)[1:])
+    assert lead(ranking) == "jax scan: 180,000 images/s"
     assert sentence(ranking) == (
-        "jax scan was fastest: median 200,000 images/s (190,000–230,000 over 3 trials), "  # noqa: RUF001
-        "2.00 times the next, torch eager (100,000); its range overlaps no other."
+        f"jax scan was fastest: median 180,000 images/s (95 % interval {low}–{high}, 5 trials), "  # noqa: RUF001
+        f"{ratio.estimate:.2f} "
+        f"({ratio.low:.2f}–{ratio.high:.2f}) times the next, torch xla "  # noqa: RUF001
+        "(90,000); chance does not explain the difference."
     )
-    assert dict(facts(ranking))["Trials not measured"] == "1 crashed and 1 timeout"
+    assert dict(facts(ranking))["Repeats needed to see 5 %"] == "about 4"
 
 
-def test_ranges_that_touch_are_too_close_to_call(make):
-    ranking = only([*make.TRIALS, *make.repeated("torch", "xla", [170_000.0, 190_000.0])])
-    assert lead(ranking) == "Too close to call: jax scan and torch xla"
-    assert "jax scan had the highest median" in sentence(ranking)
+def test_contenders_that_cannot_be_told_apart_share_a_rank(five):
+    ranking = only(five)
+    assert [rank(ranking, place) for place in range(3)] == ["1", "2", "2"]
+    assert relative(ranking, 0) == "1"
+    assert relative(ranking, 1).startswith("0.501 (0.4")
+
+
+def test_no_measurable_difference_is_an_answer(make, five):
+    ranking = only(five[5:])
+    assert lead(ranking) == "Too close to call: torch xla and torch eager"
+    assert "torch xla comes first" in sentence(ranking)
+    assert "no measurable difference between it and torch eager" in sentence(ranking)
+
+
+def test_a_noisy_contender_with_the_highest_median_is_not_put_before_a_faster_one(make):
+    # Faster in the median block by chance, and shown to be slower by its many slow trials.
+    uneven = [101.0, 60.0] * 10 + [101.0] * 2
+    ranking = only([*make.repeated("a", "m", uneven), *make.repeated("b", "m", [100.0, 99.0] * 11)])
+    assert [c.label for c in ranking.contenders] == ["b m", "a m"]
+    assert ranking.family.ranks == (1, 2)
+
+
+def test_what_failed_is_told(make):
+    assert dict(facts(only(make.TRIALS)))["Trials not measured"] == "1 crashed and 1 timeout"
+
+
+def test_contenders_of_different_runs_are_compared_without_blocks(make, tmp_path):
+    folders = [
+        make.store(tmp_path / name, make.repeated("jax", "scan", values))
+        for name, values in (("one", FAST), ("two", HALF))
+    ]
+    (ranking,) = rankings_of(read_sources(folders))
+    assert ranking.family.ratio(0, 1) == independent_ratio(FAST, HALF)
 
 
 def test_a_single_trial_is_said_to_have_no_spread(make):
     ranking = only([make.trial(), make.trial("jax", "jit", throughput_images_per_second=1.0)])
     assert "a single trial of torch eager and jax jit the spread is not known" in sentence(ranking)
+    assert lead(ranking) == "Too few trials to tell"
+    assert [rank(ranking, place) for place in (0, 1)] == [NOT_KNOWN] * 2
 
 
 def test_one_contender_is_not_compared(make):
@@ -191,17 +246,18 @@ def test_the_summary_holds_every_contender_and_every_failure(make):
     assert {len(row) for row in rows} == {len(HEADER)}
     assert set(NUMBERS) < set(HEADER)
     assert rows[1] == (
-        *("mlp on cpu", "torch eager", "100,000", "90,000–110,000", "0.50"),  # noqa: RUF001
-        *("97.50", "300", "1.94", "2 of 3", ""),
+        *("mlp on cpu", "torch eager", "1", "100,000", "27,810–356,000"),  # noqa: RUF001
+        *("0.510 (0.198–1.32)", "97.50", "300", "1.94", "2 of 3", ""),  # noqa: RUF001
     )
     assert [row[1] for row in rows[:3]] == ["jax scan", "torch eager", "numpy default"]
+    assert rows[2][2:6] == ("–", "50,000", "–", "0.243")  # noqa: RUF001
     assert rows[3][-1] == "1 trial timeout: <b>not done</b> | after 600 s & more"
     assert rows[4][-1] == "1 trial crashed: killed by [31mSIGSEGV"
 
 
 def test_the_summary_marks_what_is_not_comparable(make):
     _, rows = summary_rows([make.trial(), make.trial("jax", "jit", equivalence="failed")])
-    assert [row[HEADER.index("relative")] for row in rows] == ["1.00", "not comparable"]
+    assert [row[HEADER.index("relative")] for row in rows] == ["1", "not comparable"]
 
 
 def test_a_run_without_trials_has_an_empty_summary():
