@@ -6,8 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bench.records import RecordError
+from reports.document import Report
 from reports.edition import Edition
 from reports.exports import FORMATS, STANDARD, made
+from reports.history import Series, history_payload
+from reports.metrics import Metric
+from reports.page import page_text
+from reports.payload import payload_of
 from reports.sources import read_sources
 
 
@@ -32,6 +37,17 @@ def export(run_folders: Sequence[Path], file: str, name: str) -> None:
     else:
         path = Path(file)
         _written(path.parent, {path.name: data})
+
+
+def write_history(report: Report, series: Sequence[Series], metric: Metric, output: Path) -> Path:
+    """Write history.html.
+
+    Raises:
+        RecordError: it cannot be written.
+    """
+    payload = payload_of([]) | {"history": history_payload(series, metric)}
+    (path,) = _written(output, {"history.html": page_text(report, payload).encode()})
+    return path
 
 
 def format_of(file: str) -> str | None:

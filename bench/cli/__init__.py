@@ -19,6 +19,7 @@ COMMANDS = {
     "report": "Write the report of earlier runs again, or of several together.",
     "compare": "Compare a new run with an old one; a gate against regressions.",
     "decide": "Rank contenders by your own weights and limits.",
+    "history": "Show how contenders changed over many runs.",
 }
 
 

@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+from support import records
 
 from reports.choosing import parse_weights
 from reports.decision import decide
@@ -242,3 +243,31 @@ def test_the_screen_follows_light_and_dark(visit):
         label = page.locator("#ranking [data-chart]:visible .ytick text").first
         colours.add(label.evaluate("label => getComputedStyle(label).fill"))
     assert len(colours) == 2
+
+
+def test_the_page_of_a_history_is_drawn(chromium, tmp_path):
+    from reports.history import history_report, series_of
+    from reports.metrics import THROUGHPUT
+    from reports.writing import write_history
+
+    folders = [
+        records.store(
+            tmp_path / f"day{day}",
+            records.repeated("torch", "eager", [level, level * 1.01]),
+            started_at=f"2026-01-0{day}T00:00:00+00:00",
+        )
+        for day, level in enumerate((100.0, 101.0, 99.0, 100.5, 60.0, 61.0, 60.5), start=1)
+    ]
+    series = series_of(read_sources(folders), THROUGHPUT)
+    path = write_history(history_report(series, THROUGHPUT, 7), series, THROUGHPUT, tmp_path)
+    context = chromium.new_context(offline=True)
+    page = context.new_page()
+    faults = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.goto(path.as_uri())
+    page.wait_for_selector("html[data-ready]", timeout=60_000)
+    line, marks = drawn(page, "history")
+    assert len(line["x"]) == 7
+    assert [str(x)[:10] for x in marks["x"]] == ["2026-01-05"]
+    assert faults == []
+    context.close()

@@ -24,7 +24,7 @@ function save(file, kind, text) {
 // The address of the view as it is now.
 function buildLink() {
   const button = document.getElementById("copy-link");
-  if (!navigator.clipboard) return;
+  if (!button || !navigator.clipboard) return;
   button.hidden = false;
   button.addEventListener("click", async () => {
     await navigator.clipboard.writeText(location.href);

@@ -1,0 +1,47 @@
+"""`bench history`: how contenders changed over many runs."""
+
+from pathlib import Path
+
+import click
+
+from bench.cli.console import message_console, result_console
+from bench.cli.tables import table
+from bench.cli.values import FilePath
+
+
+@click.command("history")
+@click.argument("folders", nargs=-1, required=True, type=FilePath())
+@click.option(
+    "--metric",
+    default="throughput",
+    show_default=True,
+    help="The quantity: a metric's key, as results.json has it, or words of it.",
+)
+@click.option("--output", type=FilePath(), help="Write history.html into this folder as well.")
+def command(folders: tuple[Path, ...], metric: str, output: Path | None) -> int:
+    """Show each contender's quantity over the runs in order of their time.
+
+    A change of level is looked for from seven runs on. Runs that differ in machine, spec or
+    settings are in series apart. Exit status: 0 there is a series, 3 there is none.
+    """
+    from reports.choosing import directed_metric
+    from reports.history import history_report, series_of
+    from reports.sources import read_sources
+
+    chosen = directed_metric(metric)
+    sources = read_sources(list(folders))
+    series = series_of(sources, chosen)
+    report = history_report(series, chosen, len(sources))
+    console = result_console()
+    for part in report.sections[0].parts:
+        if part.table is not None:
+            console.print(part.heading)
+            header = [column.title for column in part.table.columns]
+            numbers = [column.title for column in part.table.columns if column.number]
+            console.print(table(header, part.table.rows, right=numbers))
+    if output is not None:
+        from reports.writing import write_history
+
+        path = write_history(report, series, chosen, output)
+        message_console().print(f"History: {path}")
+    return 0 if series else 3
