@@ -50,12 +50,18 @@ def _metric(metric: Metric) -> dict[str, Any]:
 
 
 def _choices(rankings: Sequence[Ranking]) -> list[dict[str, Any]]:
-    """The fields by which a reader picks a ranking: the usual three, and those that differ."""
+    """The fields by which a reader picks a ranking.
+
+    They are the usual three, and those that differ between rankings of one model and device: a
+    spec follows from its model.
+    """
     keys = dict.fromkeys(key for ranking in rankings for key in ranking.choices)
     made = []
     for key in keys:
         values = list(dict.fromkeys(ranking.choices[key] for ranking in rankings))
-        if key in _FILTERS or len(values) > 1:
+        pairs = {(r.choices["model"], r.choices["device"]) for r in rankings}
+        triples = {(r.choices["model"], r.choices["device"], r.choices[key]) for r in rankings}
+        if key in _FILTERS or len(triples) > len(pairs):
             title = key.replace("_", " ").capitalize()
             made.append({"key": key, "title": title, "values": values})
     return made
