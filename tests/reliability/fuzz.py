@@ -68,7 +68,8 @@ def main() -> None:
     """Fuzz every target and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--inputs", type=int, default=100_000)
-    inputs = parser.parse_args().inputs
+    parser.add_argument("--only", choices=SHARES, help="one of the targets")
+    asked = parser.parse_args()
     figures = os.fdopen(os.dup(1), "w")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -81,8 +82,10 @@ def main() -> None:
         silence()
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
         for title, target in targets(manifest, record).items():
+            if asked.only not in (None, title):
+                continue
             try:
-                tally = fuzz(target, folder, int(inputs * SHARES[title]))
+                tally = fuzz(target, folder, int(asked.inputs * SHARES[title]))
             except Exception:
                 traceback.print_exc(file=figures)
                 sys.exit(f"{title}: found a bug")
