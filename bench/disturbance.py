@@ -73,7 +73,7 @@ SIGNS = (
         "slow canary",
         1.25,
         _slowest_canary,
-        "times the run's median: its own spread on a quiet virtual machine is under a tenth",
+        "times the median: on an idle virtual machine the longest of 60 was a tenth above it",
     ),
 )
 
