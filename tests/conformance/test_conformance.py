@@ -1,8 +1,5 @@
 """The same demands on every installed backend, in every mode, against the float64 reference."""
 
-import importlib
-import os
-
 import numpy as np
 import pytest
 
@@ -24,22 +21,6 @@ CONTENDERS = [
     if installed_version(recipe)
     for mode in recipe.modes
 ]
-
-
-@pytest.fixture(scope="module")
-def backends():
-    """Each backend, imported once."""
-    made = {}
-
-    def get(name):
-        if name not in made:
-            recipe = recipes()[name]
-            os.environ.update(recipe.environment)
-            module, adapter = recipe.adapter.split(":")
-            made[name] = getattr(importlib.import_module(module), adapter)(2)
-        return made[name]
-
-    return get
 
 
 def subject(backends, name, mode, precision="float32"):

@@ -1,7 +1,6 @@
 """Short precisions, input pipelines and the fast form of prediction, on every installed backend."""
 
 import importlib
-import os
 
 import numpy as np
 import pytest
@@ -53,22 +52,6 @@ VARIED = sequential(
     Dense(5),
 )
 OPTIMIZER = OPTIMIZERS["SGD with momentum"]
-
-
-@pytest.fixture(scope="module")
-def backends():
-    """Each backend, imported once."""
-    made = {}
-
-    def get(name):
-        if name not in made:
-            recipe = recipes()[name]
-            os.environ.update(recipe.environment)
-            module, adapter = recipe.adapter.split(":")
-            made[name] = getattr(importlib.import_module(module), adapter)(2)
-        return made[name]
-
-    return get
 
 
 def asked(backend, mode, case, precision="float32"):
