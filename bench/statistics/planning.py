@@ -47,9 +47,9 @@ def repeats_needed(
     """
     low, high = 1, 2
     while power(effect, spread, high, comparisons, confidence) < chance:
-        low, high = high, 2 * high
-        if high > MOST_REPEATS:
+        if high == MOST_REPEATS:
             return None
+        low, high = high, min(2 * high, MOST_REPEATS)
     while high - low > 1:
         middle = (low + high) // 2
         enough = power(effect, spread, middle, comparisons, confidence) >= chance
