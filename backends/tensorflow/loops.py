@@ -77,11 +77,13 @@ def xla_step_loop(step: Step) -> Run:
 
 def _while(step: Step, schedule: Schedule, count: tf.Tensor) -> tf.Tensor:
     steps = schedule.batches.shape[0]
+    columns = (schedule.batches, schedule.steps, *schedule.settings)
     losses = tf.TensorArray(schedule.settings[0].dtype, size=steps, element_shape=())
 
     def body(index: tf.Tensor, losses: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
-        row = tuple(setting[index] for setting in schedule.settings)
-        loss = step(schedule.batches[index], schedule.steps[index], row)
+        # A gather is one operation; `batches[index]` would be four.
+        batch, number, *settings = (tf.gather(column, index) for column in columns)
+        loss = step(batch, number, settings)
         return index + 1, losses.write(index, loss)
 
     _, losses = tf.while_loop(

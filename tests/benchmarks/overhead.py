@@ -1,0 +1,56 @@
+"""What the suite itself costs: the share of a run's wall time in which no worker measures.
+
+    python -m tests.benchmarks.overhead --backends all
+
+Takes the arguments of `bench run`, runs it under a clock, and sums up its records. Run it twice:
+the first time makes certificates and decodes the data.
+"""
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from time import perf_counter
+
+from bench.records import read_run
+
+PHASES = ("import", "data", "build", "compile", "train", "evaluate")
+
+
+def main(arguments):
+    """Run the command and print where its time went."""
+    with tempfile.TemporaryDirectory(prefix="evenbench-") as scratch:
+        folder = Path(scratch) / "run"
+        command = [sys.executable, "-m", "bench", "run", *arguments, "--output", str(folder)]
+        start = perf_counter()
+        subprocess.run(command, check=True)
+        wall = perf_counter() - start
+        print(table(read_run(folder).trials, wall))
+
+
+def table(trials, wall):
+    """Seconds and shares of each phase, and of what is no phase, in Markdown."""
+    spent = {name: _total(trials, f"{name}_seconds") for name in PHASES}
+    spent["inference"] = sum(trial.inference.seconds for trial in trials if trial.inference)
+    spent["canary"] = sum(
+        _total([trial.noise], f"canary_{when}_seconds")
+        for trial in trials
+        if trial.noise
+        for when in ("before", "after")
+    )
+    in_trials = _total(trials, "wall_seconds")
+    measured = sum(spent.values())
+    spent["start and end of the workers"] = in_trials - measured
+    spent["plan, certificates, records, report"] = wall - in_trials
+    spent["no phase of a worker"] = wall - measured
+    lines = ["| part | seconds | share |", "|---|---:|---:|"]
+    lines += [f"| {name} | {took:.2f} | {took / wall:.1%} |" for name, took in spent.items()]
+    return "\n".join(lines)
+
+
+def _total(records, name):
+    return sum(getattr(record, name) or 0 for record in records)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
