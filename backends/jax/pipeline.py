@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy.typing as npt
 
-from backends.jax.steps import Data, JitLoop, Plan, Program, State, Step
+from backends.jax.steps import JitLoop, Plan, Step
 from bench.spec.weights import IntArray
 
 _AHEAD = 4  # batches
@@ -58,20 +58,6 @@ class PipelineLoop(JitLoop):
         super().__init__(step)
         self._load = load
 
-    def compile(self, state: State, plan: Plan, data: Data) -> Program:
-        """The program of one step."""
-        program: Program = self._step.lower(state, next(self._fed(plan)), data).compile()
-        return program
-
-    def run(self, program: Program, state: State, plan: Plan, data: Data) -> tuple[State, Any]:
-        """One call a step; the loader works meanwhile."""
-        losses = []
-        for row in self._fed(plan):
-            state, loss = program(state, row, data)
-            losses.append(loss)
-        return state, losses
-
-    def _fed(self, plan: Plan) -> Iterator[Plan]:
-        """The plan of each step with its batch's images and labels in the place of indices."""
-        for row, batch in zip(plan.rows(), self._load(plan.batch)):
-            yield row._replace(batch=batch)
+    def batches(self, plan: Plan) -> Iterator[tuple[Any, Any]]:
+        """The images and labels of each step; the loader works meanwhile."""
+        return self._load(plan.batch)

@@ -67,7 +67,6 @@ class JaxSession(Session):
         )
         self._loop = self._make_loop(workload, make_step(differentiate, workload.optimizer))
         self._programs: dict[tuple[int, ...], Any] = {}
-        self._steps_taken = 0
         with self._settings():
             self._data = self._resident(workload)
             self._state = self._initial_state(workload)
@@ -85,7 +84,6 @@ class JaxSession(Session):
             plan = self._plan(batches, learning_rates)
             program = self._program(plan)
             self._state, losses = self._loop.run(program, self._state, plan, self._data)
-            self._steps_taken += len(batches)
             jax.block_until_ready(self._state)
             return np.array(jax.device_get(losses), np.float32)
 
@@ -114,9 +112,8 @@ class JaxSession(Session):
     def gradients(self, batch: IntArray) -> Gradients:
         """Logits, loss and gradients of one batch; see `Session.gradients`."""
         with self._settings():
-            number = np.int32(self._steps_taken)
             batch = self._given(batch)
-            loss, logits, gradients, _ = self._differentiate(self._state, batch, number, self._data)
+            loss, logits, gradients, _ = self._differentiate(self._state, batch, self._data)
             return Gradients(np.array(logits), float(loss), _copied(gradients))
 
     def weights(self) -> Weights:
@@ -169,11 +166,11 @@ class JaxSession(Session):
         }
         weights = {address: value for address, value in placed.items() if specs[address].trainable}
         statistics = {address: placed[address] for address in placed if address not in weights}
-        return State(weights, statistics, initial_slots(workload.optimizer, weights))
+        slots = initial_slots(workload.optimizer, weights)
+        return State(weights, statistics, slots, self._place(np.int32(0)))
 
     def _plan(self, batches: IntArray, learning_rates: FloatArray) -> Plan:
-        numbers = np.arange(self._steps_taken, self._steps_taken + len(batches), dtype=np.int32)
-        return Plan(batches.astype(np.int32), learning_rates.astype(self._dtype), numbers)
+        return Plan(batches.astype(np.int32), learning_rates.astype(self._dtype))
 
     def _program(self, plan: Plan) -> Any:
         """The compiled program for a plan of this shape, compiled when it is first asked for."""

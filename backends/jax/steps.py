@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import Any, Callable, NamedTuple
 
 import jax
@@ -16,11 +16,19 @@ from bench.spec.training import Optimizer
 
 
 class State(NamedTuple):
-    """What a step changes: trainable weights, running statistics, and the optimizer's slots."""
+    """What a step changes.
+
+    Attributes:
+        weights: the trainable ones.
+        statistics: running ones.
+        slots: what the optimizer remembers.
+        number: how many steps were taken, int32; on the device, so that no call brings it along.
+    """
 
     weights: Arrays
     statistics: Arrays
     slots: Slots
+    number: Any
 
 
 class Data(NamedTuple):
@@ -36,16 +44,10 @@ class Plan(NamedTuple):
     Attributes:
         batch: indices of examples, (steps, batch).
         rate: learning rates, (steps,).
-        number: how many steps were taken before, (steps,).
     """
 
     batch: Any
     rate: Any
-    number: Any
-
-    def rows(self) -> Iterator[Plan]:
-        """The plan of each step."""
-        return (Plan(*row) for row in zip(*self))
 
 
 def fetch_resident(batch: Any, data: Data) -> tuple[Any, Any]:
@@ -55,9 +57,10 @@ def fetch_resident(batch: Any, data: Data) -> tuple[Any, Any]:
 
 # (batch, data) -> images, labels
 Fetch = Callable[[Any, Any], tuple[Any, Any]]
-Program = Callable[[State, Plan, Data], tuple[State, Any]]
+# What a loop compiles, for itself to call.
+Program = Callable[..., tuple[Any, Any]]
 Step = Callable[[State, Plan, Data], tuple[State, Any]]
-Differentiate = Callable[[State, Any, Any, Data], tuple[Any, Any, Arrays, Arrays]]
+Differentiate = Callable[[State, Any, Data], tuple[Any, Any, Arrays, Arrays]]
 
 
 def make_differentiate(apply: Apply, seed: int, loss_scale: float, fetch: Fetch) -> Differentiate:
@@ -70,8 +73,8 @@ def make_differentiate(apply: Apply, seed: int, loss_scale: float, fetch: Fetch)
         fetch: gives the images and labels of a batch.
 
     Returns:
-        A function of the state, the batch's indices (batch,), the step's number and the data,
-        which returns the loss, the logits, the gradients and the new statistics.
+        A function of the state, the batch's indices (batch,) and the data, which returns the
+        loss, the logits, the gradients and the new statistics.
     """
 
     def loss_of(
@@ -84,11 +87,9 @@ def make_differentiate(apply: Apply, seed: int, loss_scale: float, fetch: Fetch)
         loss = softmax_cross_entropy(logits, labels)
         return loss * loss_scale, (loss, logits, statistics)
 
-    def differentiate(
-        state: State, batch: Any, number: Any, data: Data
-    ) -> tuple[Any, Any, Arrays, Arrays]:
+    def differentiate(state: State, batch: Any, data: Data) -> tuple[Any, Any, Arrays, Arrays]:
         gradients, (loss, logits, statistics) = jax.grad(loss_of, has_aux=True)(
-            state.weights, state.statistics, batch, number, data
+            state.weights, state.statistics, batch, state.number, data
         )
         return loss, logits, _divided(gradients, loss_scale), statistics
 
@@ -105,21 +106,21 @@ def make_step(differentiate: Differentiate, optimizer: Optimizer) -> Step:
     """One training step as a pure function of the state, its plan and the data."""
 
     def step(state: State, plan: Plan, data: Data) -> tuple[State, Any]:
-        loss, _, gradients, statistics = differentiate(state, plan.batch, plan.number, data)
+        loss, _, gradients, statistics = differentiate(state, plan.batch, data)
         weights, slots = update(
-            optimizer, state.weights, gradients, state.slots, plan.rate, plan.number
+            optimizer, state.weights, gradients, state.slots, plan.rate, state.number
         )
-        return State(weights, statistics, slots), loss
+        return State(weights, statistics, slots, state.number + 1), loss
 
     return step
 
 
 def softmax_cross_entropy(logits: Any, labels: Any) -> Any:
     """The mean over the batch, of logits (n, classes) and labels (n,)."""
-    # A mask picks the label's logit: the gradient of a gather would be a scatter.
+    # A mask picks the label's value: the gradient of a gather would be a scatter. Taken from
+    # `log_softmax`, because the gradient of `logsumexp` guards against infinities in more passes.
     is_label = labels[:, None] == jnp.arange(logits.shape[1], dtype=labels.dtype)
-    picked = jnp.sum(jnp.where(is_label, logits, 0), axis=1)
-    return jnp.mean(jax.nn.logsumexp(logits, axis=1) - picked)
+    return -jnp.sum(jnp.where(is_label, jax.nn.log_softmax(logits), 0)) / len(labels)
 
 
 class Loop(ABC):
@@ -143,27 +144,47 @@ class Loop(ABC):
 
 
 class JitLoop(Loop):
-    """One compiled step, called from Python for each batch; the losses stay on the device."""
+    """One compiled step, called from Python for each batch; the losses stay on the device.
+
+    The smallest models train faster than Python calls, so a call is given as little to do as can
+    be: the state as a flat tuple, and a learning rate that the device holds already.
+    """
 
     def __init__(self, step: Step) -> None:
-        self._step = jax.jit(step, donate_argnums=0)
+        self._step = step
 
     def shape(self, plan: Plan) -> tuple[int, ...]:
         """The batch size."""
         return tuple(plan.batch.shape[1:])
 
+    def batches(self, plan: Plan) -> Iterable[Any]:
+        """What each step takes for its batch: its indices."""
+        return iter(plan.batch)
+
     def compile(self, state: State, plan: Plan, data: Data) -> Program:
-        """The program of one step."""
-        program: Program = self._step.lower(state, next(plan.rows()), data).compile()
+        """The program of one step, from the leaves of a state to those of the next."""
+        leaves, tree = jax.tree.flatten(state)
+
+        def step(leaves: tuple[Any, ...], batch: Any, rate: Any, *data: Any) -> Any:
+            plan = Plan(batch, rate)
+            state, loss = self._step(jax.tree.unflatten(tree, leaves), plan, Data(*data))
+            return tuple(jax.tree.leaves(state)), loss
+
+        batch = next(iter(self.batches(plan)))
+        lowered = jax.jit(step, donate_argnums=0).lower(tuple(leaves), batch, plan.rate[0], *data)
+        program: Program = lowered.compile()
         return program
 
     def run(self, program: Program, state: State, plan: Plan, data: Data) -> tuple[State, Any]:
         """One call a step; none waits for the one before."""
+        leaves, tree = jax.tree.flatten(state)
+        held = tuple(leaves)
+        rates = {rate: jnp.asarray(rate) for rate in set(plan.rate)}
         losses = []
-        for row in plan.rows():
-            state, loss = program(state, row, data)
+        for batch, rate in zip(self.batches(plan), plan.rate):
+            held, loss = program(held, batch, rates[rate], *data)
             losses.append(loss)
-        return state, losses
+        return jax.tree.unflatten(tree, held), losses
 
 
 class ScanLoop(Loop):

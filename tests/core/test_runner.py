@@ -223,6 +223,11 @@ def test_a_hang_is_killed_at_the_time_limit(experiment, tmp_path):
     assert workers() == []
 
 
+def test_a_worker_ends_without_taking_its_framework_down(experiment, tmp_path):
+    (record,) = run(experiment, tmp_path / "run", trial("lingers"), timeout=20)
+    assert record.outcome == "ok"
+
+
 def test_a_framework_that_cannot_be_imported_is_unavailable(experiment, tmp_path):
     (record,) = run(experiment, tmp_path / "run", trial("works", backend="broken"))
     assert record.outcome == "unavailable"

@@ -25,6 +25,7 @@ MODES = (
     "early",
     "dispatches",
     "steady",
+    "lingers",
 )
 RECIPE = Recipe(
     name="fake",

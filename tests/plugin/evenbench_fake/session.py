@@ -1,5 +1,6 @@
 """The fake backend's session: trains nothing, and fails as its mode says."""
 
+import atexit
 import ctypes
 import os
 import resource
@@ -166,6 +167,11 @@ def killed_for_memory():
         libc.abort()
 
 
+def lingers():
+    """Take ever so long to take itself down."""
+    atexit.register(hangs)
+
+
 FAULTS = {
     function.__name__: function
     for function in (
@@ -184,5 +190,6 @@ FAULTS = {
         garbles,
         starved,
         killed_for_memory,
+        lingers,
     )
 }
