@@ -167,7 +167,7 @@ class JaxSession(Session):
         weights = {address: value for address, value in placed.items() if specs[address].trainable}
         statistics = {address: placed[address] for address in placed if address not in weights}
         slots = initial_slots(workload.optimizer, weights)
-        return State(weights, statistics, slots, self._place(np.int32(0)))
+        return State(weights, statistics, slots, self._place(np.zeros((), np.int32)))
 
     def _plan(self, batches: IntArray, learning_rates: FloatArray) -> Plan:
         return Plan(batches.astype(np.int32), learning_rates.astype(self._dtype))

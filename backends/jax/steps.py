@@ -159,7 +159,8 @@ class JitLoop(Loop):
 
     def batches(self, plan: Plan) -> Iterable[Any]:
         """What each step takes for its batch: its indices."""
-        return iter(plan.batch)
+        rows: Iterable[Any] = plan.batch
+        return rows
 
     def compile(self, state: State, plan: Plan, data: Data) -> Program:
         """The program of one step, from the leaves of a state to those of the next."""
