@@ -34,6 +34,8 @@ class Field(NamedTuple):
 
     def of(self, record: Any) -> Any:
         """The record's value; None where it, or the part that holds it, is not known."""
+        if len(self.path) == 1:
+            return getattr(record, self.path[0])
         value = record
         for step in self.path:
             if value is None:

@@ -112,7 +112,10 @@ def _family(contenders: Sequence[Contender]) -> Family:
 
 
 def _failures(trials: pd.DataFrame) -> tuple[Failure, ...]:
-    ended_ill = trials[trials["outcome"] != "ok"].fillna({"reason": "no reason was recorded"})
+    ended_ill = trials[trials["outcome"] != "ok"]
+    if ended_ill.empty:
+        return ()
+    ended_ill = ended_ill.fillna({"reason": "no reason was recorded"})
     groups = ended_ill.groupby(["label", "outcome", "reason"])
     return tuple(
         Failure(label, outcome, plain(reason), size)

@@ -16,6 +16,7 @@ from reports.rankings import Ranking
 from reports.sources import distinct
 
 _LONGEST_STEM = 60
+MANY_TRIALS = 20_000  # above, the figures of one ranking only are drawn
 MOST_RANKINGS = 6  # with figures drawn for print: they take most of a report's time
 
 
@@ -77,12 +78,14 @@ Gallery = dict[tuple[str, int], Picture]
 def draw_all(rankings: Sequence[Ranking]) -> Gallery:
     """Every kind of figure of each ranking that has contenders, by kind and ranking's position."""
     stems = distinct([_stem(ranking.title) for ranking in rankings], "{}-{}")
+    trials = sum(c.repeats for ranking in rankings for c in ranking.contenders)
+    most = MOST_RANKINGS if trials <= MANY_TRIALS else 1
     with house_style():
         return {
             (kind.name, position): _draw(kind, ranking, stems[position])
             for position, ranking in enumerate(rankings)
             for kind in KINDS
-            if ranking.contenders and position < MOST_RANKINGS
+            if ranking.contenders and position < most
         }
 
 
