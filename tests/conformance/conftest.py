@@ -28,6 +28,7 @@ def backends():
     return get
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(config, items):
     """Where several processes run the tests, those of one backend stay in one of them."""
     if config.pluginmanager.hasplugin("xdist"):
