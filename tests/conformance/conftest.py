@@ -26,13 +26,3 @@ def backends():
         return made[name]
 
     return get
-
-
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
-def pytest_collection_modifyitems(config, items):
-    """Where several processes run the tests, those of one backend stay in one of them."""
-    if config.pluginmanager.hasplugin("xdist"):
-        known = recipes()
-        for item in items:
-            name = item.callspec.params.get("name") if hasattr(item, "callspec") else None
-            item.add_marker(pytest.mark.xdist_group(name if name in known else "torch"))
