@@ -12,7 +12,7 @@ from bench.executor import Executor
 from bench.folder import RunFolder
 from bench.manifest import planned_trial, trial_of
 from bench.plan import Job, Trial, block
-from bench.records import AutoRepeats, Manifest, TrialRecord
+from bench.records import AutoRepeats, Manifest, TrialRecord, read_run
 from bench.runner import Experiment, Observer, run_trials
 from bench.statistics.families import Sample, ratio_of
 
@@ -100,7 +100,7 @@ def run_blocks(
     executor: Executor,
     folder: RunFolder,
     observer: Observer,
-) -> tuple[list[TrialRecord], Manifest]:
+) -> Manifest:
     """Run the trials, and then block after block while the run asks for more.
 
     The manifest is on the disk with each block's trials before they run, so that a run that was
@@ -116,17 +116,18 @@ def run_blocks(
         observer: watches.
 
     Returns:
-        All records, those that were kept too, and the manifest as it is now.
+        The manifest as it is now. The records are in the folder.
     """
-    records = {record.trial: record for record in kept}
     spent = sum(record.wall_seconds or 0.0 for record in kept)
     began = time.monotonic()
     while True:
-        made = run_trials(trials, experiment, executor, folder, observer)
-        records.update((record.trial, record) for record in made)
+        is_interrupted = False
+        for record in run_trials(trials, experiment, executor, folder, observer):
+            is_interrupted = record.outcome == "interrupted"
         rule = manifest.auto_repeats
-        if rule is None or rule.ended or any(r.outcome == "interrupted" for r in made):
-            return list(records.values()), manifest
+        if rule is None or rule.ended or is_interrupted:
+            return manifest
+        records = {record.trial: record for record in read_run(folder.path).trials}
         planned = [trial_of(each) for each in manifest.plan]
         decision = decide(rule, planned, records, spent + time.monotonic() - began)
         trials = block(decision.jobs, manifest.repeats + 1, manifest.seed) if decision.jobs else []

@@ -4,7 +4,7 @@ Imports no framework: a trial happens in a worker, which the executor starts.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -99,14 +99,14 @@ def run_trials(
     executor: Executor,
     folder: RunFolder,
     observer: Observer,
-) -> list[TrialRecord]:
-    """Run every trial in order; each costs one record, however it ends.
+) -> Iterator[TrialRecord]:
+    """Run every trial in order; each costs one record, on the disk when it comes.
 
     A trial that was disturbed is taken again, `Experiment.retries` times at most.
 
-    A KeyboardInterrupt records the trial it hits as interrupted and ends the run there.
+    A KeyboardInterrupt records the trial it hits as interrupted and ends the run there. No record
+    is kept in memory: a run may have any number.
     """
-    records: list[TrialRecord] = []
     watch = Watch(len(planned), experiment.retries)
     for trial in planned:
         observer.trial_began(trial)
@@ -116,11 +116,10 @@ def run_trials(
         )
         record = judged(msgspec.structs.replace(record, limit=_limit(record, experiment)))
         folder.append(record)
-        records.append(record)
         observer.trial_ended(trial, record)
+        yield record
         if record.outcome == "interrupted":
-            break
-    return records
+            return
 
 
 def _limit(record: TrialRecord, experiment: Experiment) -> Limit | None:

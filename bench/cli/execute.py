@@ -13,7 +13,7 @@ from bench.executor import Executor
 from bench.folder import RunFolder
 from bench.gate import certificates, contenders, equivalence_of
 from bench.interrupts import Interrupts
-from bench.records import Equivalence, Manifest, TrialRecord
+from bench.records import Equivalence, Manifest, TrialRecord, read_run
 from bench.repeats import run_blocks
 from bench.request import Prepared, gate_of, known_limits
 from bench.runner import ContenderModel, Observer
@@ -43,7 +43,8 @@ class Execution(NamedTuple):
             The command's exit status.
         """
         with observer_for(self.messages, len(prepared.trials)) as observer:
-            records, manifest = self._measured(prepared, manifest, kept, observer)
+            manifest = self._measured(prepared, manifest, kept, observer)
+        records = read_run(self.folder.path).trials
         if manifest.auto_repeats:
             ended = manifest.auto_repeats.ended or "interrupted"
             self.messages.print(f"{manifest.repeats} repeats: {ended}")
@@ -60,14 +61,14 @@ class Execution(NamedTuple):
         manifest: Manifest,
         kept: Sequence[TrialRecord],
         observer: Observer,
-    ) -> tuple[Sequence[TrialRecord], Manifest]:
-        """All records and the manifest as it has become; nothing new if the checks are stopped."""
+    ) -> Manifest:
+        """The manifest as it has become; nothing is measured if the checks are stopped."""
         experiment = prepared.experiment
         try:
             equivalence = self._verified(prepared, observer) if manifest.verified else {}
             limits = tuple(known_limits(prepared, self.executor, self._limit_began))
         except KeyboardInterrupt:
-            return kept, manifest
+            return manifest
         experiment = msgspec.structs.replace(experiment, equivalence=equivalence, limits=limits)
         return run_blocks(
             prepared.trials, manifest, kept, experiment, self.executor, self.folder, observer

@@ -80,7 +80,7 @@ class SmallPredictions(LocalExecutor):
 def run(experiment, folder, *trials, observer=None, executor=LocalExecutor, **changes):
     experiment = msgspec.structs.replace(experiment, **changes)
     with RunFolder(folder) as opened:
-        return run_trials(trials, experiment, executor(), opened, observer or Silent())
+        return list(run_trials(trials, experiment, executor(), opened, observer or Silent()))
 
 
 def workers():
