@@ -72,6 +72,7 @@ FAULTS = (
     Fault("ignores SIGTERM, SIGINT and SIGABRT", "fake deaf", "timeout", "not done after 10 s"),
     Fault("ends, and a child holds its pipes", "fake forks", "crashed", "exit status 3"),
     Fault("ends, and a child left its session", "fake detaches", "crashed", "exit status 3"),
+    Fault("hangs at its end, when all is measured", "fake lingers", "ok", ""),
     Fault("prints 4 MB", "fake shouts", "ok", ""),
     Fault("prints bytes that are no text", "fake garbles", "crashed", "not text"),
     Fault("a loss that is NaN", "fake nan", "diverged", "not a finite number"),
@@ -107,14 +108,16 @@ FAULTS = (
 )
 
 
-BACKENDS = sorted({fault.contender.split()[0] for fault in FAULTS})
+BACKENDS, MODES = (
+    ",".join(dict.fromkeys(fault.contender.split()[place] for fault in FAULTS)) for place in (0, 1)
+)
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """The one run: how it ended, its records by contender, and who was left behind."""
     command = Command(tmp_path_factory.mktemp("faults"))
-    contenders = ["--backends", ",".join(BACKENDS), "--modes", "all", "--repeats", "1"]
+    contenders = ["--backends", BACKENDS, "--modes", MODES, "--repeats", "1"]
     done = command.run("run", *command.quick, *contenders, "--timeout", "10s", "--output", "out")
     left = [] if none_left(command.folder) else started_here(command.folder)
     out = command.folder / "out"
@@ -131,8 +134,14 @@ def test_the_fault_costs_one_record(run, fault):
     assert "Traceback" not in (record["reason"] or "")
 
 
-def test_every_fault_of_the_fakes_is_in_the_table(run):
+def test_each_fault_has_its_record(run):
     assert set(run.records) == {fault.contender for fault in FAULTS}
+
+
+def test_every_fault_of_the_fake_is_in_the_table(plugin):
+    from evenbench_fake.session import FAULTS as MADE
+
+    assert set(MADE) <= {fault.contender.partition(" ")[2] for fault in FAULTS}
 
 
 def test_what_was_measured_before_the_fault_is_kept(run):
