@@ -224,8 +224,9 @@ def test_a_hang_is_killed_at_the_time_limit(experiment, tmp_path):
 
 
 def test_a_worker_ends_without_taking_its_framework_down(experiment, tmp_path):
-    (record,) = run(experiment, tmp_path / "run", trial("lingers"), timeout=20)
-    assert record.outcome == "ok"
+    (record,) = run(experiment, tmp_path / "run", trial("lingers"), timeout=10)
+    # What is measured counts even where the worker had to be killed; here it was not.
+    assert (record.outcome, record.exit_status) == ("ok", 0)
 
 
 def test_a_framework_that_cannot_be_imported_is_unavailable(experiment, tmp_path):
