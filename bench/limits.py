@@ -27,7 +27,7 @@ from bench.worker.protocol import Event, LimitTask, Rates
 
 # Matrix products are timed in these, and a trial is compared in these alone.
 _COMPARED = ("float32", "bfloat16")
-_MEASURE_SECONDS = 180.0  # a cold disk can take a minute to import a framework
+MEASURE_SECONDS = 180.0  # a cold disk can take a minute to import a framework
 _DISTURBED_HOLDS_SECONDS = 3600.0
 
 
@@ -56,11 +56,19 @@ class BackendLimit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Setting(msgspec.Struct, frozen=True):
-    """What the limits of a command have in common: threads, CPUs, and the folder of kept ones."""
+    """What the limits of a command have in common.
+
+    Attributes:
+        threads: CPU threads of each worker.
+        cpus: the CPUs that each worker is bound to.
+        cache: the folder of kept limits; None keeps and uses none.
+        timeout: seconds after which a worker is killed.
+    """
 
     threads: int
     cpus: tuple[int, ...]
     cache: Path | None
+    timeout: float = MEASURE_SECONDS
 
 
 def backend_limits(
@@ -95,11 +103,11 @@ def _measure(
     task = LimitTask(
         adapter=recipe.adapter, threads=setting.threads, cpus=setting.cpus, device=device
     )
-    end = executor.run(task, recipe.environment, _MEASURE_SECONDS, events.append)
+    end = executor.run(task, recipe.environment, setting.timeout, events.append)
     limit = BackendLimit(backend=recipe.name, framework_version=version, device=device)
     rates = next((event for event in events if isinstance(event, Rates)), None)
     if rates is None:
-        reason = verdict_of(events, end, _MEASURE_SECONDS).reason
+        reason = verdict_of(events, end, setting.timeout).reason
         return msgspec.structs.replace(limit, error=reason or "it told no rates")
     return msgspec.structs.replace(
         limit,

@@ -12,7 +12,7 @@ from bench.data.decoded import Dataset, open_decoded
 from bench.data.prepare import cache_folder, prepare
 from bench.executor import Executor
 from bench.gate import Gate
-from bench.limits import BackendLimit, Setting, backend_limits
+from bench.limits import MEASURE_SECONDS, BackendLimit, Setting, backend_limits
 from bench.machine import describe_machine, has_accelerator, usable_cpus
 from bench.models import load, names_for
 from bench.plan import ALL, Job, Trial, check_devices, choose_devices, choose_modes, jobs, trials
@@ -189,7 +189,9 @@ def known_limits(
         for name, device in devices
         if (version := installed_version(known[name])) is not None
     ]
-    setting = Setting(experiment.threads, experiment.cpus, cache_folder())
+    # A framework that hangs at its import costs no more here than in a trial.
+    timeout = min(MEASURE_SECONDS, experiment.timeout)
+    setting = Setting(experiment.threads, experiment.cpus, cache_folder(), timeout)
     return backend_limits(wanted, setting, executor, began)
 
 
