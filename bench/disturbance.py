@@ -87,14 +87,15 @@ def flags_of(noise: Noise, train_seconds: float | None) -> tuple[str, ...]:
 class Watch:
     """Watches the machine from trial to trial of one run."""
 
-    def __init__(self, trials: int, retries: int) -> None:
+    def __init__(self, trials: int, retries: int, canary: Canary | None = None) -> None:
         """Time the canary for the first time.
 
         Args:
             trials: how many the run has.
             retries: how often one disturbed trial is taken again at most.
+            canary: the work that is timed between trials; the usual one where none is given.
         """
-        self._canary = Canary()
+        self._canary = canary or Canary()
         self._retries = retries
         self._left = max(retries, round(trials * _REPEATED_SHARE))
 

@@ -6,6 +6,7 @@ import sys
 import msgspec
 import pytest
 
+from bench.canary import Canary
 from bench.disturbance import SIGNS, Watch, flags_of
 from bench.machine import usable_cpus
 from bench.records import Noise
@@ -90,6 +91,18 @@ def test_usage_adds_up_and_what_is_unknown_stays_so():
     assert total_usage([first, None]) is None
 
 
+class Steady(Canary):
+    """Takes the same time always: what the machine does while a test runs is not the test's."""
+
+    def time(self):
+        self._times.append(0.1)
+        return 0.1
+
+
+def watch(trials, retries=2):
+    return Watch(trials, retries, Steady())
+
+
 def disturbed(record):
     return msgspec.structs.replace(
         record, noise=msgspec.structs.replace(QUIET, train_other_seconds=5.0)
@@ -100,7 +113,7 @@ def test_a_disturbed_trial_is_taken_again_and_the_attempts_are_kept(make):
     quiet = make.trial(noise=QUIET)
     measured = iter([disturbed(make.trial(throughput_images_per_second=7.0)), quiet])
     told = []
-    record = Watch(trials=4, retries=2).settle(lambda: next(measured), told.append)
+    record = watch(trials=4).settle(lambda: next(measured), told.append)
     assert "other processes" not in record.noise.flags
     assert len(record.noise.attempts) == len(told) == 1
     assert record.noise.attempts[0].throughput_images_per_second == 7.0
@@ -109,7 +122,7 @@ def test_a_disturbed_trial_is_taken_again_and_the_attempts_are_kept(make):
 
 def test_a_trial_that_stays_disturbed_is_kept_with_its_flags(make):
     told = []
-    record = Watch(trials=4, retries=2).settle(lambda: disturbed(make.trial()), told.append)
+    record = watch(trials=4).settle(lambda: disturbed(make.trial()), told.append)
     assert len(told) == 2
     assert len(record.noise.attempts) == 2
     assert "other processes" in record.noise.flags
@@ -118,9 +131,9 @@ def test_a_trial_that_stays_disturbed_is_kept_with_its_flags(make):
 
 def test_a_machine_that_is_never_quiet_costs_half_the_trials_more(make):
     told = []
-    watch = Watch(trials=10, retries=2)
+    watched = watch(trials=10)
     for _ in range(10):
-        watch.settle(lambda: disturbed(make.trial()), told.append)
+        watched.settle(lambda: disturbed(make.trial()), told.append)
     assert len(told) == 5
 
 
@@ -128,6 +141,5 @@ def test_a_machine_that_is_never_quiet_costs_half_the_trials_more(make):
 def test_what_failed_or_may_not_be_repeated_is_not(make, changes):
     told = []
     retries = 2 if changes else 0
-    watch = Watch(trials=4, retries=retries)
-    watch.settle(lambda: disturbed(make.trial(**changes)), told.append)
+    watch(4, retries).settle(lambda: disturbed(make.trial(**changes)), told.append)
     assert told == []
