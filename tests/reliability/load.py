@@ -38,6 +38,8 @@ def main() -> None:
     ):
         early, late = fmean(series[first]), fmean(series[last])
         print(f"{title}: {early:.4g} {unit} in the first hundred, {late:.4g} {unit} in the last")
+    hundreds = [fmean(memory[start : start + HUNDRED]) for start in range(0, trials, HUNDRED)]
+    print("resident memory, a hundred after the other:", " ".join(f"{m:.1f}" for m in hundreds))
 
 
 def watched(
