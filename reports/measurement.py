@@ -27,10 +27,13 @@ def _intro(records: Sequence[TrialRecord]) -> str:
     repeated = sum(len(record.noise.attempts) for record in records if record.noise)
     mistimed = sum(record.outcome == "mistimed" for record in records)
     flags = listed(sorted({flag for r in flagged if r.noise for flag in r.noise.flags}))
+    accompanied = sum(bool(record.other_runs) for record in records)
+    beside = f" {count(accompanied, 'trial')} ran while another run measured on the machine."
     return (
         f"{len(flagged)} of {count(len(records), 'trial')} stayed disturbed"
         f"{f' ({flags})' if flags else ''}; {count(repeated, 'measurement')} of disturbed trials "
         f"were taken again. {count(mistimed, 'trial')} had a clock that cannot be right."
+        f"{beside if accompanied else ''}"
     )
 
 

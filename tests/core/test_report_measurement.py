@@ -27,7 +27,7 @@ LIMIT = Limit(
 
 
 def section(make, folder, *trials):
-    report = Edition(read_sources([make.store(folder / "run", trials)])).report
+    report = Edition(read_sources([make.store(folder, trials)])).report
     return next((part for part in report.sections if part.anchor == "measurement"), None)
 
 
@@ -36,12 +36,20 @@ def test_disturbed_trials_and_the_limit_are_shown(make, tmp_path):
         make.trial(noise=NOISE, limit=LIMIT, leftover_seconds=0.002),
         make.trial(repeat=2, noise=msgspec.structs.replace(NOISE, flags=(), attempts=())),
     ]
-    found = section(make, tmp_path, *trials)
+    found = section(make, tmp_path / "run", *trials)
     assert "1 of 2 trials stayed disturbed (slow canary); 1 measurement" in found.intro
     noise, limit = (part.table.rows[0] for part in found.parts)
     assert noise[2:] == ("1", "1", "20.0", "–", "1.30", "40", "1.50", "2.0")  # noqa: RUF001
     assert limit[2:] == ("90.0", "22.5", "400", "jax", "200")
 
 
+def test_trials_beside_another_run_are_told(make, tmp_path):
+    alone = make.trial(noise=NOISE)
+    beside = make.trial(repeat=2, noise=NOISE, other_runs=1)
+    told = "1 trial ran while another run measured on the machine."
+    assert told in section(make, tmp_path / "both", alone, beside).intro
+    assert "another run" not in section(make, tmp_path / "alone", alone).intro
+
+
 def test_records_without_noise_make_no_section(make, tmp_path):
-    assert section(make, tmp_path, make.trial()) is None
+    assert section(make, tmp_path / "run", make.trial()) is None
