@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from bench.reading import whole_lines
 from bench.records import (
     CERTIFICATES,
     MANIFEST,
@@ -14,7 +15,6 @@ from bench.records import (
     Manifest,
     RecordError,
     TrialRecord,
-    whole_lines,
 )
 from bench.verification.certificate import Certificate
 
@@ -57,8 +57,8 @@ class RunFolder:
         folder = cls.__new__(cls)
         folder.path = path
         folder._trials = _lock(path, 0)
-        text = (path / TRIALS).read_bytes()
-        os.ftruncate(folder._trials, sum(len(line) + 1 for line in whole_lines(text)))
+        with (path / TRIALS).open("rb") as file:
+            os.ftruncate(folder._trials, sum(map(len, whole_lines(file))))
         return folder
 
     def __enter__(self) -> "RunFolder":

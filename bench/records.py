@@ -5,25 +5,19 @@ check was left out. `trials.jsonl` gets one line a trial, appended and flushed t
 trial ends. JSON schemas are in docs/schema.
 """
 
-import stat
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal, get_args
 
 import msgspec
 
-from bench.migration import brought_to, has_way
 from bench.spec.layers import Layer
 from bench.spec.training import Optimizer
 from bench.verification.certificate import Certificate
 
 SCHEMA_VERSION = 1
-LARGEST_FILE = 2**28  # bytes: a hundred thousand trials
 MANIFEST = "manifest.json"
 TRIALS = "trials.jsonl"
 CERTIFICATES = "certificates.json"
-
-T = TypeVar("T")
 
 Outcome = Literal[
     "ok",
@@ -341,99 +335,6 @@ class Run(msgspec.Struct, frozen=True):
     manifest: Manifest
     trials: list[TrialRecord]
     certificates: list[Certificate] = []
-
-
-def read_run(folder: Path) -> Run:
-    """Read a run folder. A last line that was cut off while it was written is left out.
-
-    Of a trial that ran again, the last record stands.
-
-    Raises:
-        RecordError: no run there, or a file that is not what it should be.
-    """
-    manifest = _decode(folder / MANIFEST, _read(folder / MANIFEST), Manifest)
-    path = folder / TRIALS
-    lines = whole_lines(_read(path)) if path.exists() else []
-    records = {record.trial: record for record in _records(path, lines)}
-    return Run(folder, manifest, list(records.values()), _certificates(folder))
-
-
-def whole_lines(text: bytes) -> list[bytes]:
-    """The lines that end in a newline: what follows the last was being written when it stopped."""
-    return text.split(b"\n")[:-1]
-
-
-def _read(path: Path) -> bytes:
-    try:
-        status = path.stat()  # reading a pipe or a device could wait, or never end
-        if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST_FILE:
-            raise RecordError(
-                f"{path}: received no regular file, or one of {status.st_size:,} bytes, expected "
-                f"a file of a run of at most {LARGEST_FILE:,}"
-            )
-        return path.read_bytes()
-    except OSError as error:
-        raise RecordError(
-            f"{path}: cannot be read: {error.strerror}; expected a folder that `bench run` wrote"
-        ) from error
-
-
-def _certificates(folder: Path) -> list[Certificate]:
-    path = folder / CERTIFICATES
-    return _decode(path, _read(path), list[Certificate]) if path.exists() else []
-
-
-def _records(path: Path, lines: list[bytes]) -> Iterable[TrialRecord]:
-    for number, line in enumerate(lines, start=1):
-        yield _decode(path, line, TrialRecord, f" line {number}")
-
-
-def _decode(path: Path, text: bytes, kind: type[T], place: str = "") -> T:
-    try:
-        value = msgspec.json.decode(text, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        version = _version_of(text)
-        if has_way(version, SCHEMA_VERSION):
-            return _migrated(path, text, kind, place, version)
-        _check_version(version, path, place)  # another version is the better reason
-        raise RecordError(f"{path}{place}: not as expected: {error}") from error
-    version = getattr(value, "schema_version", SCHEMA_VERSION)
-    if has_way(version, SCHEMA_VERSION):
-        return _migrated(path, text, kind, place, version)
-    _check_version(version, path, place)
-    return value
-
-
-def _migrated(path: Path, text: bytes, kind: type[T], place: str, version: int) -> T:
-    """What an older version wrote, step by step brought to this one."""
-    try:
-        raised = brought_to(SCHEMA_VERSION, msgspec.json.decode(text), version)
-        return msgspec.convert(raised, kind)
-    except (msgspec.MsgspecError, LookupError, TypeError, ValueError) as error:
-        raise RecordError(
-            f"{path}{place}: of schema version {version} and not as expected: {error}"
-        ) from error
-
-
-def _check_version(version: int, path: Path, place: str) -> None:
-    if version != SCHEMA_VERSION:
-        raise RecordError(
-            f"{path}{place}: received schema version {version}, expected {SCHEMA_VERSION}: "
-            "read it with the version of evenbench that wrote it"
-        )
-
-
-class _Versioned(msgspec.Struct):
-    """Of any version's file, the version."""
-
-    schema_version: int = SCHEMA_VERSION
-
-
-def _version_of(text: bytes) -> int:
-    try:
-        return msgspec.json.decode(text, type=_Versioned).schema_version
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return SCHEMA_VERSION
 
 
 def json_schemas() -> dict[str, dict[str, Any]]:

@@ -12,7 +12,8 @@ from bench.executor import Executor
 from bench.folder import RunFolder
 from bench.manifest import planned_trial, trial_of
 from bench.plan import Job, Trial, block
-from bench.records import AutoRepeats, Manifest, TrialRecord, read_run
+from bench.reading import read_run
+from bench.records import AutoRepeats, Manifest, TrialRecord
 from bench.runner import Experiment, Observer, run_trials
 from bench.statistics.families import Sample, ratio_of
 

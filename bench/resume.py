@@ -12,7 +12,8 @@ from bench.data.prepare import prepare
 from bench.gate import backend_digest
 from bench.identity import hardware_digest, machine_name
 from bench.manifest import trial_of
-from bench.records import Manifest, RecordError, Run, TrialRecord, read_run
+from bench.reading import read_run
+from bench.records import Manifest, RecordError, Run, TrialRecord
 from bench.request import Prepared, choose_threads, facts_of
 from bench.runner import Experiment
 

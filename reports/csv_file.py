@@ -28,9 +28,10 @@ def csv_text(sources: Sequence[Source]) -> str:
     fields = trial_fields()
     writer.writerow(("run", *(field.name for field in fields)))
     for source in sources:
-        for trial in source.run.trials:
-            values = (source.name, *(field.of(trial) for field in fields))
-            writer.writerow([_cell(value) for value in values])
+        trials = source.run.trials
+        names = [_cell(source.name)] * len(trials)
+        columns = [[_cell(value) for value in field.column(trials)] for field in fields]
+        writer.writerows(zip(names, *columns, strict=True))
     return made.getvalue()
 
 

@@ -1,6 +1,6 @@
 """The fields of a trial's record as columns: every scalar, those of its parts among them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -32,16 +32,12 @@ class Field(NamedTuple):
     path: tuple[str, ...]
     kind: str
 
-    def of(self, record: Any) -> Any:
-        """The record's value; None where it, or the part that holds it, is not known."""
-        if len(self.path) == 1:
-            return getattr(record, self.path[0])
-        value = record
+    def column(self, records: Sequence[TrialRecord]) -> list[Any]:
+        """The value of each record; None where it, or the part that holds it, is not known."""
+        values: list[Any] = list(records)
         for step in self.path:
-            if value is None:
-                return None
-            value = getattr(value, step)
-        return value
+            values = [None if value is None else getattr(value, step) for value in values]
+        return values
 
 
 @cache

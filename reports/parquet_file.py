@@ -28,11 +28,11 @@ def parquet_bytes(edition: Edition) -> bytes:
         "int": pyarrow.int64(),
         "float": pyarrow.float64(),
     }
-    trials = [(source.name, trial) for source in edition.sources for trial in source.run.trials]
-    columns: dict[str, Any] = {"run": pyarrow.array([run for run, _ in trials], pyarrow.string())}
+    trials = [trial for source in edition.sources for trial in source.run.trials]
+    runs = [source.name for source in edition.sources for _ in source.run.trials]
+    columns: dict[str, Any] = {"run": pyarrow.array(runs, pyarrow.string())}
     for field in trial_fields():
-        values = [field.of(trial) for _, trial in trials]
-        columns[field.name] = pyarrow.array(values, kinds[field.kind])
+        columns[field.name] = pyarrow.array(field.column(trials), kinds[field.kind])
     made = io.BytesIO()
     parquet.write_table(pyarrow.table(columns), made)
     return made.getvalue()

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from bench.records import Machine, Run, read_run
+from bench.reading import read_run
+from bench.records import Machine, Run
 from reports.formats import plain
 
 

@@ -7,6 +7,7 @@ contender is what a ranking compares: a backend in a mode and version, in one ru
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from types import MappingProxyType
+from typing import Any
 
 import msgspec
 import pandas as pd
@@ -42,16 +43,16 @@ def record_frame(
         specs: by model, a name for all that the records do not tell.
     """
     asked = [name for name in CONTENDER if name not in ("run", "spec")]
-    rows = [
-        {name: getattr(record, name) for name in (*_TEXT, *asked)}
-        | {metric.key: metric.of(record) for metric in METRICS}
-        | {"machine": machines.get(record.machine, record.machine)}
-        for record in records
-    ]
-    frame = pd.DataFrame(rows, columns=[*_TEXT, *asked, *METRIC_KEYS])
+    columns: dict[str, list[Any]] = {
+        name: [getattr(record, name) for record in records] for name in (*_TEXT, *asked)
+    }
+    columns |= {metric.key: [metric.of(record) for record in records] for metric in METRICS}
+    columns["machine"] = [machines.get(machine, machine) for machine in columns["machine"]]
+    columns["spec"] = [specs.get(model, "") for model in columns["model"]]
+    frame = pd.DataFrame(columns)
     numbers = [*METRIC_KEYS, "train_samples", "until_accuracy"]
     frame[numbers] = frame[numbers].astype("float64")
-    return frame.assign(run=run, spec=[specs.get(record.model, "") for record in records])
+    return frame.assign(run=run)
 
 
 def trial_frame(sources: Sequence[Source]) -> pd.DataFrame:

@@ -13,7 +13,8 @@ from bench.executor import Executor
 from bench.folder import RunFolder
 from bench.gate import certificates, contenders, equivalence_of
 from bench.interrupts import Interrupts
-from bench.records import Equivalence, Manifest, TrialRecord, read_run
+from bench.reading import read_run
+from bench.records import Equivalence, Manifest, TrialRecord
 from bench.repeats import run_blocks
 from bench.request import Prepared, gate_of, known_limits
 from bench.runner import ContenderModel, Observer

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from time import perf_counter
 
-from bench.records import read_run
+from bench.reading import read_run
 
 PHASES = ("import", "data", "build", "compile", "train", "evaluate")
 
@@ -32,16 +32,12 @@ def table(trials, wall):
     """Seconds and shares of each phase, and of what is no phase, in Markdown."""
     spent = {name: _total(trials, f"{name}_seconds") for name in PHASES}
     spent["inference"] = sum(trial.inference.seconds for trial in trials if trial.inference)
-    spent["canary"] = sum(
-        _total([trial.noise], f"canary_{when}_seconds")
-        for trial in trials
-        if trial.noise
-        for when in ("before", "after")
-    )
-    in_trials = _total(trials, "wall_seconds")
     measured = sum(spent.values())
+    in_trials = _total(trials, "wall_seconds")
+    canary = _total([trial.noise for trial in trials if trial.noise], "canary_after_seconds")
     spent["start and end of the workers"] = in_trials - measured
-    spent["plan, certificates, records, report"] = wall - in_trials
+    spent["canary"] = canary
+    spent["plan, certificates, records, report"] = wall - in_trials - canary
     spent["no phase of a worker"] = wall - measured
     lines = ["| part | seconds | share |", "|---|---:|---:|"]
     lines += [f"| {name} | {took:.2f} | {took / wall:.1%} |" for name, took in spent.items()]

@@ -7,7 +7,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bench.records import RecordError, read_run
+from bench.reading import LARGEST_FILE, read_run
+from bench.records import RecordError
 from reports import write_report
 
 ROOT = Path(__file__).parents[2]
@@ -72,6 +73,14 @@ def test_a_huge_file_is_refused_unread(make, tmp_path):
     with (folder / "trials.jsonl").open("ab") as file:
         file.truncate(2**40)  # sparse: it takes no room
     with pytest.raises(RecordError, match="expected a file of a run"):
+        read_run(folder)
+
+
+def test_an_endless_line_is_refused(make, tmp_path):
+    folder = make.store(tmp_path / "run", [make.trial()])
+    with (folder / "trials.jsonl").open("ab") as file:
+        file.truncate(LARGEST_FILE)  # sparse zeros, and no end of a line
+    with pytest.raises(RecordError, match=r"trials\.jsonl: received a line of more than"):
         read_run(folder)
 
 

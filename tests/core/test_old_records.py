@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from bench import migration, records
-from bench.records import RecordError, read_run
+from bench.reading import read_run
+from bench.records import RecordError
 from reports import write_report
 
 STORED = Path(__file__).parents[1] / "support" / "runs"

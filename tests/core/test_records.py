@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from bench.folder import RunFolder
+from bench.reading import read_run
 from bench.records import (
     DatasetFacts,
     Machine,
@@ -18,7 +19,6 @@ from bench.records import (
     RecordError,
     TrialRecord,
     json_schemas,
-    read_run,
 )
 from bench.spec.layers import Dense, Flatten, sequential
 from bench.spec.training import Sgd

@@ -1,29 +1,10 @@
 """The report's evidence on noise, clocks and the limit."""
 
 import msgspec
+from support.records import LIMIT, NOISE
 
-from bench.records import Attempt, Limit, Noise
 from reports.edition import Edition
 from reports.sources import read_sources
-
-NOISE = Noise(
-    canary_before_seconds=0.1,
-    canary_after_seconds=0.13,
-    canary_usual_seconds=0.1,
-    train_cpu_seconds=1.5,
-    train_involuntary_switches=40,
-    train_other_seconds=0.2,
-    flags=("slow canary",),
-    attempts=(Attempt(("other processes",), 9.0),),
-)
-LIMIT = Limit(
-    flops_per_image=454_400,
-    achieved_flops_per_second=9e10,
-    peak_flops_per_second=4e11,
-    peak_backend="jax",
-    own_peak_flops_per_second=2e11,
-    share_of_peak=0.225,
-)
 
 
 def section(make, folder, *trials):

@@ -18,7 +18,8 @@ from bench.environment import CACHE_VARIABLES
 from bench.executor import LocalExecutor
 from bench.folder import RunFolder
 from bench.plan import Job, Trial
-from bench.records import FEEDS, ModelFacts, TimeToAccuracy, read_run
+from bench.reading import read_run
+from bench.records import FEEDS, ModelFacts, TimeToAccuracy
 from bench.runner import Experiment, run_trials
 from bench.spec.layers import Dense, Flatten, sequential
 from bench.spec.training import Sgd

@@ -5,11 +5,15 @@ from pathlib import Path
 import msgspec
 
 from bench.records import (
+    Attempt,
     DatasetFacts,
     EpochRecord,
+    Inference,
+    Limit,
     Machine,
     Manifest,
     ModelFacts,
+    Noise,
     TrialRecord,
 )
 from bench.spec.layers import Dense, Flatten, sequential
@@ -42,6 +46,35 @@ MANIFEST = Manifest(
     verified=True,
     framework_versions={"jax": "0.10.2", "torch": "2.13.0"},
     plan=[],
+)
+NOISE = Noise(
+    canary_before_seconds=0.1,
+    canary_after_seconds=0.13,
+    canary_usual_seconds=0.1,
+    train_cpu_seconds=1.5,
+    train_involuntary_switches=40,
+    train_other_seconds=0.2,
+    flags=("slow canary",),
+    attempts=(Attempt(("other processes",), 9.0),),
+)
+LIMIT = Limit(
+    flops_per_image=454_400,
+    achieved_flops_per_second=9e10,
+    peak_flops_per_second=4e11,
+    peak_backend="jax",
+    own_peak_flops_per_second=2e11,
+    share_of_peak=0.225,
+)
+INFERENCE = Inference(
+    latency_p50_seconds=1e-4,
+    latency_p95_seconds=2e-4,
+    latency_p99_seconds=3e-4,
+    latency_calls=2_000,
+    throughput_images_per_second=3e5,
+    throughput_batch_size=1_000,
+    throughput_calls=100,
+    compile_seconds=0.1,
+    seconds=1.0,
 )
 EPOCHS = ((0.50, 0.93), (0.25, 0.96), (0.25, 0.975))
 
