@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from bench.explanations import EXPLANATIONS, PICTURES, Explanation, Pictures
 from bench.reading import whole_lines
 from bench.records import (
     CERTIFICATES,
@@ -57,8 +58,9 @@ class RunFolder:
         folder = cls.__new__(cls)
         folder.path = path
         folder._trials = _lock(path, 0)
-        with (path / TRIALS).open("rb") as file:
-            os.ftruncate(folder._trials, sum(map(len, whole_lines(file))))
+        for name in (TRIALS, EXPLANATIONS):
+            if (path / name).exists():
+                _cut(path / name)
         return folder
 
     def __enter__(self) -> "RunFolder":
@@ -83,6 +85,27 @@ class RunFolder:
             RecordError: the folder cannot be written.
         """
         self._write(CERTIFICATES, msgspec.json.encode(certificates))
+
+    def write_pictures(self, pictures: Pictures) -> None:
+        """Write the images that a report may draw.
+
+        Raises:
+            RecordError: the folder cannot be written.
+        """
+        self._write(PICTURES, msgspec.json.encode(pictures))
+
+    def append_explanation(self, explanation: Explanation) -> None:
+        """Append what a trained model answers.
+
+        Raises:
+            RecordError: the folder cannot be written.
+        """
+        path = self.path / EXPLANATIONS
+        try:
+            with open(path, "ab", opener=_no_link) as file:
+                file.write(msgspec.json.encode(explanation) + b"\n")
+        except OSError as error:
+            raise RecordError(f"{path}: cannot be written: {error.strerror}") from error
 
     def append(self, record: TrialRecord) -> None:
         """Append the record; it is on the disk when this returns.
@@ -132,6 +155,20 @@ def _is_unwritten(entry: Path) -> bool:
     if entry.name == TRIALS:
         return entry.is_file() and not entry.is_symlink() and entry.stat().st_size == 0
     return entry.name == _partial(MANIFEST)
+
+
+def _cut(path: Path) -> None:
+    """Cut off what follows the last whole line."""
+    try:
+        with open(path, "r+b", opener=_no_link) as file:
+            file.truncate(sum(map(len, whole_lines(file))))
+    except OSError as error:
+        raise RecordError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def _no_link(path: str, flags: int) -> int:
+    """Open what is in the folder, not what a link in it points to."""
+    return os.open(path, flags | os.O_NOFOLLOW, 0o666)
 
 
 def _partial(name: str) -> str:

@@ -8,6 +8,7 @@ from typing import BinaryIO, TypeVar
 
 import msgspec
 
+from bench.explanations import EXPLANATIONS, PICTURES, Explanation, Pictures
 from bench.migration import brought_to, has_way
 from bench.records import (
     CERTIFICATES,
@@ -38,8 +39,16 @@ def read_run(folder: Path) -> Run:
     """
     manifest = _decode(folder / MANIFEST, _read(folder / MANIFEST), Manifest)
     path = folder / TRIALS
-    records = {record.trial: record for record in _records(path)} if path.exists() else {}
-    return Run(folder, manifest, list(records.values()), _certificates(folder))
+    records = {record.trial: record for record in _lines(path, TrialRecord)}
+    told = {each.trial: each for each in _lines(folder / EXPLANATIONS, Explanation)}
+    return Run(
+        folder,
+        manifest,
+        list(records.values()),
+        _optional(folder / CERTIFICATES, list[Certificate]) or [],
+        list(told.values()),
+        _optional(folder / PICTURES, Pictures),
+    )
 
 
 def whole_lines(file: BinaryIO) -> Iterator[bytes]:
@@ -81,15 +90,18 @@ def _read(path: Path) -> bytes:
         return file.read()
 
 
-def _certificates(folder: Path) -> list[Certificate]:
-    path = folder / CERTIFICATES
-    return _decode(path, _read(path), list[Certificate]) if path.exists() else []
+def _optional(path: Path, kind: type[T]) -> T | None:
+    """What the file holds; None where it is not there."""
+    return _decode(path, _read(path), kind) if path.exists() else None
 
 
-def _records(path: Path) -> Iterator[TrialRecord]:
+def _lines(path: Path, kind: type[T]) -> Iterator[T]:
+    """What each line holds; nothing where the file is not there."""
+    if not path.exists():
+        return
     with _opened(path) as file:
         for number, line in enumerate(whole_lines(file), start=1):
-            yield _decode(path, line, TrialRecord, f" line {number}")
+            yield _decode(path, line, kind, f" line {number}")
 
 
 def _decode(path: Path, text: bytes, kind: type[T], place: str = "") -> T:

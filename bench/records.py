@@ -2,7 +2,8 @@
 
 `manifest.json` is written once, before the first trial, and so is `certificates.json` unless the
 check was left out. `trials.jsonl` gets one line a trial, appended and flushed to the disk as the
-trial ends. JSON schemas are in docs/schema.
+trial ends. What trained models answered is in files of its own (`bench.explanations`). JSON
+schemas are in docs/schema.
 """
 
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
+from bench.explanations import EXPLANATIONS, PICTURES, Explanation, Pictures
 from bench.spec.layers import Layer
 from bench.spec.training import Optimizer
 from bench.verification.certificate import Certificate
@@ -329,12 +331,14 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Run(msgspec.Struct, frozen=True):
-    """A run as read from its folder. Without certificates where none were made."""
+    """A run as read from its folder. Without certificates and the like where none were made."""
 
     folder: Path
     manifest: Manifest
     trials: list[TrialRecord]
     certificates: list[Certificate] = []
+    explanations: list[Explanation] = []
+    pictures: Pictures | None = None
 
 
 def json_schemas() -> dict[str, dict[str, Any]]:
@@ -343,4 +347,6 @@ def json_schemas() -> dict[str, dict[str, Any]]:
         MANIFEST: msgspec.json.schema(Manifest),
         TRIALS: msgspec.json.schema(TrialRecord),
         CERTIFICATES: msgspec.json.schema(list[Certificate]),
+        EXPLANATIONS: msgspec.json.schema(Explanation),
+        PICTURES: msgspec.json.schema(Pictures),
     }

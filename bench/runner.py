@@ -18,6 +18,7 @@ from bench.credibility import judged
 from bench.data.prepare import cache_folder
 from bench.disturbance import Watch
 from bench.executor import Executor, WorkerEnd
+from bench.explanations import explanation_of
 from bench.folder import RunFolder
 from bench.gate import Contender, backend_digest
 from bench.identity import hardware_digest, machine_name
@@ -27,7 +28,7 @@ from bench.plan import Trial, lacking_for
 from bench.presence import other_runs
 from bench.records import Equivalence, Limit, ModelFacts, TrialRecord
 from bench.spec.training import Optimizer, TrainSpec
-from bench.worker.protocol import Event, Imported, TrainTask
+from bench.worker.protocol import Event, Explained, Imported, TrainTask
 
 # Backend, mode, device, precision and model: what a certificate holds for.
 ContenderModel = tuple[str, str, str, str, str]
@@ -110,12 +111,15 @@ def run_trials(
     watch = Watch(len(planned), experiment.retries)
     for trial in planned:
         observer.trial_began(trial)
+        explained: list[Explained] = []
         record = watch.settle(
-            partial(_run_trial, trial, experiment, executor, observer),
+            partial(_run_trial, trial, experiment, executor, observer, explained),
             partial(observer.trial_disturbed, trial),
         )
         record = judged(msgspec.structs.replace(record, limit=_limit(record, experiment)))
         folder.append(record)
+        for told in explained[-1:]:  # of a trial that was taken again, that of the one that is kept
+            folder.append_explanation(explanation_of(trial.name, trial.job.model, told))
         observer.trial_ended(trial, record)
         yield record
         if record.outcome == "interrupted":
@@ -128,7 +132,11 @@ def _limit(record: TrialRecord, experiment: Experiment) -> Limit | None:
 
 
 def _run_trial(
-    trial: Trial, experiment: Experiment, executor: Executor, observer: Observer
+    trial: Trial,
+    experiment: Experiment,
+    executor: Executor,
+    observer: Observer,
+    explained: list[Explained],
 ) -> TrialRecord:
     if experiment.framework_versions[trial.job.backend] is None:
         reason = not_installed(experiment.recipes[trial.job.backend])
@@ -138,7 +146,10 @@ def _run_trial(
     events: list[Event] = []
 
     def on_event(event: Event) -> None:
-        events.append(event)
+        if isinstance(event, Explained):
+            explained.append(event)
+        else:
+            events.append(event)
         observer.trial_event(trial, event)
 
     started = time.monotonic()
@@ -206,6 +217,7 @@ def task_of(trial: Trial, experiment: Experiment) -> TrainTask:
         arm=job.arm,
         input=job.input,
         until_accuracy=experiment.until_accuracy,
+        explain=trial.repeat == 1,
     )
 
 

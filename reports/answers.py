@@ -2,18 +2,35 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from bench.statistics.planning import MOST_REPEATS, repeats_needed
+from reports.best import Best, best_of, level_of
 from reports.cells import times
 from reports.contenders import Contender
 from reports.formats import count, listed, span
-from reports.metrics import ACCURACY, FIRST_STEP, PEAK_MEMORY, THROUGHPUT, Metric
+from reports.metrics import (
+    ACCURACY,
+    COLD_START,
+    LATENCIES,
+    PEAK_MEMORY,
+    PREDICTION,
+    THROUGHPUT,
+    Metric,
+)
 from reports.rankings import Ranking
 
 Fact = tuple[str, str]
 
 VISIBLE = 0.05  # a slowdown that readers ask about
+
+# What a reader asks for besides throughput.
+_ASKED = (
+    ("Least memory", PEAK_MEMORY),
+    ("First to train", COLD_START),
+    ("Quickest answer", LATENCIES[0]),
+    ("Fastest prediction", PREDICTION),
+)
 
 
 def lead(ranking: Ranking) -> str:
@@ -23,7 +40,7 @@ def lead(ranking: Ranking) -> str:
         return "Nothing was measured"
     if len(timed) > 1 and ranking.family.verdict(0, 1) == "not known":
         return "Too few trials to tell"
-    level = _level(ranking)
+    level = level_of(ranking)
     if level:
         return f"Too close to call: {listed([timed[0].label, *level])}"
     return f"{timed[0].label}: {THROUGHPUT.quote(timed[0].median.estimate)}"
@@ -40,7 +57,7 @@ def sentence(ranking: Ranking) -> str:
         return f"{best.label} was the only contender that was measured: median {figures}."
     following = timed[1]
     shown = ranking.family.verdict(0, 1) == "higher"
-    claim = "was fastest: median" if shown and not _level(ranking) else "comes first: median"
+    claim = "was fastest: median" if shown and not level_of(ranking) else "comes first: median"
     return (
         f"{best.label} {claim} {figures}, {times(ranking.family.ratio(0, 1))} times the next, "
         f"{following.label} ({THROUGHPUT.show(following.median.estimate)}); {_how_sure(ranking)}."
@@ -50,18 +67,9 @@ def sentence(ranking: Ranking) -> str:
 def facts(ranking: Ranking) -> list[Fact]:
     """What else differs, and what is missing: a name and a value each."""
     return [
-        *_comparisons(ranking.contenders),
+        *_comparisons(ranking),
         *_repeats_needed(ranking),
         *_caveats(ranking),
-    ]
-
-
-def _level(ranking: Ranking) -> list[str]:
-    """The contenders that cannot be told from the first."""
-    return [
-        contender.label
-        for place, contender in enumerate(ranking.timed)
-        if place and ranking.family.verdict(0, place) == "no measurable difference"
     ]
 
 
@@ -77,7 +85,7 @@ def _how_sure(ranking: Ranking) -> str:
     if ranking.family.verdict(0, 1) == "not known":
         single = [c.label for c in ranking.timed[:2] if len(c.blocks) == 1]
         return f"with a single trial of {listed(single)} the spread is not known"
-    level = _level(ranking)
+    level = level_of(ranking)
     if level:
         return f"no measurable difference between it and {listed(level)}"
     return "chance does not explain the difference"
@@ -93,20 +101,24 @@ def _repeats_needed(ranking: Ranking) -> Iterator[Fact]:
     yield f"Repeats needed to see {100 * VISIBLE:g} %", number
 
 
-def _comparisons(contenders: Sequence[Contender]) -> Iterator[Fact]:
+def _comparisons(ranking: Ranking) -> Iterator[Fact]:
+    contenders = ranking.contenders
     accuracies = [c[ACCURACY].median for c in contenders if math.isfinite(c[ACCURACY].median)]
     if accuracies:
         reach = span(min(accuracies), max(accuracies), ACCURACY.write)
         yield "Test accuracy of all", f"{reach} {ACCURACY.unit}"
-    for name, metric in (("Least memory", PEAK_MEMORY), ("First to train", FIRST_STEP)):
-        best = _lowest(contenders, metric)
+    for name, metric in _ASKED:
+        best = best_of(metric, ranking)
         if best:
-            yield name, f"{best.label}, {metric.quote(best[metric].median)}"
+            yield name, _told(metric, best)
 
 
-def _lowest(contenders: Sequence[Contender], metric: Metric) -> Contender | None:
-    known = [c for c in contenders if math.isfinite(c[metric].median)]
-    return min(known, key=lambda c: c[metric].median, default=None)
+def _told(metric: Metric, best: Best) -> str:
+    """The best with its value and its margin; of a tie, all that are in it."""
+    value = metric.quote(best.median)
+    if best.level:
+        return f"{listed([best.label, *best.level])} cannot be told apart, {value}"
+    return f"{best.label}, {value}; {best.margin}"
 
 
 def _caveats(ranking: Ranking) -> Iterator[Fact]:

@@ -1,5 +1,6 @@
 """Contenders: what a ranking compares, each with its metrics over the trials that ended well."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from bench.records import TrialRecord
+from bench.statistics.families import Sample
 from bench.statistics.medians import Median, median_interval
 from reports.learning import Curve, curve_of, median_curve
 from reports.metrics import METRICS, THROUGHPUT, Metric
@@ -35,6 +37,7 @@ class Contender:
         blocks: the throughput of each trial, where known, by its repeat.
         curve: medians over the trials.
         trial_curves: of each trial.
+        records: of the trials.
     """
 
     label: str
@@ -48,6 +51,7 @@ class Contender:
     blocks: Mapping[int, float]
     curve: Curve
     trial_curves: tuple[Curve, ...]
+    records: tuple[TrialRecord, ...] = ()
 
     @property
     def is_comparable(self) -> bool:
@@ -63,6 +67,16 @@ class Contender:
     def median(self) -> Median:
         """The median throughput with its 95 % interval; there are throughputs."""
         return median_interval(self.throughputs)
+
+    def sample(self, metric: Metric) -> Sample:
+        """The metric of each trial where it is a positive number, by its repeat."""
+        values = {record.repeat: metric.of(record) for record in self.records}
+        known = {
+            repeat: value
+            for repeat, value in values.items()
+            if value is not None and 0 < value < math.inf
+        }
+        return Sample(self.run, known)
 
     def __getitem__(self, metric: Metric) -> Spread:
         """The metric's spread over the trials."""
@@ -103,6 +117,7 @@ def _contender(row: Any, records: Sequence[TrialRecord]) -> Contender:
         blocks={repeat: value for repeat, value in throughputs.items() if value},
         curve=median_curve(curves),
         trial_curves=curves,
+        records=tuple(records),
     )
 
 

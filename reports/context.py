@@ -1,11 +1,13 @@
 """The sections to look things up in: what was trained, where, how to repeat it, what words mean."""
 
+import shlex
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
 from bench.records import Gpu, Machine
+from reports.differences import differing
 from reports.document import Column, Part, Section, Table
 from reports.formats import NOT_KNOWN, count, plain
 from reports.metrics import MEBIBYTE, METRICS
@@ -16,11 +18,15 @@ _GIBIBYTE = 1024 * MEBIBYTE
 
 def context_sections(sources: Sequence[Source]) -> list[Section]:
     """The sections in a reader's order."""
-    parts = (Part(table=_machines(sources)), Part(table=_versions(sources)))
+    parts = (
+        *_differing(sources),
+        Part(table=_machines(sources)),
+        Part(table=_versions(sources)),
+    )
     return [
         _work(sources),
         Section("machine", "Machine and versions", parts, reference=True),
-        Section("command", "Command", tuple(_command(source) for source in sources)),
+        Section("command", "Reproduce this", tuple(_command(source) for source in sources)),
         Section(
             "glossary",
             "Glossary",
@@ -101,6 +107,16 @@ def _run_columns(first: str, sources: Sequence[Source]) -> tuple[Column, ...]:
     return (Column(first or "Fact"), *(Column(source.name) for source in sources))
 
 
+def _differing(sources: Sequence[Source]) -> list[Part]:
+    """Of several runs, what tells them apart."""
+    found = differing([source.run for source in sources])
+    rows = tuple((name, *values) for name, values in found)
+    if not rows:
+        return []
+    table = Table("What differs between the runs", _run_columns("", sources), rows)
+    return [Part(heading="What differs", table=table)]
+
+
 def _machines(sources: Sequence[Source]) -> Table:
     facts: dict[str, Callable[[Machine], str]] = {
         "Processor": lambda machine: plain(machine.cpu_model or NOT_KNOWN),
@@ -176,9 +192,22 @@ def _command(source: Source) -> Part:
     return Part(
         heading=source.name,
         note=f"began {plain(manifest.started_at)}, {planned}",
-        code=manifest.command,
+        code="\n".join(_steps(source)),
         paragraphs=(checked, *map(plain, manifest.notes)),
     )
+
+
+def _steps(source: Source) -> Iterator[str]:
+    """What to type, in a clone of the suite at its version."""
+    manifest = source.run.manifest
+    machine = manifest.machine
+    yield f"# evenbench {plain(manifest.suite_version)}, Python {plain(machine.python)}"
+    yield f"# on {plain(machine.cpu_model or 'an unknown processor')}, {_cores(machine)}"
+    loaded = {item for trial in source.run.trials for item in trial.versions.items()}
+    pins = " ".join(shlex.quote(plain(f"{name}=={text}")) for name, text in sorted(loaded))
+    yield f"python -m pip install . {pins}".rstrip()
+    yield plain(manifest.command)
+    yield f"python -m bench compare {shlex.quote(source.name)} runs/YOURS"
 
 
 def _glossary() -> Table:

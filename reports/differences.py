@@ -1,6 +1,6 @@
 """What differs between two runs in machine, versions and what was asked."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 import msgspec
 
@@ -18,7 +18,18 @@ _ASKED = ("suite_version", "epochs", "repeats", "seed", "threads", "train_sample
 
 def differences(base: Run, new: Run) -> list[Difference]:
     """A name and both values of each fact in which the runs differ."""
-    return [found for found in _facts(base, new) if found[1] != found[2]]
+    return [(name, first, second) for name, (first, second) in differing([base, new])]
+
+
+def differing(runs: Sequence[Run]) -> list[tuple[str, tuple[str, ...]]]:
+    """A name, and the value of each run, of each fact in which any of the runs differ."""
+    told = [_facts(run) for run in runs]
+    versions = sorted({name for facts in told for name in facts} - set(told[0]))
+    found = [
+        (name, tuple(facts.get(name, NOT_KNOWN) for facts in told))
+        for name in (*told[0], *versions)
+    ]
+    return [(name, values) for name, values in found if len(set(values)) > 1]
 
 
 def is_same_machine(base: Run, new: Run) -> bool:
@@ -28,20 +39,21 @@ def is_same_machine(base: Run, new: Run) -> bool:
     return told[0] == told[1] and _gpus(base) == _gpus(new)
 
 
-def _facts(base: Run, new: Run) -> Iterator[Difference]:
-    runs = (base, new)
-    for name in _MACHINE:
-        first, second = (_text(getattr(run.manifest.machine, name)) for run in runs)
-        yield f"machine: {name.replace('_', ' ')}", first, second
-    yield "machine: GPUs", _gpus(base), _gpus(new)
-    for name in _ASKED:
-        first, second = (_text(getattr(run.manifest, name)) for run in runs)
-        yield name.replace("_", " "), first, second
-    yield "optimizer", _optimizer(base), _optimizer(new)
-    versions = [_versions(run) for run in runs]
-    for package in sorted({*versions[0], *versions[1]}):
-        first, second = (found.get(package, NOT_KNOWN) for found in versions)
-        yield f"version: {package}", first, second
+def _facts(run: Run) -> dict[str, str]:
+    manifest = run.manifest
+    machine = {
+        f"machine: {name.replace('_', ' ')}": _text(getattr(manifest.machine, name))
+        for name in _MACHINE
+    }
+    asked = {name.replace("_", " "): _text(getattr(manifest, name)) for name in _ASKED}
+    versions = {f"version: {name}": text for name, text in sorted(_versions(run).items())}
+    return {
+        **machine,
+        "machine: GPUs": _gpus(run),
+        **asked,
+        "optimizer": _optimizer(run),
+        **versions,
+    }
 
 
 def _text(value: object) -> str:

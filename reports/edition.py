@@ -10,9 +10,11 @@ from reports.document import Report
 from reports.figures.gallery import Gallery, draw_all
 from reports.formats import count, listed, plain
 from reports.measurement import measurement_sections
+from reports.predictions import prediction_sections
 from reports.rankings import Ranking, rankings_of
 from reports.results import result_sections
 from reports.sources import Source
+from reports.steps import step_sections
 
 
 class Edition:
@@ -36,7 +38,9 @@ class Edition:
         """The document."""
         sections = (
             *result_sections(self.rankings, self.gallery),
+            *step_sections(self.rankings, self.sources),
             *arm_sections(self.sources),
+            *prediction_sections(self.rankings, self.sources),
             *absence_sections(self.rankings, self.sources),
             *measurement_sections(self.sources),
             *context_sections(self.sources),

@@ -3,9 +3,9 @@
 import re
 from collections.abc import Iterator
 
-from reports.cells import medians, repeats, spread
+from reports.cells import medians, repeats, throughput
 from reports.edition import Edition
-from reports.formats import NOT_KNOWN, TO
+from reports.formats import NOT_KNOWN
 from reports.metrics import ACCURACY, FIRST_STEP, PEAK_MEMORY, THROUGHPUT
 from reports.rankings import Ranking
 
@@ -39,7 +39,7 @@ def _table(ranking: Ranking) -> str:
 
 
 def _lines(ranking: Ranking) -> Iterator[str]:
-    heads = [THROUGHPUT.heading, f"min{TO}max", *(metric.heading for metric in _COLUMNS[1:])]
+    heads = [THROUGHPUT.heading, "95 % interval", *(metric.heading for metric in _COLUMNS[1:])]
     yield r"\begin{table}"
     yield r"\centering"
     caption = f"{ranking.title}: medians over the trials ({ranking.setting})"
@@ -51,7 +51,7 @@ def _lines(ranking: Ranking) -> Iterator[str]:
     for contender in ranking.contenders:
         cells = (
             contender.label,
-            *spread(contender, THROUGHPUT),
+            *throughput(contender),
             *medians(contender, _COLUMNS[1:]),
             repeats(contender),
         )

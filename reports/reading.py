@@ -3,11 +3,11 @@
 import math
 from collections.abc import Iterator, Sequence
 
+from reports.best import best_of
 from reports.break_even import Course, courses, steps_until
-from reports.contenders import Contender
 from reports.decision import decide
 from reports.document import Chart, Column, Part, Section, Table
-from reports.formats import NOT_KNOWN, count, listed, significant, span
+from reports.formats import NOT_KNOWN, count, listed, significant
 from reports.metrics import FIRST_STEP, METRICS, PEAK_MEMORY, THROUGHPUT, Metric
 from reports.pareto import front
 from reports.rankings import Ranking
@@ -33,8 +33,8 @@ def best_section(rankings: Sequence[Ranking]) -> Section:
         if ranking.contenders
     )
     intro = (
-        "The best median of each quantity, and the next. Where ranges touch, the order may be "
-        "chance, and both are named."
+        "The best median of each quantity with its 95 % interval, and the next. Contenders that "
+        "cannot be told from the best by their trials are named beside it."
     )
     return Section("best", "Best in each quantity", parts, intro if parts else "", reference=True)
 
@@ -44,10 +44,10 @@ def _best(ranking: Ranking) -> Table:
         Column("Quantity"),
         Column("Best"),
         Column("Median", number=True),
-        Column("Range over trials", number=True),
+        Column("95 % interval", number=True),
         Column("Margin to the next"),
     )
-    rows = [_best_row(metric, ranking.contenders) for metric in METRICS if metric.direction]
+    rows = [_best_row(metric, ranking) for metric in METRICS if metric.direction]
     return Table(
         f"{ranking.title}: best in each quantity",
         columns,
@@ -55,39 +55,12 @@ def _best(ranking: Ranking) -> Table:
     )
 
 
-def _best_row(metric: Metric, contenders: Sequence[Contender]) -> tuple[str, ...] | None:
-    known = [c for c in contenders if math.isfinite(c[metric].median)]
-    if not known:
+def _best_row(metric: Metric, ranking: Ranking) -> tuple[str, ...] | None:
+    found = best_of(metric, ranking)
+    if found is None:
         return None
-    ordered = sorted(known, key=lambda c: c[metric].median, reverse=metric.direction == "higher")
-    best = ordered[0]
-    spread = best[metric]
-    level = [c.label for c in ordered[1:] if _touch(metric, c, best)]
-    reach = span(spread.minimum, spread.maximum, metric.write) if best.repeats > 1 else NOT_KNOWN
-    return (
-        metric.heading,
-        listed([best.label, *level]),
-        metric.show(spread.median),
-        reach,
-        _margin(metric, ordered, level),
-    )
-
-
-def _touch(metric: Metric, other: Contender, best: Contender) -> bool:
-    if metric.direction == "higher":
-        return other[metric].maximum >= best[metric].minimum
-    return other[metric].minimum <= best[metric].maximum
-
-
-def _margin(metric: Metric, ordered: Sequence[Contender], level: Sequence[str]) -> str:
-    if len(ordered) == 1:
-        return "the only one"
-    if level:
-        return "ranges touch"
-    best, following = ordered[0][metric].median, ordered[1][metric].median
-    values = (best, following) if metric.direction == "higher" else (following, best)
-    times = f"{values[0] / values[1]:.2f} times" if values[1] > 0 else "more than any number of"
-    return f"{times}, {ordered[1].label} ({metric.show(following)})"
+    named = listed([found.label, *found.level])
+    return metric.heading, named, metric.show(found.median), found.interval, found.margin
 
 
 def trade_off_section(rankings: Sequence[Ranking]) -> Section:

@@ -117,10 +117,10 @@ def make_step(differentiate: Differentiate, optimizer: Optimizer) -> Step:
 
 def softmax_cross_entropy(logits: Any, labels: Any) -> Any:
     """The mean over the batch, of logits (n, classes) and labels (n,)."""
-    # A mask picks the label's value: the gradient of a gather would be a scatter. Taken from
-    # `log_softmax`, because the gradient of `logsumexp` guards against infinities in more passes.
-    is_label = labels[:, None] == jnp.arange(logits.shape[1], dtype=labels.dtype)
-    return -jnp.sum(jnp.where(is_label, jax.nn.log_softmax(logits), 0)) / len(labels)
+    # Taken from `log_softmax`, because the gradient of `logsumexp` guards against infinities in
+    # more passes; a mask instead of the gather costs `mlp` a tenth of its speed in mode jit.
+    picked = jnp.take_along_axis(jax.nn.log_softmax(logits), labels[:, None], axis=1)
+    return -jnp.mean(picked)
 
 
 class Loop(ABC):

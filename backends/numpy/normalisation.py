@@ -40,13 +40,17 @@ def batch_norm(layer: BatchNorm, node: Node, store: Store, wanted: bool) -> Forw
 
         return normal * scale.value + shift.value, backward
 
-    def infer(x: FloatArray) -> FloatArray:
+    def infer(x: FloatArray) -> tuple[FloatArray, Backward]:
         factor = scale.value / np.sqrt(variance.value + layer.epsilon)
-        y: FloatArray = (x - mean.value) * factor + shift.value
-        return y
+
+        def backward(dy: FloatArray) -> FloatArray:
+            dx: FloatArray = dy * factor  # by the image alone: in inference no weight is trained
+            return dx
+
+        return (x - mean.value) * factor + shift.value, backward
 
     def forward(x: FloatArray, training: bool) -> tuple[FloatArray, Backward]:
-        return train(x) if training else (infer(x), _no_backward)
+        return train(x) if training else infer(x)
 
     return forward
 
@@ -63,7 +67,3 @@ def _bessel(count: int, path: str) -> float:
             "expected 2 or more for the unbiased variance: make the batch larger"
         )
     return count / (count - 1)
-
-
-def _no_backward(dy: FloatArray) -> Optional[FloatArray]:
-    raise RuntimeError("received a backward pass in inference mode, expected training mode")

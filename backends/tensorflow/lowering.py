@@ -13,7 +13,7 @@ import tensorflow as tf
 from backends.api import Unsupported
 from backends.tensorflow import windows
 from backends.tensorflow.normalisation import Channels, normalise_by_moments, normalise_fused
-from backends.tensorflow.weights import Variables
+from backends.tensorflow.weights import Variables, typed
 from bench.spec.layers import (
     Activation,
     Add,
@@ -119,7 +119,7 @@ def _with_bias(product: Forward, has_bias: bool, node: Node, target: Target) -> 
 
     def forward(x: tf.Tensor, run: Pass) -> tf.Tensor:
         y = product(x, run)
-        return tf.nn.bias_add(y, tf.cast(bias, y.dtype))
+        return tf.nn.bias_add(y, typed(bias, y.dtype))
 
     return forward
 
@@ -127,9 +127,7 @@ def _with_bias(product: Forward, has_bias: bool, node: Node, target: Target) -> 
 @_lower.register
 def _(layer: Dense, node: Node, target: Target) -> Forward:
     kernel = target.weight(node, "kernel")
-    return _with_bias(
-        lambda x, run: tf.matmul(x, tf.cast(kernel, x.dtype)), layer.bias, node, target
-    )
+    return _with_bias(lambda x, run: tf.matmul(x, typed(kernel, x.dtype)), layer.bias, node, target)
 
 
 @_lower.register
@@ -141,7 +139,7 @@ def _(layer: Conv, node: Node, target: Target) -> Forward:
 
     def forward(x: tf.Tensor, run: Pass) -> tf.Tensor:
         x, rule = windows.pad(x, layer.kernel, layer.stride, padding)
-        filters = tf.cast(kernel, x.dtype)
+        filters = typed(kernel, x.dtype)
         if splits == 1:
             return tf.nn.conv2d(x, filters, layer.stride, rule)
         groups = zip(tf.split(x, splits, axis=-1), tf.split(filters, splits, axis=-1))
@@ -158,10 +156,10 @@ def _(layer: DepthwiseConv, node: Node, target: Target) -> Forward:
 
     def forward(x: tf.Tensor, run: Pass) -> tf.Tensor:
         if target.shifts_windows:
-            short = tf.cast(kernel, x.dtype)
+            short = typed(kernel, x.dtype)
             return windows.shifted_depthwise_conv(x, short, layer.stride, padding)
         x, rule = windows.pad(x, size, layer.stride, padding)
-        filters = tf.reshape(tf.cast(kernel, x.dtype), (size, size, channels, 1))
+        filters = tf.reshape(typed(kernel, x.dtype), (size, size, channels, 1))
         return tf.nn.depthwise_conv2d(x, filters, [1, layer.stride, layer.stride, 1], rule)
 
     return _with_bias(forward, layer.bias, node, target)
@@ -174,11 +172,11 @@ def _(layer: BatchNorm, node: Node, target: Target) -> Forward:
 
     def forward(x: tf.Tensor, run: Pass) -> tf.Tensor:
         # A short type would lose the statistics.
-        exact = tf.cast(x, channels.mean.dtype)
+        exact = typed(x, channels.mean.dtype)
         y, mean, variance = normalise(exact, channels, layer, run.training)
         if run.training:
             run.statistics += [(channels.mean, mean), (channels.variance, variance)]
-        return tf.cast(y, x.dtype)
+        return typed(y, x.dtype)
 
     return forward
 

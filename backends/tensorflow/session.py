@@ -24,7 +24,7 @@ from backends.tensorflow.lowering import Pass, Target, lower
 from backends.tensorflow.native import keras_defaults
 from backends.tensorflow.optimizers import Settings, update_rule
 from backends.tensorflow.pipeline import Loader, pipeline_loop, scaled
-from backends.tensorflow.weights import copy_of, place_weights, trainable
+from backends.tensorflow.weights import copy_of, place_weights, trainable, typed
 from bench.spec.layers import Conv
 from bench.spec.precision import loss_scale
 from bench.spec.weights import FloatArray, IntArray, Weights
@@ -151,11 +151,11 @@ class TensorFlowSession(Session):
         )
 
     def _inference(self, images: tf.Tensor) -> tf.Tensor:
-        return self._logits(tf.cast(images, self._short), Pass())
+        return self._logits(typed(images, self._short), Pass())
 
     def _logits(self, images: tf.Tensor, run: Pass) -> tf.Tensor:
         """In the weights' type, so that the loss of a short type is computed in float32."""
-        return tf.cast(self._forward(images, run), self._dtype)
+        return typed(self._forward(images, run), self._dtype)
 
     def _backward(
         self, batch: tf.Tensor, run: Pass

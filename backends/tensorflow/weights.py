@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -20,6 +21,11 @@ def place_weights(model: Node, weights: Weights, dtype: tf.DType) -> Variables:
         address: tf.Variable(weights[address], dtype=dtype, trainable=spec.trainable)
         for address, spec in weight_specs(model).items()
     }
+
+
+def typed(value: Any, dtype: tf.DType) -> Any:
+    """The tensor or variable in that type; `tf.cast` takes its time where it has nothing to do."""
+    return value if value.dtype == dtype else tf.cast(value, dtype)
 
 
 def trainable(variables: Variables) -> dict[str, tf.Variable]:

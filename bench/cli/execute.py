@@ -10,6 +10,7 @@ from rich.console import Console
 from bench.cli.progress import observer_for
 from bench.cli.tables import summary_table
 from bench.executor import Executor
+from bench.explanations import pictures_of
 from bench.folder import RunFolder
 from bench.gate import certificates, contenders, equivalence_of
 from bench.interrupts import Interrupts
@@ -45,7 +46,10 @@ class Execution(NamedTuple):
         """
         with observer_for(self.messages, len(prepared.trials)) as observer:
             manifest = self._measured(prepared, manifest, kept, observer)
-        records = read_run(self.folder.path).trials
+        run = read_run(self.folder.path)
+        records = run.trials
+        if run.explanations:
+            self.folder.write_pictures(pictures_of(run.explanations, prepared.experiment.data))
         if manifest.auto_repeats:
             ended = manifest.auto_repeats.ended or "interrupted"
             self.messages.print(f"{manifest.repeats} repeats: {ended}")

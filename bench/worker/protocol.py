@@ -45,6 +45,7 @@ class TrainTask(TaskBase, frozen=True, kw_only=True):
         arm: "controlled", or "native" for the framework's own choices where its user says nothing.
         input: "resident", or "pipeline" for the framework's own loader.
         until_accuracy: end after the epoch that reaches this test accuracy; None trains all.
+        explain: tell what the trained model answers, and the times of single steps, at the end.
     """
 
     model: Layer
@@ -58,6 +59,7 @@ class TrainTask(TaskBase, frozen=True, kw_only=True):
     arm: str = "controlled"
     input: str = "resident"
     until_accuracy: Optional[float] = None
+    explain: bool = False
 
 
 class ModelCheck(msgspec.Struct, frozen=True):
@@ -205,6 +207,27 @@ class Predicted(EventBase, frozen=True, kw_only=True):
     seconds: float
 
 
+class Explained(EventBase, frozen=True, kw_only=True):
+    """What the trained model answers; see `bench.worker.explaining`.
+
+    Attributes:
+        predicted: of each test image the class, one byte each, packed by zlib.
+        examples: positions of some test images.
+        saliency: of each of these (height, width) bytes, packed by zlib: how much the answer hangs
+            on each pixel, 255 for the one on which it hangs most.
+        step_seconds: of single training steps; empty where they were not timed.
+        problems: what is missing, and why.
+        seconds: what all of it took.
+    """
+
+    predicted: bytes
+    examples: tuple[int, ...]
+    saliency: bytes
+    step_seconds: tuple[float, ...]
+    problems: tuple[str, ...]
+    seconds: float
+
+
 class CheckBegan(EventBase, frozen=True):
     """The worker turned to the check of a model."""
 
@@ -274,6 +297,7 @@ Event = Union[
     EpochEnded,
     FirstStep,
     Predicted,
+    Explained,
     NativeSettings,
     CheckBegan,
     Checked,

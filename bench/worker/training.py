@@ -18,6 +18,7 @@ from bench.data.decoded import Dataset, open_decoded
 from bench.spec.shapes import Node, resolve
 from bench.spec.training import epoch_batches, learning_rates, scale_pixels
 from bench.spec.weights import FloatArray, IntArray, initial_weights
+from bench.worker.explaining import explain
 from bench.worker.inference import measure
 from bench.worker.process import age, peak_memory
 from bench.worker.protocol import (
@@ -78,15 +79,21 @@ def train(task: TrainTask, backend: Backend, tell: Tell) -> None:
         )
     del images
     batches = epoch_batches(len(labels), task.train, 0)
+    began = perf_counter()
     with phase("compile", tell):
         session.compile(*batches.shape)
         session.predict(padded(test.images, 0, task.evaluation_batch))
-    if not _epochs(session, task, len(labels), test, tell):
+    compile_seconds = perf_counter() - began
+    predicted = _epochs(session, task, len(labels), test, tell)
+    if predicted is None:
         return
     peaks = peak_memory(), session.device_memory()
     tell(PhaseBegan("inference"))
     tell(measure(session, test.images, min(task.evaluation_batch, len(test.images))))
     tell(Finished(*peaks))
+    if task.explain:
+        trained = (start.model, task.train, len(labels))
+        tell(explain(session, *trained, *test, predicted, compile_seconds))
 
 
 def find_device(backend: Backend, name: str) -> Device:
@@ -126,24 +133,32 @@ def _start(task: TrainTask, backend: Backend, model: Node) -> NativeStart:
     return native_start(model, optimizer, weights, defaults)
 
 
-def _epochs(session: Session, task: TrainTask, examples: int, test: Split, tell: Tell) -> bool:
-    """Train until all epochs are over or the accuracy is reached; False when training diverged."""
+def _epochs(
+    session: Session, task: TrainTask, examples: int, test: Split, tell: Tell
+) -> Optional[IntArray]:
+    """Train until all epochs are over or the accuracy is reached; None when training diverged.
+
+    Returns:
+        (n,) the classes that the trained model predicts for the test images.
+    """
     age_at_start = age()
     for epoch in range(task.train.epochs):
-        ended = _epoch(session, task, epoch, examples, test)
+        ended, predicted = _epoch(session, task, epoch, examples, test)
         tell(ended)
         if epoch == 0 and age_at_start is not None:
             steps = ended.images // task.train.batch_size
             tell(FirstStep(age_at_start + ended.seconds / steps))
         if ended.mean_loss is None:
             tell(Failed("diverged", f"the loss of epoch {ended.epoch} is not a finite number"))
-            return False
+            return None
         if task.until_accuracy is not None and ended.test_accuracy >= task.until_accuracy:
             break
-    return True
+    return predicted
 
 
-def _epoch(session: Session, task: TrainTask, epoch: int, examples: int, test: Split) -> EpochEnded:
+def _epoch(
+    session: Session, task: TrainTask, epoch: int, examples: int, test: Split
+) -> tuple[EpochEnded, IntArray]:
     batches = epoch_batches(examples, task.train, epoch)
     rates = learning_rates(task.train, len(batches))
     before = read_usage()
@@ -153,7 +168,7 @@ def _epoch(session: Session, task: TrainTask, epoch: int, examples: int, test: S
     usage = usage_since(before)
     found = evaluate(session, test.images, test.labels, task.evaluation_batch)
     mean_loss = float(np.mean(losses, dtype=np.float64))
-    return EpochEnded(
+    ended = EpochEnded(
         epoch=epoch + 1,
         images=batches.size,
         seconds=seconds,
@@ -163,15 +178,17 @@ def _epoch(session: Session, task: TrainTask, epoch: int, examples: int, test: S
         usage=usage,
         leftover_seconds=found.leftover_seconds,
     )
+    return ended, found.predicted
 
 
 class Evaluation(NamedTuple):
-    """The share of images classified right, the time that took, and what training had left to do.
+    """The predicted classes, the share of right ones, the time, and what training had left to do.
 
     The first prediction waits for what the device has not finished: `leftover_seconds` is how much
     longer it took than the median of the others; None where there is none.
     """
 
+    predicted: IntArray
     accuracy: float
     seconds: float
     leftover_seconds: Optional[float]
@@ -179,16 +196,16 @@ class Evaluation(NamedTuple):
 
 def evaluate(session: Session, images: FloatArray, labels: IntArray, batch: int) -> Evaluation:
     """Classify images (n, h, w, c) with labels (n,), `batch` at a time, just after training."""
-    right = 0
+    predicted = np.empty(len(labels), np.int64)
     times = [perf_counter()]
     for start in range(0, len(labels), batch):
-        wanted = labels[start : start + batch]
-        logits = session.predict(padded(images, start, batch))[: len(wanted)]
-        right += int(np.count_nonzero(logits.argmax(axis=1) == wanted))
+        part = predicted[start : start + batch]
+        part[:] = session.predict(padded(images, start, batch))[: len(part)].argmax(axis=1)
         times.append(perf_counter())
     first, *others = np.diff(times).tolist()
     leftover = max(0.0, first - median(others)) if others else None
-    return Evaluation(right / len(labels), times[-1] - times[0], leftover)
+    accuracy = float(np.mean(predicted == labels))
+    return Evaluation(predicted, accuracy, times[-1] - times[0], leftover)
 
 
 def padded(images: FloatArray, start: int, batch: int) -> FloatArray:

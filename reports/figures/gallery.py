@@ -77,7 +77,7 @@ Gallery = dict[tuple[str, int], Picture]
 
 def draw_all(rankings: Sequence[Ranking]) -> Gallery:
     """Every kind of figure of each ranking that has contenders, by kind and ranking's position."""
-    stems = distinct([_stem(ranking.title) for ranking in rankings], "{}-{}")
+    stems = stems_of(rankings)
     trials = sum(c.repeats for ranking in rankings for c in ranking.contenders)
     most = MOST_RANKINGS if trials <= MANY_TRIALS else 1
     with house_style():
@@ -87,6 +87,11 @@ def draw_all(rankings: Sequence[Ranking]) -> Gallery:
             for kind in KINDS
             if ranking.contenders and position < most
         }
+
+
+def stems_of(rankings: Sequence[Ranking]) -> list[str]:
+    """What the names of each ranking's files end in."""
+    return distinct([_stem(ranking.title) for ranking in rankings], "{}-{}")
 
 
 def _draw(kind: Kind, ranking: Ranking, stem: str) -> Picture:

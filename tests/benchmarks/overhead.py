@@ -25,13 +25,15 @@ def main(arguments):
         start = perf_counter()
         subprocess.run(command, check=True)
         wall = perf_counter() - start
-        print(table(read_run(folder).trials, wall))
+        print(table(read_run(folder), wall))
 
 
-def table(trials, wall):
+def table(run, wall):
     """Seconds and shares of each phase, and of what is no phase, in Markdown."""
+    trials = run.trials
     spent = {name: _total(trials, f"{name}_seconds") for name in PHASES}
     spent["inference"] = sum(trial.inference.seconds for trial in trials if trial.inference)
+    spent["explain"] = _total(run.explanations, "seconds")
     measured = sum(spent.values())
     in_trials = _total(trials, "wall_seconds")
     canary = _total([trial.noise for trial in trials if trial.noise], "canary_after_seconds")

@@ -196,15 +196,18 @@ def test_the_keyboard_reaches_the_controls(visit):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("shape", ["desk", "phone"])
 def test_axe_finds_no_serious_fault(visit, shapes, scheme, shape):
+    assert grave_faults(visit(color_scheme=scheme, **getattr(shapes, shape))) == []
+
+
+def grave_faults(page):
+    """What axe calls serious or critical."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="no axe installed")
-    page = visit(color_scheme=scheme, **getattr(shapes, shape))
     found = axe.Axe().run(page).response["violations"]
-    grave = [
+    return [
         (fault["id"], fault["nodes"][0]["html"][:200])
         for fault in found
         if fault["impact"] in ("serious", "critical")
     ]
-    assert grave == []
 
 
 def test_a_phone_scrolls_one_way_only(visit, shapes):
@@ -270,4 +273,5 @@ def test_the_page_of_a_history_is_drawn(chromium, tmp_path):
     assert len(line["x"]) == 7
     assert [str(x)[:10] for x in marks["x"]] == ["2026-01-05"]
     assert faults == []
+    assert grave_faults(page) == []
     context.close()

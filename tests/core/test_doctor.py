@@ -109,3 +109,18 @@ def test_a_backend_that_breaks_has_no_verdict(plugin):
     )
     assert not found.passed
     assert "gives up" in found.error
+
+
+def test_the_command_prints_what_it_examined_and_fails_with_a_clock(plugin, bench, cache):
+    """The fake trains in no time, so that twice its steps cannot take twice as long."""
+    done = bench("doctor", "--backends", "fake")
+    assert done.returncode == 1, done.stderr
+    for word in ("swap in use", "advice", "GFLOP/s float32", "time of twice the steps", "FAIL"):
+        assert word in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_a_device_that_a_backend_does_not_see_is_told(plugin, bench, cache):
+    done = bench("doctor", "--backends", "fake", "--device", "gpu:7")
+    assert "gpu:7" in done.stdout
+    assert "Traceback" not in done.stderr + done.stdout

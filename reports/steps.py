@@ -1,0 +1,75 @@
+"""The section on single steps: how their times are distributed, and what calling each one costs."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from bench.explanations import Explanation
+from reports.answering import explained
+from reports.contenders import Contender
+from reports.document import Column, Part, Picture, Section, Table
+from reports.figures.canvas import MOST_ROWS, house_style, saved
+from reports.figures.gallery import MOST_RANKINGS, stems_of
+from reports.figures.strips import strips
+from reports.formats import NOT_KNOWN, count, significant
+from reports.metrics import THROUGHPUT
+from reports.rankings import Ranking
+from reports.sources import Source
+
+_MILLISECONDS = significant(3, 1e3)
+_PERCENTILES = (5, 50, 95, 99)
+_INTRO = (
+    "Each step a call of its own that waits for the device, in the first trial of each contender, "
+    "after all else was measured. A step within an epoch's single call, in the last column, is "
+    "what the throughput counts: the difference is what a framework saves by running on ahead."
+)
+_CAPTION = (
+    "Each dot is a call; the bar runs from the 5th to the 95th percentile, its notch is the "
+    "median. The axis is logarithmic."
+)
+
+
+def step_sections(rankings: Sequence[Ranking], sources: Sequence[Source]) -> list[Section]:
+    """The section; none where no run timed single steps."""
+    parts = []
+    with house_style():
+        for place, (ranking, stem) in enumerate(zip(rankings, stems_of(rankings), strict=True)):
+            told = [each for each in explained(ranking, sources) if each[1].step_seconds]
+            if told:
+                drawn = place < MOST_RANKINGS
+                parts.append(_part(ranking, told, stem if drawn else None))
+    intro = _INTRO if parts else ""
+    return [Section("steps", "Single steps", tuple(parts), intro, reference=True)] if parts else []
+
+
+def _part(
+    ranking: Ranking, told: Sequence[tuple[Contender, Explanation]], stem: str | None
+) -> Part:
+    columns = (
+        Column("Contender"),
+        Column("Calls", number=True),
+        *(Column(f"p{percentile}, ms", number=True) for percentile in _PERCENTILES),
+        Column("Within an epoch, ms", number=True),
+    )
+    batch = int(ranking.choices["batch_size"])
+    rows = tuple((contender.label, *_cells(contender, each, batch)) for contender, each in told)
+    table = Table(f"{ranking.title}: times of single steps", columns, rows)
+    return Part(
+        heading=ranking.title, picture=_picture(ranking, told, stem) if stem else None, table=table
+    )
+
+
+def _cells(contender: Contender, told: Explanation, batch: int) -> tuple[str, ...]:
+    found = np.percentile(told.step_seconds, _PERCENTILES).tolist()
+    throughput = contender[THROUGHPUT].median
+    within = _MILLISECONDS(batch / throughput) if throughput > 0 else NOT_KNOWN
+    return f"{len(told.step_seconds):,}", *map(_MILLISECONDS, found), within
+
+
+def _picture(ranking: Ranking, told: Sequence[tuple[Contender, Explanation]], stem: str) -> Picture:
+    shown = told[:MOST_ROWS]
+    contenders = [contender for contender, _ in shown]
+    times = [np.array(each.step_seconds) * 1e3 for _, each in shown]
+    svg, png = saved(strips("Times of single steps, ms", ranking.title, contenders, times))
+    description = f"Times of single steps, {ranking.title}, {count(len(shown), 'contender')}."
+    return Picture(f"steps-{stem}", description, _CAPTION, svg, png)

@@ -1,0 +1,264 @@
+"""What trained models answer: told by the worker, kept beside the records, shown in the report."""
+
+import zlib
+
+import msgspec
+import numpy as np
+import pytest
+
+from backends.numpy.saliency import input_gradients
+from backends.registry import recipes
+from bench.data.decoded import open_decoded
+from bench.data.prepare import prepare
+from bench.executor import LocalExecutor
+from bench.explanations import (
+    LARGEST_ARRAY,
+    Explanation,
+    Picture,
+    Pictures,
+    disputed,
+    pictures_of,
+    unpacked,
+)
+from bench.folder import RunFolder
+from bench.plan import Job, Trial
+from bench.reading import read_run
+from bench.records import ModelFacts
+from bench.runner import Experiment, run_trials
+from bench.spec.layers import (
+    Activation,
+    BatchNorm,
+    Conv,
+    Dense,
+    Dropout,
+    Flatten,
+    MaxPool,
+    sequential,
+)
+from bench.spec.shapes import resolve
+from bench.spec.training import Sgd
+from bench.spec.weights import initial_weights
+from bench.worker.explaining import first_of_each, shades
+from reports.answering import confusion
+from reports.edition import Edition
+from reports.markdown import markdown_text
+from reports.sources import read_sources
+
+SHAPE = (6, 6, 2)
+NETWORK = sequential(
+    Conv(4, 3), BatchNorm(), Activation("relu"), MaxPool(2), Dropout(0.5), Flatten(), Dense(3)
+)
+
+
+def moved(weights):
+    """Biases, scales and running statistics off their 0 and 1, and all of them float64."""
+    stream = np.random.default_rng(7)
+    return {
+        name: value + stream.uniform(0.05, 0.3, value.shape) if value.ndim == 1 else value
+        for name, value in weights.items()
+    }
+
+
+def logits(model, weights, images):
+    from backends.numpy.lowering import lower
+    from backends.numpy.weights import Store
+
+    return lower(model, Store(model, weights, np.float64))(images, False)[0]
+
+
+def test_saliency_is_the_gradient_of_the_answer_in_inference_mode():
+    model = resolve(NETWORK, SHAPE)
+    weights = moved(initial_weights(model, 0))
+    images = np.random.default_rng(0).standard_normal((2, *SHAPE))
+    classes = np.array([2, 0])
+    found = input_gradients(model, weights, images.astype(np.float32), classes)
+    assert found.shape == images.shape
+    step = 1e-6
+    for image, place in ((0, (0, 0, 0)), (0, (2, 3, 1)), (1, (5, 5, 0)), (1, (3, 1, 1))):
+        higher, lower = images.copy(), images.copy()
+        higher[(image, *place)] += step
+        lower[(image, *place)] -= step
+        rise = logits(model, weights, higher) - logits(model, weights, lower)
+        slope = rise[image, classes[image]] / (2 * step)
+        assert found[(image, *place)] == pytest.approx(slope, rel=1e-3, abs=1e-5)
+
+
+def test_the_first_image_of_each_class_is_shown():
+    assert first_of_each(np.array([4, 1, 4, 0, 1])).tolist() == [3, 1, 0]
+
+
+def test_shades_are_a_share_of_each_images_largest():
+    gradients = np.zeros((2, 1, 2, 2), np.float32)
+    gradients[0, 0, 0] = (-4, 1)
+    gradients[0, 0, 1] = (2, 0)
+    assert shades(gradients).tolist() == [[[255, 128]], [[0, 0]]]
+
+
+def test_disputed_images_come_by_dissent():
+    answers = [np.array(row) for row in ([1, 2, 3, 4], [1, 2, 5, 4], [1, 2, 6, 0])]
+    assert disputed(answers) == [2, 3]
+    assert disputed([]) == disputed(answers[:1]) == []
+
+
+def test_confusion_counts_by_label_and_answer():
+    found = confusion(np.array([0, 1, 1]), np.array([0, 0, 1]), 2)
+    assert found.tolist() == [[1, 0], [1, 1]]
+
+
+@pytest.mark.parametrize(
+    "packed",
+    [
+        b"not packed",
+        zlib.compress(bytes(10))[:-3],
+        zlib.compress(bytes(LARGEST_ARRAY + 1)),
+    ],
+    ids=["foreign", "torn", "bomb"],
+)
+def test_what_does_not_unpack_is_refused(packed):
+    with pytest.raises(ValueError, match="received bytes that"):
+        unpacked(packed)
+
+
+class Quiet:
+    def __getattr__(self, name):
+        return lambda *_: None
+
+
+@pytest.fixture
+def told(plugin, tiny_data, tmp_path, make):
+    """A run of NumPy and of the fake, two repeats each, and its folder."""
+    model = sequential(Flatten(), Dense(3))
+    experiment = Experiment(
+        models={"tiny": ModelFacts(model, 93, 90)},
+        recipes=recipes(),
+        framework_versions={"numpy": "2", "fake": "1.0"},
+        dataset="tiny",
+        data=prepare(tiny_data).folder,
+        optimizer=Sgd(learning_rate=0.1),
+        epochs=2,
+        train_samples=None,
+        threads=1,
+        cpus=(),
+        timeout=60,
+    )
+    jobs = [Job("tiny", 16, *who, "cpu") for who in (("numpy", "eager"), ("fake", "works"))]
+    planned = [Trial(job, seed=0, repeat=repeat) for repeat in (1, 2) for job in jobs]
+    folder = make.store(tmp_path / "run", [], models=experiment.models)
+    (folder / "trials.jsonl").unlink()
+    manifest = (folder / "manifest.json").read_bytes()
+    (folder / "manifest.json").unlink()
+    with RunFolder(folder) as opened:
+        list(run_trials(planned, experiment, LocalExecutor(), opened, Quiet()))
+        (folder / "manifest.json").write_bytes(manifest)
+        opened.write_pictures(pictures_of(read_run(folder).explanations, experiment.data))
+    return folder, open_decoded(str(experiment.data))
+
+
+def test_the_first_trial_of_each_contender_tells_its_answers(told):
+    folder, data = told
+    run = read_run(folder)
+    by_name = {record.trial: record for record in run.trials}
+    assert [by_name[each.trial].repeat for each in run.explanations] == [1, 1]
+    for each in run.explanations:
+        right = float(np.mean(each.classes == data.test_labels))
+        assert right == by_name[each.trial].test_accuracy
+        assert each.problems == ()
+        assert 0 < len(each.step_seconds) <= 200
+        assert min(each.step_seconds) > 0
+    assert unpacked(run.pictures.labels).tolist() == data.test_labels.tolist()
+    answers = [each.classes for each in run.explanations]
+    drawn = {picture.position for picture in run.pictures.pictures}
+    assert set(disputed(answers)[:24]) <= drawn
+    assert set(run.explanations[0].examples) <= drawn
+    first = run.pictures.pictures[0]
+    assert first.pixels == data.test_images[first.position].tobytes()
+
+
+def section(folder, anchor):
+    report = Edition(read_sources([folder])).report
+    return next((part for part in report.sections if part.anchor == anchor), None)
+
+
+def test_the_report_shows_who_answers_what(told):
+    folder, data = told
+    errors, dispute, saliency = section(folder, "errors").parts
+    rows = [row for row in errors.table.rows if row[0] == "fake works"]
+    labels, counts = np.unique(data.test_labels, return_counts=True)
+    assert [(row[1], row[2]) for row in rows] == [
+        (str(label), str(count)) for label, count in zip(labels, counts, strict=True)
+    ], "the fake answers class 0 always"
+    assert "Of 20 test images the 2 contenders answer" in errors.paragraphs[0]
+    columns = [column.title for column in dispute.table.columns]
+    fakes = columns.index("fake works")
+    assert {row[fakes] for row in dispute.table.rows} == {"0"}
+    assert saliency.picture.png.startswith(b"\x89PNG")
+    text = markdown_text(Edition(read_sources([folder])).report, "figures")
+    assert "![Errors by class" in text
+
+
+def test_single_steps_are_shown_beside_those_of_an_epoch(told):
+    folder, _ = told
+    (part,) = section(folder, "steps").parts
+    assert {row[0] for row in part.table.rows} == {"numpy eager", "fake works"}
+    row = part.table.rows[0]
+    assert float(row[2].replace(",", "")) <= float(row[3].replace(",", "")), "p5 and p50"
+
+
+def test_a_run_without_answers_has_no_such_section(make, tmp_path):
+    folder = make.store(tmp_path / "run", [make.trial()])
+    assert section(folder, "errors") is section(folder, "steps") is None
+
+
+def explanation(trial, classes, **changes):
+    told = Explanation(
+        trial=trial,
+        model="mlp",
+        predicted=zlib.compress(bytes(classes)),
+        examples=(0,),
+        saliency=zlib.compress(bytes(4)),
+        step_seconds=(0.1,),
+        problems=(),
+        seconds=1.0,
+    )
+    return msgspec.structs.replace(told, **changes)
+
+
+LABELS = zlib.compress(bytes([0, 1, 2]))
+
+
+@pytest.mark.parametrize(
+    ("changes", "pictures"),
+    [
+        ({"predicted": zlib.compress(bytes(2))}, None),
+        ({"predicted": b"rubbish"}, None),
+        ({"saliency": zlib.compress(bytes(9))}, None),
+        ({"examples": (99,), "step_seconds": ()}, None),
+        ({}, Pictures((2, 2, 1), b"rubbish", ())),
+        ({}, Pictures((2, 2, 1), LABELS, (Picture(0, 0, b"short"),))),
+        ({}, Pictures((-2, 0, 7), LABELS, (Picture(-5, 900, b""),))),
+    ],
+)
+def test_foreign_files_cost_a_part_of_the_section_only(make, tmp_path, changes, pictures):
+    record = make.trial()
+    folder = make.store(tmp_path / "run", [record])
+    line = msgspec.json.encode(explanation(record.trial, [0, 1, 1], **changes)) + b"\n"
+    (folder / "explanations.jsonl").write_bytes(line)
+    whole = Pictures((2, 2, 1), LABELS, (Picture(0, 0, bytes(4)),))
+    (folder / "pictures.json").write_bytes(msgspec.json.encode(pictures or whole))
+    assert section(folder, "answer") is not None
+
+
+def test_resuming_cuts_a_torn_line_and_follows_no_link(make, tmp_path):
+    folder = make.store(tmp_path / "run", [make.trial()])
+    line = msgspec.json.encode(explanation("a", [0])) + b"\n"
+    (folder / "explanations.jsonl").write_bytes(line + b'{"torn')
+    with RunFolder.reopen(folder) as opened:
+        opened.append_explanation(explanation("b", [0]))
+    assert [each.trial for each in read_run(folder).explanations] == ["a", "b"]
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    (folder / "explanations.jsonl").unlink()
+    (folder / "explanations.jsonl").symlink_to(precious)
+    with pytest.raises(ValueError, match="cannot be written"):
+        RunFolder.reopen(folder)
+    assert precious.read_text() == "mine"
