@@ -1,12 +1,16 @@
 """A headless Chromium of the system, its network cut off; without one the tests are skipped."""
 
 import shutil
+import zlib
 from pathlib import Path
 from types import SimpleNamespace
 
+import msgspec
+import numpy as np
 import pytest
 from support import records
 
+from bench.explanations import EXPLANATIONS, PICTURES, Explanation, Picture, Pictures
 from bench.records import EpochRecord
 from reports import write_report
 
@@ -52,7 +56,39 @@ def run(tmp_path_factory) -> Path:
     ]
     folder = tmp_path_factory.mktemp("page") / "run"
     models = {"mlp": records.MANIFEST.models["mlp"], "lenet5": records.MANIFEST.models["mlp"]}
-    return records.store(folder, trials, models=models, command=f"bench run --models '{HOSTILE}'")
+    records.store(folder, trials, models=models, command=f"bench run --models '{HOSTILE}'")
+    _explain(folder, [trial for trial in trials if trial.outcome == "ok" and trial.repeat == 1])
+    return folder
+
+
+def _explain(folder, trials):
+    """Answers that differ a little from contender to contender, and images of noise."""
+    noise = np.random.default_rng(0)
+    labels = noise.integers(0, 10, 200).astype(np.uint8)
+    with (folder / EXPLANATIONS).open("wb") as file:
+        for trial in trials:
+            classes = np.where(noise.random(200) < 0.95, labels, noise.integers(0, 10, 200))
+            shades = noise.integers(0, 256, (10, 8, 8)).astype(np.uint8)
+            told = Explanation(
+                trial=trial.trial,
+                model=trial.model,
+                predicted=zlib.compress(classes.astype(np.uint8).tobytes()),
+                examples=tuple(range(10)),
+                saliency=zlib.compress(shades.tobytes()),
+                step_seconds=tuple(noise.gamma(9, 1e-4, 200).tolist()),
+                problems=(f"no saliency: {HOSTILE}",) if trial.backend == "numpy" else (),
+                seconds=1.0,
+            )
+            file.write(msgspec.json.encode(told) + b"\n")
+    pictures = Pictures(
+        shape=(8, 8, 1),
+        labels=zlib.compress(labels.tobytes()),
+        pictures=tuple(
+            Picture(place, int(label), noise.integers(0, 256, 64).astype(np.uint8).tobytes())
+            for place, label in enumerate(labels.tolist())
+        ),
+    )
+    (folder / PICTURES).write_bytes(msgspec.json.encode(pictures))
 
 
 def _trials(model, share, batch):

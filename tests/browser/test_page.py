@@ -1,9 +1,13 @@
 """The page in a real browser, opened from the disk with the network cut off."""
 
 import json
+import os
 import re
+from pathlib import Path
 
+import numpy as np
 import pytest
+from matplotlib.image import imread
 from support import records
 
 from reports.choosing import parse_weights
@@ -208,6 +212,33 @@ def grave_faults(page):
         for fault in found
         if fault["impact"] in ("serious", "critical")
     ]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("shape", ["desk", "phone", "print"])
+def test_the_page_has_a_face_in_every_light(visit, shapes, scheme, shape, tmp_path):
+    """Set EVENBENCH_SCREENSHOTS to a folder to keep the pictures."""
+    page = visit(color_scheme=scheme, **vars(shapes).get(shape, shapes.desk))
+    drawn(page, "ranking")
+    if shape == "print":
+        page.emulate_media(media="print", color_scheme=scheme)
+    page.evaluate("scrollTo(0, 0)")
+    folder = Path(os.environ.get("EVENBENCH_SCREENSHOTS", tmp_path))
+    path = folder / f"{shape}-{scheme}.png"
+    page.screenshot(path=path)
+    grey = imread(path)[..., :3].mean(axis=-1)
+    is_dark = scheme == "dark" and shape != "print"  # paper is white
+    assert (np.median(grey) < 0.3) if is_dark else (np.median(grey) > 0.9)
+    assert grey.std() > 0.05, "there is something on it"
+
+
+def test_what_models_get_wrong_is_drawn(visit):
+    page = visit()
+    part = page.locator("#errors .part:visible")
+    assert part.locator("svg").count() >= 3
+    assert part.locator("svg image").count() > 10
+    assert part.locator("table").count() == 2
+    assert page.locator("#steps .part:visible svg").count() == 1
 
 
 def test_a_phone_scrolls_one_way_only(visit, shapes):

@@ -1,0 +1,48 @@
+"""A real disturbance of a whole run: a busy process on each CPU, from before it to its end."""
+
+import contextlib
+import subprocess
+import sys
+
+import pytest
+from support.commands import Command, records
+
+from bench.machine import usable_cpus
+from bench.worker.usage import read_usage, usage_since
+
+
+@pytest.fixture
+def command(tmp_path):
+    return Command(tmp_path)
+
+
+@contextlib.contextmanager
+def every_cpu_busy():
+    """Processes that do nothing but use a CPU each."""
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in usable_cpus()]
+    try:
+        yield
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+
+
+def test_a_disturbed_run_is_flagged_taken_again_and_told(command):
+    if usage_since(read_usage()).other_seconds is None:
+        pytest.skip("this system does not tell what other processes use")
+    # The fake's steps sleep, so that nothing of the disturbance is its own.
+    options = ["--backends", "fake", "--modes", "steady", "--retries", "1", "--output", "out"]
+    with every_cpu_busy():
+        done = command.run("run", *command.quick, *options)
+    assert done.returncode == 0, done.stderr
+    (record,) = records(command.folder / "out")
+    assert record["outcome"] == "ok"
+    assert "other processes" in record["noise"]["flags"]
+    (attempt,) = record["noise"]["attempts"]
+    assert "other processes" in attempt["flags"]
+    assert attempt["throughput_images_per_second"] > 0
+    assert "so it is taken again" in done.stderr
+    report = (command.folder / "out" / "report.md").read_text()
+    assert "1 of 1 trial stayed disturbed" in report
+    assert "1 measurement of disturbed trials were taken again" in report
