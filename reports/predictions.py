@@ -1,6 +1,7 @@
 """The section on what the trained models answer: errors by class, disputed images, saliency."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -40,12 +41,13 @@ def prediction_sections(rankings: Sequence[Ranking], sources: Sequence[Source]) 
     stems = stems_of(rankings)
     parts: list[Part] = []
     with house_style():
-        for ranking, stem in list(zip(rankings, stems, strict=True))[:MOST_RANKINGS]:
+        for position, ranking in enumerate(rankings[:MOST_RANKINGS]):
             answers = answers_of(ranking, sources, MOST_CONTENDERS)
             if answers is not None:
-                parts += _parts(answers, stem)
-    made = Section("errors", "What they get wrong", tuple(parts), _INTRO, reference=True)
-    return [made] if parts else []
+                made = _parts(answers, stems[position])
+                parts += (replace(part, ranking=position) for part in made)
+    section = Section("errors", "What they get wrong", tuple(parts), _INTRO, reference=True)
+    return [section] if parts else []
 
 
 def _parts(answers: Answers, stem: str) -> Iterator[Part]:

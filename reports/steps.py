@@ -1,6 +1,7 @@
 """The section on single steps: how their times are distributed, and what calling each one costs."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -37,7 +38,8 @@ def step_sections(rankings: Sequence[Ranking], sources: Sequence[Source]) -> lis
             told = [each for each in explained(ranking, sources) if each[1].step_seconds]
             if told:
                 drawn = place < MOST_RANKINGS
-                parts.append(_part(ranking, told, stem if drawn else None))
+                made = _part(ranking, told, stem if drawn else None)
+                parts.append(replace(made, ranking=place))
     intro = _INTRO if parts else ""
     return [Section("steps", "Single steps", tuple(parts), intro, reference=True)] if parts else []
 

@@ -111,6 +111,7 @@ def _trials(model, share, batch):
                 data_seconds=0.0,
                 build_seconds=0.0,
                 compile_seconds=wait / 2,
+                cold_start_seconds=wait + 0.2,
                 test_accuracy=0.96,
                 per_epoch=epochs,
                 **alike,

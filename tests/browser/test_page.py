@@ -119,7 +119,7 @@ def verdict(page):
 
 @pytest.mark.parametrize(
     "text",
-    ["throughput=1,memory=1", "throughput=1,memory=3", "throughput=0.5,first_step=2,memory=1"],
+    ["throughput=1,memory=1", "throughput=1,memory=3", "throughput=0.5,cold_start=2,memory=1"],
 )
 def test_weights_rank_as_the_command_line_does(visit, run, text):
     page = visit()
@@ -222,6 +222,13 @@ def test_the_page_has_a_face_in_every_light(visit, shapes, scheme, shape, tmp_pa
     drawn(page, "ranking")
     if shape == "print":
         page.emulate_media(media="print", color_scheme=scheme)
+        page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+        overview = page.locator("#answer tbody th").first
+        assert overview.inner_text() == "lenet5 on cpu, batch size 32"
+        page.wait_for_function(
+            "() => getComputedStyle(document.querySelector('#ranking .part:not([hidden]) .ytick "
+            "text')).fill === 'rgb(0, 0, 0)'"
+        )
     page.evaluate("scrollTo(0, 0)")
     folder = Path(os.environ.get("EVENBENCH_SCREENSHOTS", tmp_path))
     path = folder / f"{shape}-{scheme}.png"
@@ -237,7 +244,7 @@ def test_what_models_get_wrong_is_drawn(visit):
     part = page.locator("#errors .part:visible")
     assert part.locator("svg").count() >= 3
     assert part.locator("svg image").count() > 10
-    assert part.locator("table").count() == 2
+    assert part.locator("table").count() == 2, "those of the ranking that is chosen"
     assert page.locator("#steps .part:visible svg").count() == 1
 
 

@@ -10,7 +10,12 @@ function chart(name, make) {
   makers.set(name, make);
 }
 
+// Paper is white, and the style sheet for print does not hold yet when a chart is drawn for it.
+const PRINTED = { ink: "#000000", muted: "#444444", grid: "#cccccc", surface: "#ffffff" };
+let isPrinting = false;
+
 function ink(name) {
+  if (isPrinting) return PRINTED[name];
   return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 }
 
@@ -65,7 +70,13 @@ async function startCharts() {
   for (const place of places) watch.observe(place);
   onChange(drawNear);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawNear);
-  window.addEventListener("beforeprint", () => places.forEach(draw));
+  const print = (isOn) => {
+    isPrinting = isOn;
+    if (isOn) places.forEach(draw);
+    else drawNear();
+  };
+  window.addEventListener("beforeprint", () => print(true));
+  window.addEventListener("afterprint", () => print(false));
 }
 
 function drawNear() {
