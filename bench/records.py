@@ -55,7 +55,7 @@ class RecordError(ValueError):
     """A run folder that cannot be read: says which file, what is wrong and how to mend it."""
 
 
-class EpochRecord(msgspec.Struct, frozen=True):
+class EpochRecord(msgspec.Struct, frozen=True, gc=False):
     """One epoch: training seconds, mean training loss (null if not finite), test accuracy after."""
 
     seconds: float
@@ -65,14 +65,14 @@ class EpochRecord(msgspec.Struct, frozen=True):
     evaluate_seconds: float
 
 
-class Attempt(msgspec.Struct, frozen=True):
+class Attempt(msgspec.Struct, frozen=True, gc=False):
     """A measurement of the trial that was disturbed, and so taken again: why, and what it gave."""
 
     flags: tuple[str, ...]
     throughput_images_per_second: float | None
 
 
-class Noise(msgspec.Struct, frozen=True, kw_only=True):
+class Noise(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """How quiet the machine was while the trial ran. Null: the system does not tell.
 
     Attributes:
@@ -102,7 +102,7 @@ class Noise(msgspec.Struct, frozen=True, kw_only=True):
     attempts: tuple[Attempt, ...] = ()
 
 
-class Limit(msgspec.Struct, frozen=True, kw_only=True):
+class Limit(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """How near the trial came to what its device can do. Null: not measured.
 
     Attributes:
@@ -122,7 +122,7 @@ class Limit(msgspec.Struct, frozen=True, kw_only=True):
     share_of_peak: float | None = None
 
 
-class Inference(msgspec.Struct, frozen=True, kw_only=True):
+class Inference(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Prediction after training, in the same session: images on the host in, logits there out.
 
     Latencies are those of single calls with one image. Null: too few calls for the percentile.
@@ -141,7 +141,7 @@ class Inference(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
 
 
-class TimeToAccuracy(msgspec.Struct, frozen=True):
+class TimeToAccuracy(msgspec.Struct, frozen=True, gc=False):
     """Seconds and epochs of training until the test accuracy was at the target.
 
     When it was not reached, they are what was trained without reaching it: a censored time.
@@ -153,7 +153,7 @@ class TimeToAccuracy(msgspec.Struct, frozen=True):
     epochs: int
 
 
-class TrialRecord(msgspec.Struct, frozen=True, kw_only=True):
+class TrialRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One trial: what was asked, how it ended, and what was measured. Null: not known.
 
     Every quantity names its unit; docs/methodology.md says how each is taken. `backend_digest` is

@@ -98,11 +98,12 @@ def contenders_of(
     ordered = contenders.sort_values(
         [f"{THROUGHPUT.key} median", "label"], ascending=[False, True], na_position="last"
     )
-    for number, row in ordered.iterrows():
+    # Plain dictionaries, since pandas takes its time for each cell of a row.
+    for number, row in zip(ordered.index, ordered.to_dict("records"), strict=True):
         yield row["ranking"], _contender(row, [records[place] for place in positions[number]])
 
 
-def _contender(row: Any, records: Sequence[TrialRecord]) -> Contender:
+def _contender(row: Mapping[Any, Any], records: Sequence[TrialRecord]) -> Contender:
     curves = tuple(curve_of(record) for record in records)
     throughputs = {record.repeat: THROUGHPUT.of(record) for record in records}
     return Contender(
@@ -121,5 +122,5 @@ def _contender(row: Any, records: Sequence[TrialRecord]) -> Contender:
     )
 
 
-def _spread(row: Any, metric: Metric) -> Spread:
+def _spread(row: Mapping[Any, Any], metric: Metric) -> Spread:
     return Spread(*(row[f"{metric.key} {which}"] for which in ("median", "min", "max")))

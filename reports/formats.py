@@ -87,7 +87,9 @@ def listed(names: Sequence[str]) -> str:
 
 def plain(text: str) -> str:
     """The text on one line, without control characters: reasons hold what workers printed."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else " " for c in text)
+    return " ".join(text.split())
 
 
 def shortened(text: str, length: int) -> str:

@@ -41,9 +41,14 @@ def _by_contender(
     records: Sequence[TrialRecord],
 ) -> Iterator[tuple[tuple[str, str], list[TrialRecord]]]:
     """The names of a row, contender and place, with their trials."""
-    keys = dict.fromkeys((r.backend, r.mode, r.model, r.device, r.precision) for r in records)
-    for key in keys:
-        own = [r for r in records if (r.backend, r.mode, r.model, r.device, r.precision) == key]
+    found: dict[tuple[str, ...], list[TrialRecord]] = {}
+    for record in records:
+        key: tuple[str, ...] = (
+            *(record.backend, record.mode),
+            *(record.model, record.device, record.precision),
+        )
+        found.setdefault(key, []).append(record)
+    for key, own in found.items():
         backend, mode, model, device, precision = map(plain, key)
         yield (f"{backend} {mode}", f"{model} on {device}, {precision}"), own
 

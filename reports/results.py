@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 
-from reports.answers import facts, lead, sentence
+from reports.answers import Fact, facts, lead, sentence
 from reports.cells import medians, rank, relative, repeats, spread, throughput
 from reports.contenders import Contender
 from reports.document import Chart, Column, Part, Section, Table
@@ -79,30 +79,31 @@ def result_sections(rankings: Sequence[Ranking], gallery: Gallery) -> list[Secti
 
 
 def _answer(rankings: Sequence[Ranking]) -> Section:
+    told = [tuple(facts(ranking)) for ranking in rankings]
     cards = [
         Part(
             heading=ranking.title,
             note=ranking.setting,
             lead=lead(ranking),
             paragraphs=(sentence(ranking),),
-            facts=tuple(facts(ranking)),
+            facts=told[position],
             ranking=position,
         )
         for position, ranking in enumerate(rankings)
     ]
-    overview = [Part(table=_overview(rankings))] if len(rankings) > 1 else []
+    overview = [Part(table=_overview(rankings, told))] if len(rankings) > 1 else []
     intro = "" if cards else "The run holds no trial, so there is nothing to compare."
     return Section("answer", "The answer", (*overview, *cards), intro)
 
 
-def _overview(rankings: Sequence[Ranking]) -> Table:
+def _overview(rankings: Sequence[Ranking], told: Sequence[Sequence[Fact]]) -> Table:
     """A row a ranking: the answer, and what else a reader asks first."""
     asked = ("Least memory", "First to train")
     columns = (Column("Model and device"), Column("Throughput"), *map(Column, asked))
     rows = []
-    for ranking in rankings:
-        told = dict(facts(ranking))
-        rows.append((ranking.title, lead(ranking), *(told.get(name, NOT_KNOWN) for name in asked)))
+    for ranking, its_facts in zip(rankings, map(dict, told), strict=True):
+        others = (its_facts.get(name, NOT_KNOWN) for name in asked)
+        rows.append((ranking.title, lead(ranking), *others))
     return Table("The answer for each model and device", columns, tuple(rows))
 
 

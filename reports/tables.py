@@ -92,7 +92,7 @@ def _labelled(trials: pd.DataFrame) -> pd.DataFrame:
     run = " (" + trials["run"].astype(object) + ")"
     label = trials["backend"].astype(object) + " " + trials["mode"].astype(object)
     label += version.where(several["framework_version"], "") + run.where(several["run"], "")
-    return trials.assign(label=label.map(plain))
+    return trials.assign(label=label.map({text: plain(text) for text in label.unique()}))
 
 
 def contender_frame(trials: pd.DataFrame) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -57,13 +58,19 @@ def _student(logs: NDArray[np.float64], confidence: float) -> tuple[float, float
 def _ordered(logs: NDArray[np.float64], confidence: float) -> tuple[float, float]:
     """Between the order statistics whose intervals are just wider and just narrower."""
     size = len(logs)
-    depth = max(d for d in range(1, size // 2 + 1) if _coverage(d, size) >= confidence)
-    wide, narrow = _coverage(depth, size), _coverage(depth + 1, size)
-    share = (wide - confidence) / (wide - narrow)
-    inward = (size - depth) * share / (depth + (size - 2 * depth) * share)
+    depth, inward = _places(size, confidence)
     low = logs[depth - 1] + inward * (logs[depth] - logs[depth - 1])
     high = logs[size - depth] - inward * (logs[size - depth] - logs[size - depth - 1])
     return float(low), float(high)
+
+
+@cache
+def _places(size: int, confidence: float) -> tuple[int, float]:
+    """The depth of the wider interval's ends, and how far inward from them, of so many values."""
+    depth = max(d for d in range(1, size // 2 + 1) if _coverage(d, size) >= confidence)
+    wide, narrow = _coverage(depth, size), _coverage(depth + 1, size)
+    share = (wide - confidence) / (wide - narrow)
+    return depth, (size - depth) * share / (depth + (size - 2 * depth) * share)
 
 
 def _coverage(depth: int, size: int) -> float:
