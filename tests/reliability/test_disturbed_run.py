@@ -32,7 +32,8 @@ def test_a_disturbed_run_is_flagged_taken_again_and_told(command):
     if usage_since(read_usage()).other_seconds is None:
         pytest.skip("this system does not tell what other processes use")
     # The fake's steps sleep, so that nothing of the disturbance is its own.
-    options = ["--backends", "fake", "--modes", "steady", "--retries", "1", "--output", "out"]
+    options = ["--backends", "fake", "--modes", "steady", "--repeats", "1"]
+    options += ["--retries", "1", "--output", "out"]
     with every_cpu_busy():
         done = command.run("run", *command.quick, *options)
     assert done.returncode == 0, done.stderr
