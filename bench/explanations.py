@@ -18,30 +18,21 @@ from bench.worker.protocol import Explained
 
 EXPLANATIONS = "explanations.jsonl"
 PICTURES = "pictures.json"
+LARGEST_ARRAY = 2**26  # bytes, unpacked: what a file says is not to fill the memory
 MOST_PICTURES = 24  # of each model: what contenders disagree on
 
 
-class Explanation(msgspec.Struct, frozen=True, kw_only=True):
-    """What the model that a trial trained answers; fields are those of `Explained`.
-
-    Attributes:
-        trial: its name.
-        model: the model's name.
-    """
+class Explanation(msgspec.Struct, frozen=True):
+    """What a trained model answers: the trial's name, the model's, and what the worker told."""
 
     trial: str
     model: str
-    predicted: bytes
-    examples: tuple[int, ...]
-    saliency: bytes
-    step_seconds: tuple[float, ...]
-    problems: tuple[str, ...]
-    seconds: float
+    told: Explained
 
     @property
     def classes(self) -> IntArray:
         """(n,) uint8, the predicted class of each test image."""
-        return unpacked(self.predicted)
+        return unpacked(self.told.predicted)
 
 
 class Picture(msgspec.Struct, frozen=True):
@@ -64,23 +55,6 @@ class Pictures(msgspec.Struct, frozen=True):
     shape: tuple[int, int, int]
     labels: bytes
     pictures: tuple[Picture, ...]
-
-
-def explanation_of(trial: str, model: str, told: Explained) -> Explanation:
-    """What the worker of that trial told."""
-    return Explanation(
-        trial=trial,
-        model=model,
-        predicted=told.predicted,
-        examples=told.examples,
-        saliency=told.saliency,
-        step_seconds=told.step_seconds,
-        problems=told.problems,
-        seconds=told.seconds,
-    )
-
-
-LARGEST_ARRAY = 2**26  # bytes, unpacked: what a record says is not to fill the memory
 
 
 def unpacked(packed: bytes) -> IntArray:
@@ -107,10 +81,10 @@ def pictures_of(explanations: Sequence[Explanation], data: Path) -> Pictures:
         data: the folder of the decoded data set.
     """
     found = open_decoded(str(data))
-    wanted = {position for told in explanations for position in told.examples}
+    wanted = {position for each in explanations for position in each.told.examples}
     by_model: defaultdict[str, list[IntArray]] = defaultdict(list)
-    for told in explanations:
-        by_model[told.model].append(told.classes)
+    for each in explanations:
+        by_model[each.model].append(each.classes)
     for answers in by_model.values():
         wanted.update(disputed(answers)[:MOST_PICTURES])
     return Pictures(

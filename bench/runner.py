@@ -18,7 +18,7 @@ from bench.credibility import judged
 from bench.data.prepare import cache_folder
 from bench.disturbance import Watch
 from bench.executor import Executor, WorkerEnd
-from bench.explanations import explanation_of
+from bench.explanations import Explanation
 from bench.folder import RunFolder
 from bench.gate import Contender, backend_digest
 from bench.identity import hardware_digest, machine_name
@@ -119,7 +119,7 @@ def run_trials(
         record = judged(msgspec.structs.replace(record, limit=_limit(record, experiment)))
         folder.append(record)
         for told in explained[-1:]:  # of a trial that was taken again, that of the one that is kept
-            folder.append_explanation(explanation_of(trial.name, trial.job.model, told))
+            folder.append_explanation(Explanation(trial.name, trial.job.model, told))
         observer.trial_ended(trial, record)
         yield record
         if record.outcome == "interrupted":

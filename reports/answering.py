@@ -7,6 +7,7 @@ import numpy as np
 
 from bench.explanations import Explanation, Picture, Pictures, disputed, unpacked
 from bench.spec.weights import IntArray
+from bench.worker.protocol import Explained
 from reports.contenders import Contender
 from reports.rankings import Ranking
 from reports.sources import Source
@@ -23,7 +24,7 @@ class Answer(NamedTuple):
 
     label: str
     classes: IntArray
-    told: Explanation
+    told: Explained
 
 
 class Answers(NamedTuple):
@@ -104,7 +105,7 @@ def answers_of(ranking: Ranking, sources: Sequence[Source], most: int) -> Answer
 
 
 def _answer(contender: Contender, explanation: Explanation) -> Answer:
-    return Answer(contender.label, explanation.classes, explanation)
+    return Answer(contender.label, explanation.classes, explanation.told)
 
 
 def _fits(explanation: Explanation, pictures: Pictures) -> bool:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
-from bench.explanations import Explanation
 from reports.answering import explained
 from reports.contenders import Contender
 from reports.document import Column, Part, Picture, Section, Table
@@ -16,6 +16,9 @@ from reports.formats import NOT_KNOWN, count, significant
 from reports.metrics import THROUGHPUT
 from reports.rankings import Ranking
 from reports.sources import Source
+
+Seconds = npt.NDArray[np.float64]  # (calls,)
+Timed = tuple[Contender, Seconds]
 
 _MILLISECONDS = significant(3, 1e3)
 _PERCENTILES = (5, 50, 95, 99)
@@ -35,18 +38,20 @@ def step_sections(rankings: Sequence[Ranking], sources: Sequence[Source]) -> lis
     parts = []
     with house_style():
         for place, (ranking, stem) in enumerate(zip(rankings, stems_of(rankings), strict=True)):
-            told = [each for each in explained(ranking, sources) if each[1].step_seconds]
-            if told:
+            timed = [
+                (contender, np.array(each.told.step_seconds))
+                for contender, each in explained(ranking, sources)
+                if each.told.step_seconds
+            ]
+            if timed:
                 drawn = place < MOST_RANKINGS
-                made = _part(ranking, told, stem if drawn else None)
+                made = _part(ranking, timed, stem if drawn else None)
                 parts.append(replace(made, ranking=place))
     intro = _INTRO if parts else ""
     return [Section("steps", "Single steps", tuple(parts), intro, reference=True)] if parts else []
 
 
-def _part(
-    ranking: Ranking, told: Sequence[tuple[Contender, Explanation]], stem: str | None
-) -> Part:
+def _part(ranking: Ranking, timed: Sequence[Timed], stem: str | None) -> Part:
     columns = (
         Column("Contender"),
         Column("Calls", number=True),
@@ -54,24 +59,23 @@ def _part(
         Column("Within an epoch, ms", number=True),
     )
     batch = int(ranking.choices["batch_size"])
-    rows = tuple((contender.label, *_cells(contender, each, batch)) for contender, each in told)
+    rows = tuple((contender.label, *_cells(contender, own, batch)) for contender, own in timed)
     table = Table(f"{ranking.title}: times of single steps", columns, rows)
-    return Part(
-        heading=ranking.title, picture=_picture(ranking, told, stem) if stem else None, table=table
-    )
+    picture = _picture(ranking, timed, stem) if stem else None
+    return Part(heading=ranking.title, picture=picture, table=table)
 
 
-def _cells(contender: Contender, told: Explanation, batch: int) -> tuple[str, ...]:
-    found = np.percentile(told.step_seconds, _PERCENTILES).tolist()
+def _cells(contender: Contender, seconds: Seconds, batch: int) -> tuple[str, ...]:
+    found = np.percentile(seconds, _PERCENTILES).tolist()
     throughput = contender[THROUGHPUT].median
     within = _MILLISECONDS(batch / throughput) if throughput > 0 else NOT_KNOWN
-    return f"{len(told.step_seconds):,}", *map(_MILLISECONDS, found), within
+    return f"{len(seconds):,}", *map(_MILLISECONDS, found), within
 
 
-def _picture(ranking: Ranking, told: Sequence[tuple[Contender, Explanation]], stem: str) -> Picture:
-    shown = told[:MOST_ROWS]
+def _picture(ranking: Ranking, timed: Sequence[Timed], stem: str) -> Picture:
+    shown = timed[:MOST_ROWS]
     contenders = [contender for contender, _ in shown]
-    times = [np.array(each.step_seconds) * 1e3 for _, each in shown]
+    times = [seconds * 1e3 for _, seconds in shown]
     svg, png = saved(strips("Times of single steps, ms", ranking.title, contenders, times))
     description = f"Times of single steps, {ranking.title}, {count(len(shown), 'contender')}."
     return Picture(f"steps-{stem}", description, _CAPTION, svg, png)

@@ -12,6 +12,7 @@ from support import records
 
 from bench.explanations import EXPLANATIONS, PICTURES, Explanation, Picture, Pictures
 from bench.records import EpochRecord
+from bench.worker.protocol import Explained
 from reports import write_report
 
 _FLAGS = (
@@ -69,9 +70,7 @@ def _explain(folder, trials):
         for trial in trials:
             classes = np.where(noise.random(200) < 0.95, labels, noise.integers(0, 10, 200))
             shades = noise.integers(0, 256, (10, 8, 8)).astype(np.uint8)
-            told = Explanation(
-                trial=trial.trial,
-                model=trial.model,
+            told = Explained(
                 predicted=zlib.compress(classes.astype(np.uint8).tobytes()),
                 examples=tuple(range(10)),
                 saliency=zlib.compress(shades.tobytes()),
@@ -79,7 +78,7 @@ def _explain(folder, trials):
                 problems=(f"no saliency: {HOSTILE}",) if trial.backend == "numpy" else (),
                 seconds=1.0,
             )
-            file.write(msgspec.json.encode(told) + b"\n")
+            file.write(msgspec.json.encode(Explanation(trial.trial, trial.model, told)) + b"\n")
     pictures = Pictures(
         shape=(8, 8, 1),
         labels=zlib.compress(labels.tobytes()),

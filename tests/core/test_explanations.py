@@ -39,6 +39,7 @@ from bench.spec.shapes import resolve
 from bench.spec.training import Sgd
 from bench.spec.weights import initial_weights
 from bench.worker.explaining import first_of_each, shades
+from bench.worker.protocol import Explained
 from reports.answering import confusion
 from reports.edition import Edition
 from reports.markdown import markdown_text
@@ -162,14 +163,14 @@ def test_the_first_trial_of_each_contender_tells_its_answers(told):
     for each in run.explanations:
         right = float(np.mean(each.classes == data.test_labels))
         assert right == by_name[each.trial].test_accuracy
-        assert each.problems == ()
-        assert 0 < len(each.step_seconds) <= 200
-        assert min(each.step_seconds) > 0
+        assert each.told.problems == ()
+        assert 0 < len(each.told.step_seconds) <= 200
+        assert min(each.told.step_seconds) > 0
     assert unpacked(run.pictures.labels).tolist() == data.test_labels.tolist()
     answers = [each.classes for each in run.explanations]
     drawn = {picture.position for picture in run.pictures.pictures}
     assert set(disputed(answers)[:24]) <= drawn
-    assert set(run.explanations[0].examples) <= drawn
+    assert set(run.explanations[0].told.examples) <= drawn
     first = run.pictures.pictures[0]
     assert first.pixels == data.test_images[first.position].tobytes()
 
@@ -210,9 +211,7 @@ def test_a_run_without_answers_has_no_such_section(make, tmp_path):
 
 
 def explanation(trial, classes, **changes):
-    told = Explanation(
-        trial=trial,
-        model="mlp",
+    told = Explained(
         predicted=zlib.compress(bytes(classes)),
         examples=(0,),
         saliency=zlib.compress(bytes(4)),
@@ -220,7 +219,7 @@ def explanation(trial, classes, **changes):
         problems=(),
         seconds=1.0,
     )
-    return msgspec.structs.replace(told, **changes)
+    return Explanation(trial, "mlp", msgspec.structs.replace(told, **changes))
 
 
 LABELS = zlib.compress(bytes([0, 1, 2]))
