@@ -14,14 +14,17 @@ from time import perf_counter
 
 from bench.reading import read_run
 
+OUTPUT = "--output"
 PHASES = ("import", "data", "build", "compile", "train", "evaluate")
 
 
 def main(arguments):
     """Run the command and print where its time went."""
     with tempfile.TemporaryDirectory(prefix="evenbench-") as scratch:
-        folder = Path(scratch) / "run"
-        command = [sys.executable, "-m", "bench", "run", *arguments, "--output", str(folder)]
+        if OUTPUT not in arguments:
+            arguments = [*arguments, OUTPUT, str(Path(scratch) / "run")]
+        folder = Path(arguments[arguments.index(OUTPUT) + 1])
+        command = [sys.executable, "-m", "bench", "run", *arguments]
         start = perf_counter()
         subprocess.run(command, check=True)
         wall = perf_counter() - start
