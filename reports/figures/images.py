@@ -1,6 +1,7 @@
 """Figures of test images: confusion of classes, disputed images, saliency."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -55,20 +56,69 @@ def _matrix(axes: Axes, table: IntArray) -> None:
         axes.text(answer, label, str(count), size=7, ha="center", va="center", color=ink)
 
 
+class _Mosaic(NamedTuple):
+    """Images on one sheet, since a hundred axes take seconds to draw.
+
+    Attributes:
+        sheet: (height, width) of grey, 0 where there is no image.
+        across: pixels from an image to the next in its row.
+        down: from a row to the next.
+        size: (height, width) of an image.
+    """
+
+    sheet: IntArray
+    across: int
+    down: int
+    size: tuple[int, int]
+
+    def middle(self, column: int) -> float:
+        """Where the middle of an image of that column is."""
+        return column * self.across + self.size[1] / 2
+
+    def below(self, line: int) -> float:
+        """Where an image of that row ends."""
+        return line * self.down + self.size[0]
+
+
+def _mosaic(rows: Sequence[Sequence[IntArray]], side: float, gap: float, below: float) -> _Mosaic:
+    """Images, each `side` inches wide, with so many inches beside and below each."""
+    height, width = rows[0][0].shape[:2]
+    inch = width / side
+    across, down = round(width + gap * inch), round(height + below * inch)
+    sheet = np.zeros((len(rows) * down, max(map(len, rows)) * across), np.uint8)
+    for line, images in enumerate(rows):
+        for column, image in enumerate(images):
+            top, left = line * down, column * across
+            grey = image.mean(axis=-1) if image.ndim == 3 else image
+            sheet[top : top + height, left : left + width] = grey
+    return _Mosaic(sheet, across, down, (height, width))
+
+
+def _hung(title: str, subtitle: str, mosaic: _Mosaic, left: float) -> tuple[Figure, Axes]:
+    """The mosaic on a figure of the usual width, ink dark on light, `left` inches from its edge."""
+    high, wide = mosaic.sheet.shape
+    width = WIDTH - left - _MARGIN
+    height = width * high / wide
+    figure = sheet(title, subtitle, TOP + height)
+    axes = panel(figure, left, 0, width, height)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.imshow(mosaic.sheet, cmap="Greys", vmin=0, vmax=255, interpolation="none")
+    return figure, axes
+
+
 def disputed(title: str, images: Sequence[IntArray], captions: Sequence[str]) -> Figure:
     """Images in rows, each with lines of small print below."""
     side = (WIDTH - 2 * _MARGIN) / _IMAGES_ACROSS - _GAP
     print_lines = max(caption.count("\n") + 1 for caption in captions)
-    cell = side + print_lines * _LINE + _GAP
-    lines = -(-len(images) // _IMAGES_ACROSS)
-    figure = sheet("Images that they answer differently", title, TOP + lines * cell)
-    for place, (image, caption) in enumerate(zip(images, captions, strict=True)):
+    full = [*images, *[np.zeros_like(images[0])] * (-len(images) % _IMAGES_ACROSS)]
+    rows = [full[at : at + _IMAGES_ACROSS] for at in range(0, len(full), _IMAGES_ACROSS)]
+    mosaic = _mosaic(rows, side, _GAP, print_lines * _LINE + _GAP)
+    figure, axes = _hung("Images that they answer differently", title, mosaic, _MARGIN)
+    for place, caption in enumerate(captions):
         line, column = divmod(place, _IMAGES_ACROSS)
-        left = _MARGIN + column * (side + _GAP)
-        bottom = (lines - 1 - line) * cell + print_lines * _LINE + _GAP / 2
-        axes = panel(figure, left, bottom, side, side)
-        _image(axes, image)
-        axes.text(0, -0.06, caption, transform=axes.transAxes, size=7.5, color=MUTED, va="top")
+        at = column * mosaic.across, mosaic.below(line) + 1
+        axes.text(*at, caption, size=7.5, color=MUTED, va="top")
     return figure
 
 
@@ -86,24 +136,13 @@ def saliency(
     """
     named = 1.9
     side = (WIDTH - named - _MARGIN) / len(examples) - 0.08
-    cell = side + _LINE + 0.06
-    figure = sheet("Pixels that the answer hangs on", title, TOP + (len(rows) + 1) * cell + 0.1)
     shown = [("test image", examples, [""] * len(examples)), *rows]
-    for line, (label, images, answers) in enumerate(shown):
-        bottom = (len(rows) - line) * cell + _LINE + 0.1
-        for column, (image, answer) in enumerate(zip(images, answers, strict=True)):
-            axes = panel(figure, named + column * (side + 0.08), bottom, side, side)
-            _image(axes, image)
-            axes.text(0.5, -0.05, answer, transform=axes.transAxes, size=8, ha="center", va="top")
-            if column == 0:
-                name = shortened(label, 24)
-                axes.text(-0.15, 0.5, name, transform=axes.transAxes, ha="right", va="center")
+    mosaic = _mosaic([images for _, images, _ in shown], side, 0.08, _LINE + 0.06)
+    figure, axes = _hung("Pixels that the answer hangs on", title, mosaic, named)
+    for line, (label, _, answers) in enumerate(shown):
+        middle = mosaic.below(line) - mosaic.size[0] / 2
+        axes.text(-3, middle, shortened(label, 24), ha="right", va="center")
+        for column, answer in enumerate(answers):
+            at = mosaic.middle(column), mosaic.below(line)
+            axes.text(*at, answer, size=8, ha="center", va="top")
     return figure
-
-
-def _image(axes: Axes, image: IntArray) -> None:
-    """Grey ones dark on light, as ink on paper."""
-    axes.set_xticks([])
-    axes.set_yticks([])
-    flat = image[..., 0] if image.ndim == 3 and image.shape[-1] == 1 else image
-    axes.imshow(flat, cmap="Greys", vmin=0, vmax=255, interpolation="none")
