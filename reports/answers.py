@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from bench.statistics.planning import MOST_REPEATS, repeats_needed
 from reports.best import Best, best_of, level_of
@@ -22,6 +22,7 @@ from reports.rankings import Ranking
 
 Fact = tuple[str, str]
 
+_MOST_NAMED = 3  # beside the first: a longer list is not read
 VISIBLE = 0.05  # a slowdown that readers ask about
 
 # What a reader asks for besides throughput.
@@ -42,7 +43,7 @@ def lead(ranking: Ranking) -> str:
         return "Too few trials to tell"
     level = level_of(ranking)
     if level:
-        return f"Too close to call: {listed([timed[0].label, *level])}"
+        return f"Too close to call: {_tied(timed[0].label, level, len(timed))}"
     return f"{timed[0].label}: {THROUGHPUT.quote(timed[0].median.estimate)}"
 
 
@@ -73,6 +74,13 @@ def facts(ranking: Ranking) -> list[Fact]:
     ]
 
 
+def _tied(first: str, level: Sequence[str], of: int) -> str:
+    """Those that cannot be told apart, by name where they are few."""
+    if len(level) <= _MOST_NAMED:
+        return listed([first, *level])
+    return f"all {of} contenders" if len(level) + 1 == of else f"{first} and {len(level)} others"
+
+
 def _trials(contender: Contender) -> str:
     number = len(contender.blocks)
     if number == 1:
@@ -87,7 +95,8 @@ def _how_sure(ranking: Ranking) -> str:
         return f"with a single trial of {listed(single)} the spread is not known"
     level = level_of(ranking)
     if level:
-        return f"no measurable difference between it and {listed(level)}"
+        others = listed(level) if len(level) <= _MOST_NAMED else f"{len(level)} others"
+        return f"no measurable difference between it and {others}"
     return "chance does not explain the difference"
 
 
@@ -110,14 +119,15 @@ def _comparisons(ranking: Ranking) -> Iterator[Fact]:
     for name, metric in _ASKED:
         best = best_of(metric, ranking)
         if best:
-            yield name, _told(metric, best)
+            yield name, _told(metric, best, ranking)
 
 
-def _told(metric: Metric, best: Best) -> str:
+def _told(metric: Metric, best: Best, ranking: Ranking) -> str:
     """The best with its value and its margin; of a tie, all that are in it."""
     value = metric.quote(best.median)
     if best.level:
-        return f"{listed([best.label, *best.level])} cannot be told apart, {value}"
+        tied = _tied(best.label, best.level, len(ranking.contenders))
+        return f"{tied} cannot be told apart; {best.label} has {value}"
     return f"{best.label}, {value}; {best.margin}"
 
 
