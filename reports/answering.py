@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bench.explanations import Explanation, Picture, Pictures, disputed, unpacked
+from bench.explanations import Explanation, Picture, Pictures, disputed, fits, unpacked
 from bench.spec.weights import IntArray
 from bench.worker.protocol import Explained
 from reports.contenders import Contender
@@ -111,9 +111,10 @@ def _answer(contender: Contender, explanation: Explanation) -> Answer:
 def _fits(explanation: Explanation, pictures: Pictures) -> bool:
     """Whether there is one answer for each label: files of other people's may say anything."""
     try:
-        return len(explanation.classes) == len(unpacked(pictures.labels)) > 0
+        images = len(unpacked(pictures.labels))
     except ValueError:
         return False
+    return images > 0 and fits(explanation, images)
 
 
 def _is_whole(picture: Picture, shape: tuple[int, int, int]) -> bool:

@@ -222,6 +222,15 @@ def explanation(trial, classes, **changes):
     return Explanation(trial, "mlp", msgspec.structs.replace(told, **changes))
 
 
+def test_damaged_answers_cost_a_run_that_is_resumed_no_report(tiny_data, cache):
+    data = prepare(tiny_data).folder
+    whole = explanation("a", [0] * 20)
+    damaged = [explanation("b", [0]), explanation("c", [], predicted=b"rubbish")]
+    far = explanation("d", [0] * 20, examples=(3, -1, 99))
+    made = pictures_of([whole, *damaged, far], data)
+    assert [picture.position for picture in made.pictures] == [0, 3]
+
+
 LABELS = zlib.compress(bytes([0, 1, 2]))
 
 
