@@ -51,6 +51,13 @@ class Recipe(msgspec.Struct, frozen=True):
         modes: every mode, the fastest to start first.
         default_modes: those that run unless --modes says otherwise.
         adapter: `module:class` of the `Backend`, imported by a worker only.
+        python: the versions of Python that it runs on, as pip writes them; empty is any.
+        system_packages: what must be on the machine and pip does not bring: each Debian package,
+            and the program (`g++`) or library (`lib:openblas`) that shows that it is there.
+        gpu_requirements: in the place of `requirements` where it is to train on a GPU; empty is
+            the same.
+        isolated: whether its requirements shut out other backends', so that it always has an
+            environment of its own.
         environment: variables that the worker's process starts with.
         cold: variables that the worker of a trial has besides, since its compilation is timed and
             must be a cold one; the check of equal work, which is not timed, goes without.
@@ -67,6 +74,10 @@ class Recipe(msgspec.Struct, frozen=True):
     modes: tuple[str, ...]
     default_modes: tuple[str, ...]
     adapter: str
+    python: str = ""
+    system_packages: dict[str, str] = {}
+    gpu_requirements: tuple[str, ...] = ()
+    isolated: bool = False
     environment: dict[str, str] = {}
     cold: dict[str, str] = {}
     warm: dict[str, str] = {}
@@ -164,7 +175,8 @@ class Session(ABC):
             learning_rates: (steps,) float32.
 
         Returns:
-            (steps,) float32: each step's mean loss before its update. The device is idle.
+            (steps,) float32: each step's mean loss before its update; where the framework tells
+            only the mean over several steps, that mean for each of them. The device is idle.
         """
 
     @abstractmethod

@@ -13,7 +13,13 @@ from typing import Optional
 
 from backends.api import Recipe
 
-BUILT_IN = ("numpy", "torch", "tensorflow", "jax")
+# The module of each of this project's backends, and the name of its recipe there.
+BUILT_IN = {
+    "numpy": "backends.numpy:RECIPE",
+    "torch": "backends.torch:RECIPE",
+    "tensorflow": "backends.tensorflow:RECIPE",
+    "jax": "backends.jax:RECIPE",
+}
 GROUP = "bench.backends"
 
 
@@ -37,7 +43,8 @@ def recipes() -> dict[str, Recipe]:
 
 
 def _built_in(name: str) -> Recipe:
-    recipe: Recipe = import_module(f"backends.{name}").RECIPE
+    module, _, attribute = BUILT_IN[name].partition(":")
+    recipe: Recipe = getattr(import_module(module), attribute)
     return recipe
 
 
