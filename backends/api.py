@@ -66,6 +66,10 @@ class Recipe(msgspec.Struct, frozen=True):
         precisions: those that it computes in, on every device.
         gpu_precisions: those that it computes in on a GPU beside them.
         inputs: where its steps take images from, "resident" or "pipeline".
+        interpreter: set by the suite: the Python of the environment that its workers run in; empty
+            is this one.
+        packages: set by the suite: the versions that this environment holds, by canonical name.
+        absence: set by the suite: why there is no environment for it; empty where there is.
     """
 
     name: str
@@ -84,6 +88,9 @@ class Recipe(msgspec.Struct, frozen=True):
     precisions: tuple[str, ...] = ("float32",)
     gpu_precisions: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ("resident",)
+    interpreter: str = ""
+    packages: dict[str, str] = {}
+    absence: str = ""
 
     def lacking(self, device: str, precision: str, feed: str) -> str:
         """Which of these the backend lacks, known without its framework; empty if none is."""

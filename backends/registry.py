@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, entry_points, version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Optional
 
 from backends.api import Recipe
+from backends.plugins import loaded, points_of, refusal
 
 # The module of each of this project's backends, and the name of its recipe there.
 BUILT_IN = {
@@ -23,21 +24,20 @@ BUILT_IN = {
 GROUP = "bench.backends"
 
 
-class PluginError(ValueError):
-    """An entry point that brings no recipe: names it and what is wrong."""
-
-
 def recipes() -> dict[str, Recipe]:
     """Every backend's recipe by name, this project's first.
 
     Raises:
-        PluginError: an entry point fails to load, is no recipe, or takes a name that is taken.
+        backends.plugins.PluginError: an entry point fails to load, is no recipe, or takes a name
+            that is taken.
     """
     found = {name: _built_in(name) for name in BUILT_IN}
-    for point in entry_points(group=GROUP):
-        recipe = _plugged_in(point.name, point.load)
+    for point in points_of(GROUP):
+        recipe = loaded(point)
+        if not isinstance(recipe, Recipe):
+            raise refusal(point, f"received {recipe!r}, expected a backends.api.Recipe")
         if recipe.name in found:
-            raise PluginError(f"{GROUP} {point.name}: the name {recipe.name!r} is taken")
+            raise refusal(point, f"the name {recipe.name!r} is taken")
         found[recipe.name] = recipe
     return found
 
@@ -48,23 +48,18 @@ def _built_in(name: str) -> Recipe:
     return recipe
 
 
-def _plugged_in(name: str, load: object) -> Recipe:
-    try:
-        recipe = load() if callable(load) else None
-    except Exception as error:
-        raise PluginError(f"{GROUP} {name}: {type(error).__name__}: {error}") from error
-    if not isinstance(recipe, Recipe):
-        raise PluginError(f"{GROUP} {name}: received {recipe!r}, expected a backends.api.Recipe")
-    return recipe
-
-
 def installed_version(recipe: Recipe) -> Optional[str]:
-    """The framework's installed version; None when one of the required packages is missing."""
+    """The framework's version where the recipe's workers run; None when it cannot run there."""
+    if recipe.absence:
+        return None
+    names = [_distribution(text) for text in recipe.requirements]
+    if recipe.interpreter:
+        return recipe.packages.get(_canonical(names[0]))
     try:
-        versions = [version(_distribution(text)) for text in recipe.requirements]
+        found = {name: version(name) for name in names}
     except PackageNotFoundError:
         return None
-    return versions[0]
+    return found[names[0]]
 
 
 def install_command(recipe: Recipe) -> str:
@@ -74,9 +69,14 @@ def install_command(recipe: Recipe) -> str:
 
 def not_installed(recipe: Recipe) -> str:
     """What to say of a backend whose framework is missing."""
-    return f"not installed; install it with: {install_command(recipe)}"
+    return recipe.absence or f"not installed; install it with: {install_command(recipe)}"
 
 
 def _distribution(requirement: str) -> str:
     """The package's name in `torch==2.13.*`."""
     return re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0]
+
+
+def _canonical(name: str) -> str:
+    """The name as indexes compare it (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()

@@ -1,12 +1,17 @@
-"""The environment variables of a worker: a short list that is kept, and what a trial sets.
+"""What a worker starts with: an interpreter, a path to this suite's code, and variables.
 
-Everything else is left out, so that a stray variable of the user's shell cannot change one
-framework's speed; what a worker got is written in its record.
+Of the user's variables a short list is kept. Everything else is left out, so that a stray variable
+of the user's shell cannot change one framework's speed; what a worker got is in its record.
 """
 
 import os
+import sys
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
+
+from backends.api import Recipe
 
 KEPT = (
     "HOME",
@@ -32,10 +37,77 @@ ALLOCATOR_VARIABLES = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2*
 CACHE_VARIABLES = ("TMPDIR", "XDG_CACHE_HOME", "TRITON_CACHE_DIR", "CUDA_CACHE_PATH")
 
 SOURCE_ROOT = Path(__file__).resolve().parent.parent
+# What a worker imports of this suite. The folder that holds them can hold this environment's
+# packages too, which another interpreter must not see.
+_OWN_PACKAGES = ("bench", "backends")
+# They say which packages this interpreter sees.
+_THIS_ENVIRONMENTS = ("PYTHONPATH", "VIRTUAL_ENV")
+
+
+class Launch(NamedTuple):
+    """How the workers of a backend are started.
+
+    Attributes:
+        variables: environment variables of the backend's own.
+        interpreter: the Python of its environment; empty is this one.
+    """
+
+    variables: Mapping[str, str] = {}
+    interpreter: str = ""
+
+    @property
+    def python(self) -> str:
+        """The interpreter's path."""
+        return self.interpreter or sys.executable
+
+
+def launch_of(recipe: Recipe, more: Mapping[str, str] | None = None) -> Launch:
+    """How workers of the recipe's backend are started, with `more` variables."""
+    return Launch({**recipe.environment, **(more or {})}, recipe.interpreter)
+
+
+def prepared_variables(launch: Launch, adapter: str, threads: int, scratch: Path) -> dict[str, str]:
+    """The variables of a worker, with a path to the code that it imports.
+
+    Args:
+        launch: how it is started.
+        adapter: `module:class` of its backend.
+        threads: the number of CPU threads.
+        scratch: see `worker_environment`; an interpreter of another environment gets links there
+            to this suite and to the package of the adapter, and sees no other package of this one.
+    """
+    variables = worker_environment(launch.variables, threads, scratch)
+    if not launch.interpreter:
+        return variables
+    for name in _THIS_ENVIRONMENTS:
+        variables.pop(name, None)
+    return {**variables, "PYTHONPATH": str(_linked_code(adapter, scratch / "code"))}
+
+
+def _linked_code(adapter: str, folder: Path) -> Path:
+    folder.mkdir()
+    package = adapter.partition(":")[0].partition(".")[0]
+    for name in {*_OWN_PACKAGES, package}:
+        origin = _origin(name)
+        (folder / origin.name).symlink_to(origin)
+    return folder
+
+
+def _origin(name: str) -> Path:
+    """The folder of a package, or the file of a module.
+
+    Raises:
+        ModuleNotFoundError: there is none.
+    """
+    spec = find_spec(name)
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError(f"received {name!r}, expected a package with source files")
+    origin = Path(spec.origin)
+    return origin.parent if spec.submodule_search_locations else origin
 
 
 def worker_environment(own: Mapping[str, str], threads: int, scratch: Path) -> dict[str, str]:
-    """The variables that a worker starts with.
+    """The variables that a worker of this interpreter starts with.
 
     Args:
         own: what the backend's recipe sets.

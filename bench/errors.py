@@ -5,12 +5,12 @@ Each is a ValueError and lives beside what it checks:
     ChoiceError    bench.choices     a name, number or combination on the command line
     DataError      bench.data.idx    a data set's files
     ModelError     bench.models      a model's name, or the user's own model file
-    PluginError    backends.registry an installed package that brings no usable backend
+    PluginError    backends.plugins  an installed package that brings no usable backend or model
     RecordError    bench.records     a run folder
     ShapeError     bench.spec.shapes a layer that does not fit its input
 """
 
-from backends.registry import PluginError
+from backends.plugins import PluginError
 from bench.choices import ChoiceError
 from bench.data.idx import DataError
 from bench.models import ModelError

@@ -10,7 +10,6 @@ import os
 import queue
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -20,7 +19,7 @@ from typing import IO, Protocol
 
 import msgspec
 
-from bench.environment import worker_environment
+from bench.environment import Launch, prepared_variables
 from bench.interrupts import Interrupts
 from bench.strays import kill_strays, where_threads_are
 from bench.worker.protocol import Event, Task, decode_event, encode
@@ -55,7 +54,7 @@ class Executor(Protocol):
     def run(
         self,
         task: Task,
-        variables: Mapping[str, str],
+        launch: Launch,
         timeout: float,
         on_event: Callable[[Event], None],
     ) -> WorkerEnd:
@@ -63,7 +62,7 @@ class Executor(Protocol):
 
         Args:
             task: what the worker does.
-            variables: environment variables of the backend's own.
+            launch: the interpreter and the variables that it starts with.
             timeout: seconds after which the worker is killed.
             on_event: called with each event, in the caller's thread.
         """
@@ -71,7 +70,7 @@ class Executor(Protocol):
 
 
 class LocalExecutor:
-    """Runs each task in a fresh process of this machine, with this interpreter."""
+    """Runs each task in a fresh process of this machine."""
 
     def __init__(self, interrupts: Interrupts | None = None) -> None:
         self._waiting = interrupts.waiting if interrupts else contextlib.nullcontext
@@ -79,15 +78,15 @@ class LocalExecutor:
     def run(
         self,
         task: Task,
-        variables: Mapping[str, str],
+        launch: Launch,
         timeout: float,
         on_event: Callable[[Event], None],
     ) -> WorkerEnd:
         """See `Executor.run`. A KeyboardInterrupt kills the worker and goes on upwards."""
         try:
             with _scratch_folder() as scratch:
-                environment = worker_environment(variables, task.threads, scratch)
-                worker = _Worker(environment)
+                environment = prepared_variables(launch, task.adapter, task.threads, scratch)
+                worker = _Worker(launch.python, environment)
                 try:
                     worker.send(task)
                     with self._waiting():
@@ -116,7 +115,7 @@ def _scratch_folder() -> Iterator[Path]:
 class _Worker:
     """One worker process, with a thread each to read its events, its output and its end."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self, python: str, environment: Mapping[str, str]) -> None:
         self._inbox: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         self._tail = bytearray()
         self._places = ""
@@ -125,7 +124,7 @@ class _Worker:
         except OSError as error:
             raise _NoWorkerError(f"no pipe for its events: {error.strerror}") from error
         try:
-            self._process = _process(environment, writing)
+            self._process = _process(python, environment, writing)
         except OSError as error:
             os.close(reading)
             raise _NoWorkerError(f"no process: {error.strerror}") from error
@@ -209,9 +208,9 @@ class _Worker:
                 del self._tail[:-LOG_TAIL]
 
 
-def _process(environment: Mapping[str, str], events: int) -> "subprocess.Popen[bytes]":
+def _process(python: str, environment: Mapping[str, str], events: int) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
-        [sys.executable, "-m", "bench.worker", str(events)],
+        [python, "-m", "bench.worker", str(events)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from backends.api import Recipe
+from bench.environment import launch_of
 from bench.executor import Executor
 from bench.outcome import verdict_of
 from bench.plan import Job, lacking_for
@@ -100,12 +101,16 @@ def backend_digest(recipe: Recipe) -> str:
 def equivalence_of(
     made: Iterable[Certificate],
 ) -> dict[tuple[str, str, str, str, str], Equivalence]:
-    """Whether each certificate passed, by backend, mode, device, precision and model."""
+    """Whether each certificate passed, by backend, mode, device, precision and model.
+
+    What a backend lacks was not checked.
+    """
     return {
         (each.backend, each.mode, each.device, each.precision, each.model): (
             "passed" if each.passed else "failed"
         )
         for each in made
+        if not each.is_unsupported
     }
 
 
@@ -124,7 +129,7 @@ def _make(
             began(contender, event.model)
 
     recipe = gate.recipes[contender.backend]
-    end = executor.run(_task(contender, models, gate), recipe.environment, gate.timeout, on_event)
+    end = executor.run(_task(contender, models, gate), launch_of(recipe), gate.timeout, on_event)
     made = {event.model: event for event in events if isinstance(event, Checked)}
     reason = verdict_of(events, end, gate.timeout).reason or ""
     found = [

@@ -17,6 +17,7 @@ import msgspec
 
 from backends.api import Recipe
 from bench.disturbance import flags_of, train_noise
+from bench.environment import launch_of
 from bench.executor import Executor
 from bench.gate import backend_digest
 from bench.identity import hardware_digest, machine_name
@@ -103,7 +104,7 @@ def _measure(
     task = LimitTask(
         adapter=recipe.adapter, threads=setting.threads, cpus=setting.cpus, device=device
     )
-    end = executor.run(task, recipe.environment, setting.timeout, events.append)
+    end = executor.run(task, launch_of(recipe), setting.timeout, events.append)
     limit = BackendLimit(backend=recipe.name, framework_version=version, device=device)
     rates = next((event for event in events if isinstance(event, Rates)), None)
     if rates is None:

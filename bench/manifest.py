@@ -1,5 +1,6 @@
 """The manifest of a run, from what was asked and what was prepared."""
 
+from bench.installation import installation_of
 from bench.machine import describe_machine
 from bench.plan import Job, Trial
 from bench.records import Manifest, PlannedTrial
@@ -19,6 +20,7 @@ def make_manifest(prepared: Prepared, request: Request, command: str, verified: 
     """
     experiment = prepared.experiment
     installed = experiment.framework_versions.items()
+    found = {name: installation_of(recipe) for name, recipe in experiment.recipes.items()}
     return Manifest(
         suite_version=__version__,
         started_at=timestamp(),
@@ -39,6 +41,7 @@ def make_manifest(prepared: Prepared, request: Request, command: str, verified: 
         retries=request.retries,
         verified=verified,
         framework_versions={name: version for name, version in installed if version is not None},
+        installations={name: each for name, each in found.items() if each is not None},
         missing=prepared.missing,
         notes=prepared.notes,
         plan=[planned_trial(trial) for trial in prepared.trials],

@@ -269,6 +269,29 @@ class Missing(msgspec.Struct, frozen=True):
     install: str
 
 
+class Installation(msgspec.Struct, frozen=True, kw_only=True):
+    """What a backend is installed from, and what that costs. Null: not known.
+
+    Attributes:
+        requirements: the packages that were asked for, as pip takes them.
+        python: the version of the Python that its workers run on.
+        own_environment: whether that is an environment other than the suite's.
+        packages: the version of each package that came of it, by canonical name: the framework
+            and all that it requires.
+        size_bytes: of these packages' files.
+        adapter_lines: lines of the adapter's source that are not empty.
+        released: the day on which the framework's release appeared.
+    """
+
+    requirements: tuple[str, ...]
+    python: str
+    own_environment: bool
+    packages: dict[str, str]
+    size_bytes: int
+    adapter_lines: int
+    released: str | None = None
+
+
 class AutoRepeats(msgspec.Struct, frozen=True):
     """Blocks that are added until the ratios are known well enough or the time is spent.
 
@@ -325,6 +348,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     retries: int = 0
     verified: bool = False
     framework_versions: dict[str, str]
+    installations: dict[str, Installation] = {}
     missing: list[Missing] = []
     notes: list[str] = []
     plan: list[PlannedTrial]

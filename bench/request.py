@@ -6,10 +6,12 @@ from pathlib import Path
 import msgspec
 
 from backends.api import Recipe
-from backends.registry import install_command, installed_version, recipes
+from backends.registry import installed_version, recipes
 from bench.choices import ChoiceError, check_known
 from bench.data.decoded import Dataset, open_decoded
 from bench.data.prepare import cache_folder, prepare
+from bench.environment import launch_of
+from bench.environments.choosing import Tell, choose_backends
 from bench.executor import Executor
 from bench.gate import Gate
 from bench.limits import MEASURE_SECONDS, BackendLimit, Setting, backend_limits
@@ -79,15 +81,20 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
 
     def remarks(self) -> list[str]:
         """What the user should know before the run: what is not installed, and the notes."""
-        absent = [
-            f"{each.backend} is not installed and left out; to install it: {each.install}"
-            for each in self.missing
-        ]
-        return [*absent, *(f"Note: {note}" for note in self.notes)]
+        lines = [f"Note: {note}" for note in self.notes]
+        names = [each.backend for each in self.missing]
+        if names:
+            lines.insert(0, f"not installed and left out: {', '.join(names)} (bench list backends)")
+        return lines
 
 
-def prepare_run(request: Request, executor: Executor) -> Prepared:
-    """Check the request, prepare the data and make the plan.
+def prepare_run(request: Request, executor: Executor, tell: Tell | None = None) -> Prepared:
+    """Check the request, prepare the data and the environments, and make the plan.
+
+    Args:
+        request: what is asked.
+        executor: asks backends for their devices.
+        tell: called with what takes time; without it, no environment is made.
 
     Raises:
         ValueError: in one of the classes that say what was received and what was expected.
@@ -96,15 +103,17 @@ def prepare_run(request: Request, executor: Executor) -> Prepared:
     _check_accuracy(request.until_accuracy)
     check_known(request.precisions, PRECISIONS, "precision")
     check_known(request.inputs, FEEDS, "input")
-    chosen, missing = choose_backends(request.backends)
-    modes = choose_modes(chosen, request.modes)
+    on_gpu = wants_gpu(request.devices)
+    modes = choose_modes(choose_backends(request.backends, on_gpu).recipes, request.modes)
     source = prepare(request.data_dir)
     data = open_decoded(source.folder)
     facts = facts_of(data, request.train_samples)
     _check_batch_sizes(request.batch_sizes, facts.train_examples)
     models = load_models(request.models, facts)
     threads, cpus = choose_threads(request.threads)
-    devices = {recipe.name: _devices(recipe, request.devices, executor) for recipe in chosen}
+    # Last, since it can take minutes: what was typed wrong is said before.
+    chosen = choose_backends(request.backends, on_gpu, tell)
+    devices = {each.name: _devices(each, request.devices, executor) for each in chosen.recipes}
     planned = jobs(
         list(models),
         request.batch_sizes,
@@ -117,8 +126,8 @@ def prepare_run(request: Request, executor: Executor) -> Prepared:
     _check_number(len(planned) * request.repeats)
     experiment = Experiment(
         models=models,
-        recipes={recipe.name: recipe for recipe in chosen},
-        framework_versions={recipe.name: installed_version(recipe) for recipe in chosen},
+        recipes={recipe.name: recipe for recipe in chosen.recipes},
+        framework_versions={each.name: installed_version(each) for each in chosen.recipes},
         dataset=facts.name,
         data=source.folder,
         optimizer=request.optimizer,
@@ -135,7 +144,7 @@ def prepare_run(request: Request, executor: Executor) -> Prepared:
         jobs=planned,
         trials=trials(planned, request.repeats, request.seed),
         dataset=facts,
-        missing=missing,
+        missing=chosen.missing,
         notes=source.notes,
     )
 
@@ -193,25 +202,6 @@ def known_limits(
     timeout = min(MEASURE_SECONDS, experiment.timeout)
     setting = Setting(experiment.threads, experiment.cpus, cache_folder(), timeout)
     return backend_limits(wanted, setting, executor, began)
-
-
-def choose_backends(received: Sequence[str]) -> tuple[list[Recipe], list[Missing]]:
-    """The recipes asked for; `all` means those installed, and names the others.
-
-    Raises:
-        ChoiceError: a name that no backend has.
-    """
-    known = recipes()
-    if list(received) != [ALL]:
-        check_known(received, known, "backend")
-        return [known[name] for name in received], []
-    installed = {name: installed_version(recipe) is not None for name, recipe in known.items()}
-    missing = [
-        Missing(name, install_command(recipe))
-        for name, recipe in known.items()
-        if not installed[name]
-    ]
-    return [recipe for name, recipe in known.items() if installed[name]], missing
 
 
 def facts_of(data: Dataset, train_samples: int | None) -> DatasetFacts:
@@ -325,6 +315,12 @@ def choose_threads(asked: int | None) -> tuple[int, tuple[int, ...]]:
     return threads, usable[:threads]
 
 
+def wants_gpu(devices: Sequence[str]) -> bool:
+    """Whether a GPU is among the devices, as far as the machine tells without a framework."""
+    asks = "auto" in devices or ALL in devices
+    return (asks and has_accelerator()) or any(name.startswith("gpu") for name in devices)
+
+
 def _devices(recipe: Recipe, received: Sequence[str], executor: Executor) -> list[str]:
     asks = "auto" in received or ALL in received
     may_see_more = asks and has_accelerator() and installed_version(recipe) is not None
@@ -337,6 +333,6 @@ def probe(recipe: Recipe, executor: Executor) -> list[str]:
     A framework that cannot start fails its trials too, and is recorded there with the reason.
     """
     told: list[Event] = []
-    executor.run(Probe(recipe.adapter), recipe.environment, _PROBE_SECONDS, told.append)
+    executor.run(Probe(recipe.adapter), launch_of(recipe), _PROBE_SECONDS, told.append)
     answers = [list(event.devices) for event in told if isinstance(event, Devices)]
     return answers[0] if answers and answers[0] else ["cpu"]

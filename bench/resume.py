@@ -6,15 +6,17 @@ from pathlib import Path
 import msgspec
 
 from backends.api import Recipe
-from backends.registry import installed_version, recipes
+from backends.registry import installed_version
+from bench.choices import ChoiceError
 from bench.data.decoded import open_decoded
 from bench.data.prepare import prepare
+from bench.environments.choosing import Tell, choose_backends
 from bench.gate import backend_digest
 from bench.identity import hardware_digest, machine_name
 from bench.manifest import trial_of
 from bench.reading import read_run
 from bench.records import Manifest, RecordError, Run, TrialRecord
-from bench.request import Prepared, choose_threads, facts_of
+from bench.request import Prepared, choose_threads, facts_of, wants_gpu
 from bench.runner import Experiment
 
 
@@ -34,19 +36,27 @@ class Resumed(msgspec.Struct, frozen=True, kw_only=True):
     reasons: dict[str, str]
 
 
-def resume(folder: Path) -> Resumed:
+def resume(folder: Path, tell: Tell | None = None) -> Resumed:
     """Read a run and find what is left of it.
+
+    Args:
+        folder: the run's.
+        tell: called with what takes time; without it, no environment is made.
 
     Raises:
         RecordError: there is no run, or what it was made with is no longer there.
         ValueError: in one of the other classes that speak of what the user gave.
     """
     run = read_run(folder)
-    known = recipes()
-    asked = {trial.backend for trial in run.manifest.plan}
-    for name in sorted(asked - set(known)):
-        raise RecordError(f"{folder}: the run has the backend {name!r}, which is not there now")
-    prepared = _prepared(folder, run, {name: known[name] for name in sorted(asked)})
+    asked = sorted({trial.backend for trial in run.manifest.plan})
+    on_gpu = wants_gpu([trial.device for trial in run.manifest.plan])
+    try:
+        chosen = choose_backends(asked, on_gpu, tell)
+    except ChoiceError as error:
+        raise RecordError(
+            f"{folder}: the run has a backend that is not there now: {error}"
+        ) from error
+    prepared = _prepared(folder, run, {recipe.name: recipe for recipe in chosen.recipes})
     records = {record.trial: record for record in run.trials}
     reasons = {
         trial.name: _why_again(records.get(trial.name), prepared.experiment, trial.job.backend)

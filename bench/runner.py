@@ -17,6 +17,7 @@ from backends.registry import not_installed
 from bench.credibility import judged
 from bench.data.prepare import cache_folder
 from bench.disturbance import Watch
+from bench.environment import launch_of
 from bench.executor import Executor, WorkerEnd
 from bench.explanations import Explanation
 from bench.folder import RunFolder
@@ -159,7 +160,7 @@ def _run_trial(
     try:
         end = executor.run(
             task_of(trial, experiment),
-            {**recipe.environment, **recipe.cold},
+            launch_of(recipe, recipe.cold),
             experiment.timeout,
             on_event,
         )

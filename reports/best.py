@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from bench.statistics.families import holm, ratio_of
+from bench.statistics.families import holm, ratios_of
 from bench.statistics.medians import median_interval
 from bench.statistics.ratios import SIGNIFICANCE
 from reports.contenders import Contender
@@ -59,12 +59,13 @@ def _level(metric: Metric, ordered: Sequence[Contender]) -> list[str]:
     Where trials are too few for a test, those whose ranges touch that of the first.
     """
     first, *others = ordered
-    best = first.sample(metric)
+    samples = {contender.label: contender.sample(metric) for contender in ordered}
+    known = [label for label, sample in samples.items() if sample.blocks]
     ratios = {}
-    for other in others:
-        sample = other.sample(metric)
-        if best.blocks and sample.blocks:
-            ratios[other.label] = ratio_of(best, sample)
+    if samples[first.label].blocks:  # then it is the first of those that are known
+        pairs = [(0, place) for place in range(1, len(known))]
+        found = ratios_of([samples[label] for label in known], pairs)
+        ratios = dict(zip(known[1:], found, strict=True))
     tested = {label: ratio.p_value for label, ratio in ratios.items() if ratio.is_known}
     p_values = dict(zip(tested, holm(list(tested.values())), strict=True))
     return [

@@ -2,7 +2,7 @@
 
 import shlex
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -203,11 +203,22 @@ def _steps(source: Source) -> Iterator[str]:
     machine = manifest.machine
     yield f"# evenbench {plain(manifest.suite_version)}, Python {plain(machine.python)}"
     yield f"# on {plain(machine.cpu_model or 'an unknown processor')}, {_cores(machine)}"
-    loaded = {item for trial in source.run.trials for item in trial.versions.items()}
-    pins = " ".join(shlex.quote(plain(f"{name}=={text}")) for name, text in sorted(loaded))
-    yield f"python -m pip install . {pins}".rstrip()
+    own = {name: each for name, each in manifest.installations.items() if each.own_environment}
+    loaded = {
+        item
+        for trial in source.run.trials
+        if trial.backend not in own
+        for item in trial.versions.items()
+    }
+    yield f"python -m pip install . {_pins(sorted(loaded))}".rstrip()
+    for name, each in own.items():
+        yield f"# {plain(name)}, Python {plain(each.python)}: {_pins(each.packages.items())}"
     yield plain(manifest.command)
     yield f"python -m bench compare {shlex.quote(source.name)} runs/YOURS"
+
+
+def _pins(versions: Iterable[tuple[str, str]]) -> str:
+    return " ".join(shlex.quote(plain(f"{name}=={text}")) for name, text in versions)
 
 
 def _glossary() -> Table:

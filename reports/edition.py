@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import cached_property
 
 from reports.absences import absence_sections
+from reports.adopting import adopting_sections
 from reports.arms import arm_sections
 from reports.context import context_sections
 from reports.document import Report
@@ -43,6 +44,7 @@ class Edition:
             *prediction_sections(self.rankings, self.sources),
             *absence_sections(self.rankings, self.sources),
             *measurement_sections(self.sources),
+            *adopting_sections(self.sources),
             *context_sections(self.sources),
         )
         return Report(_title(self.sources), _subtitle(self.sources, self.rankings), sections)

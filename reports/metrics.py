@@ -165,7 +165,11 @@ DEVICE_MEMORY = Metric(
     "Most memory that the framework's allocator held on the device; not known on most CPUs.",
     significant(3, 1 / MEBIBYTE),
 )
-IMPORT = _seconds("import", "lower", "Importing the framework and setting its threads.")
+IMPORT = _seconds(
+    "import",
+    "lower",
+    "From the start of the process until the framework is imported and its threads are set.",
+)
 DATA = _seconds(
     "data",
     None,

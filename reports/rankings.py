@@ -98,17 +98,11 @@ def _rankings(frame: pd.DataFrame, records: Sequence[TrialRecord]) -> list[Ranki
 def _compared(contenders: Sequence[Contender]) -> dict[str, Any]:
     """The contenders in order, and every pair of those that can be compared."""
     timed = [contender for contender in contenders if contender.blocks]
-    family = _family(timed)
+    family = compared([Sample(contender.run, contender.blocks) for contender in timed])
     places = sorted(range(len(timed)), key=lambda place: family.ranks[place] or math.inf)
     ordered = [timed[place] for place in places]
-    if ordered != timed:
-        family = _family(ordered)
     rest = [contender for contender in contenders if not contender.blocks]
-    return {"contenders": (*ordered, *rest), "family": family}
-
-
-def _family(contenders: Sequence[Contender]) -> Family:
-    return compared([Sample(contender.run, contender.blocks) for contender in contenders])
+    return {"contenders": (*ordered, *rest), "family": family.reordered(places)}
 
 
 def _failures(trials: pd.DataFrame) -> tuple[Failure, ...]:

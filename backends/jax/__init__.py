@@ -6,6 +6,7 @@ RECIPE = Recipe(
     name="jax",
     title="JAX",
     requirements=("jax>=0.10", "jaxlib>=0.10"),
+    gpu_requirements=("jax[cuda13]>=0.10",),
     modes=("jit", "scan"),
     default_modes=("jit", "scan"),
     adapter="backends.jax.session:JaxBackend",

@@ -1,10 +1,9 @@
-"""Convolution for XLA's CPU compiler, fast in a step of its own and inside a loop of steps.
+"""Convolution for XLA's CPU compiler, in a step of its own and inside a loop of steps.
 
-The compiler hands a convolution to a fast library only in one arrangement: batch first, channels
-last, kernel (h, w, in, out), one group. Elsewhere in a program it rearranges others, but not in
-the body of a loop, where they run element by element, up to a hundred times slower. JAX's own
-gradients of a convolution are such others. So each convolution and both of its gradients are
-written in that one arrangement here.
+In a step of its own the compiler hands a convolution and both of its gradients to a fast library.
+In the body of a loop it hands it none of the gradients, and they run element by element, up to a
+hundred times slower; there a convolution is written as products of matrices, which are fast
+everywhere. A depthwise convolution is fast nowhere, and is written as a sum of shifted maps.
 """
 
 from __future__ import annotations
@@ -17,6 +16,9 @@ from jax import lax
 
 from backends.jax.cpu_windows import windows
 
+# With fewer channels the product for a single row of the kernel is too narrow to be fast.
+_NARROW = 16
+
 
 class _Geometry(NamedTuple):
     """What a convolution along one axis is: extents, stride, and padding on each side."""
@@ -27,30 +29,60 @@ class _Geometry(NamedTuple):
     padding: int
 
     @property
-    def _reach(self) -> int:
-        """The extent of the output with stride - 1 gaps between its positions."""
-        outputs = (self.extent + 2 * self.padding - self.kernel) // self.stride + 1
-        return (outputs - 1) * self.stride + 1
-
-    @property
     def image_gradient_padding(self) -> tuple[int, int]:
         """What the gradient of the output needs at both ends to become one of the input."""
+        outputs = (self.extent + 2 * self.padding - self.kernel) // self.stride + 1
+        reach = (outputs - 1) * self.stride + 1  # with stride - 1 gaps between the positions
         before = self.kernel - 1 - self.padding
-        return before, self.extent + self.kernel - 1 - self._reach - before
-
-    @property
-    def kernel_gradient_padding(self) -> tuple[int, int]:
-        """What the input needs to become the kernel's gradient; negative where rows are unused."""
-        return self.padding, self.kernel - 1 + self._reach - self.extent - self.padding
+        return before, self.extent + self.kernel - 1 - reach - before
 
 
-def convolve(images: Any, kernel: Any, stride: int, padding: int, groups: int) -> Any:
+def convolve_in_step(images: Any, kernel: Any, stride: int, padding: int, groups: int) -> Any:
     """Cross-correlate (n, h, w, c) with (k, k, c / groups, filters): (n, h', w', filters)."""
+    if groups > 1 or kernel.shape[0] == 1:
+        return convolve_in_loop(images, kernel, stride, padding, groups)
+    return lax.conv_general_dilated(
+        images,
+        kernel,
+        (stride, stride),
+        ((padding, padding), (padding, padding)),
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )
+
+
+def convolve_in_loop(images: Any, kernel: Any, stride: int, padding: int, groups: int) -> Any:
+    """The same where it is part of a loop's body."""
     if groups == 1:
-        return _convolve_one_group(images, kernel, stride, padding)
+        return _convolve_by_products(images, kernel, stride, padding)
     if kernel.shape[2:] == (1, groups):
         return _convolve_depthwise(images, kernel, stride, padding)
     return _convolve_groups(images, kernel, stride, padding, groups)
+
+
+def _convolve_by_products(images: Any, kernel: Any, stride: int, padding: int) -> Any:
+    """A product for each row of the kernel, with the columns of the windows side by side."""
+    size, _, channels, filters = kernel.shape
+    if size == 1:
+        return _product(images[:, ::stride, ::stride], kernel[0, 0]).astype(images.dtype)
+    sides = (padding, padding, 0)
+    shifted = windows(_padded(images, [sides, sides]), size, stride)
+    each = size if channels >= _NARROW else size**2
+    parts = [
+        _product(
+            jnp.concatenate(shifted[first : first + each], axis=-1),
+            kernel.reshape(-1, filters)[first * channels : (first + each) * channels],
+        )
+        for first in range(0, size**2, each)
+    ]
+    return sum(parts[1:], parts[0]).astype(images.dtype)
+
+
+def _product(maps: Any, matrix: Any) -> Any:
+    """(n, h, w, c) times (c, filters): (n, h, w, filters); sums of a short type in float32."""
+    exact = jnp.promote_types(maps.dtype, jnp.float32)
+    flat = maps.reshape(-1, maps.shape[-1])
+    product = lax.dot(flat, matrix, preferred_element_type=exact)
+    return product.reshape(*maps.shape[:3], -1)
 
 
 def _convolve_depthwise(images: Any, kernel: Any, stride: int, padding: int) -> Any:
@@ -100,65 +132,10 @@ def _convolve_groups(images: Any, kernel: Any, stride: int, padding: int, groups
     """One group after the other, in a loop so that compile time does not grow with groups."""
 
     def part(group: tuple[Any, Any]) -> Any:
-        return _convolve_one_group(*group, stride, padding)
+        return _convolve_by_products(*group, stride, padding)
 
     def groups_first(values: Any) -> Any:
         return jnp.moveaxis(values.reshape(*values.shape[:3], groups, -1), 3, 0)
 
     output = jnp.moveaxis(lax.map(part, (groups_first(images), groups_first(kernel))), 0, 3)
     return output.reshape(*output.shape[:3], -1)
-
-
-def _convolve_one_group(images: Any, kernel: Any, stride: int, padding: int) -> Any:
-    if kernel.shape[0] == 1:
-        return _convolve_pointwise(images, kernel, stride)
-    sides = ((padding, padding), (padding, padding))
-    axes = [_Geometry(extent, kernel.shape[0], stride, padding) for extent in images.shape[1:3]]
-
-    def forward(images: Any, kernel: Any) -> Any:
-        return _correlate(images, kernel, sides, stride=stride)
-
-    def backward(operands: tuple[Any, Any], gradient: Any) -> tuple[Any, Any]:
-        return _image_gradient(operands[1], gradient, axes), _kernel_gradient(
-            operands[0], gradient, axes
-        )
-
-    convolution = jax.custom_vjp(forward)
-    convolution.defvjp(lambda *operands: (forward(*operands), operands), backward)
-    return convolution(images, kernel)
-
-
-def _convolve_pointwise(images: Any, kernel: Any, stride: int) -> Any:
-    """A 1 x 1 kernel is a product of two matrices, twice as fast when it is written as one."""
-    images = images[:, ::stride, ::stride]
-    rows = images.reshape(-1, images.shape[-1]) @ kernel[0, 0]
-    return rows.reshape(*images.shape[:3], -1)
-
-
-def _image_gradient(kernel: Any, gradient: Any, axes: list[_Geometry]) -> Any:
-    """The output's gradient, spread by the stride, correlated with the kernel turned round."""
-    turned = kernel[::-1, ::-1].swapaxes(2, 3)
-    sides = [axis.image_gradient_padding for axis in axes]
-    return _correlate(gradient, turned, sides, image_gaps=axes[0].stride)
-
-
-def _kernel_gradient(images: Any, gradient: Any, axes: list[_Geometry]) -> Any:
-    """The input correlated with the output's gradient, the batch in the place of the channels."""
-    sides = [axis.kernel_gradient_padding for axis in axes]
-    rows, columns = images.transpose(3, 1, 2, 0), gradient.transpose(1, 2, 0, 3)
-    correlated = _correlate(rows, columns, sides, kernel_gaps=axes[0].stride)
-    return correlated.transpose(1, 2, 0, 3)
-
-
-def _correlate(
-    images: Any, kernel: Any, sides: Any, stride: int = 1, image_gaps: int = 1, kernel_gaps: int = 1
-) -> Any:
-    return lax.conv_general_dilated(
-        images,
-        kernel,
-        (stride, stride),
-        sides,
-        lhs_dilation=(image_gaps, image_gaps),
-        rhs_dilation=(kernel_gaps, kernel_gaps),
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-    )

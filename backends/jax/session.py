@@ -57,13 +57,15 @@ class JaxSession(Session):
         self._products = "tensorfloat32" if workload.precision == "tf32" else "highest"
         self._addresses = list(workload.weights)
         self._input_shape = workload.model.input_shape
-        apply = lower(workload.model, windowed_for(workload.device.kind))
+        kind = workload.device.kind
+        apply = lower(workload.model, windowed_for(kind, _LOOPS[workload.mode] is ScanLoop))
+        infer = lower(workload.model, windowed_for(kind, in_loop=False))
         differentiate = make_differentiate(
             apply, workload.seed, loss_scale(workload.precision), self._fetch(workload)
         )
         self._differentiate = jax.jit(differentiate)
         self._infer = jax.jit(
-            lambda weights, images: apply(weights, images.astype(self._short), False, None)[0]
+            lambda weights, images: infer(weights, images.astype(self._short), False, None)[0]
         )
         self._loop = self._make_loop(workload, make_step(differentiate, workload.optimizer))
         self._programs: dict[tuple[int, ...], Any] = {}

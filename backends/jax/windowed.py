@@ -2,7 +2,7 @@
 
 XLA's own convolution and window reduction are what a GPU wants. XLA's CPU compiler crawls through
 several of them (through the gradients of a convolution inside a loop, through any reduction over
-windows), so the CPU has forms of its own. `windowed_for` alone decides.
+windows), so the CPU has forms of its own, within a loop and outside. `windowed_for` alone decides.
 """
 
 from __future__ import annotations
@@ -29,9 +29,11 @@ class Windowed(NamedTuple):
     average_pool: Callable[[Any, int, int], Any]
 
 
-def windowed_for(device_kind: str) -> Windowed:
-    """The forms for a kind of device: cpu, gpu or mps."""
-    return _CPU if device_kind == "cpu" else _ACCELERATOR
+def windowed_for(device_kind: str, in_loop: bool) -> Windowed:
+    """The forms for a kind of device (cpu, gpu or mps), within a compiled loop of steps or not."""
+    if device_kind != "cpu":
+        return _ACCELERATOR
+    return _CPU_LOOP if in_loop else _CPU_STEP
 
 
 def _convolve(images: Any, kernel: Any, stride: int, padding: int, groups: int) -> Any:
@@ -57,8 +59,7 @@ def _average_pool(images: Any, size: int, stride: int) -> Any:
 
 
 _ACCELERATOR = Windowed(_convolve, _max_pool, _average_pool)
-_CPU = Windowed(
-    cpu_convolution.convolve,
-    cpu_pooling.max_pool,
-    cpu_pooling.average_pool,
+_CPU_STEP = Windowed(
+    cpu_convolution.convolve_in_step, cpu_pooling.max_pool, cpu_pooling.average_pool
 )
+_CPU_LOOP = _CPU_STEP._replace(convolve=cpu_convolution.convolve_in_loop)

@@ -6,6 +6,7 @@ RECIPE = Recipe(
     name="tensorflow",
     title="TensorFlow",
     requirements=("tensorflow>=2.21",),
+    gpu_requirements=("tensorflow[and-cuda]>=2.21",),
     modes=("eager", "graph", "xla"),
     default_modes=("graph", "xla"),
     adapter="backends.tensorflow.session:TensorFlowBackend",

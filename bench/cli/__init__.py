@@ -15,6 +15,7 @@ COMMANDS = {
     "run": "Train the models in every backend asked for and write a report.",
     "verify": "Prove that backends do the work that the spec states.",
     "doctor": "Examine the machine, its limits, and whether each backend's clock can be trusted.",
+    "env": "List, make and remove environments that backends have of their own.",
     "list": "Show the backends and models there are.",
     "report": "Write the report of earlier runs again, or of several together.",
     "compare": "Compare a new run with an old one; a gate against regressions.",

@@ -19,9 +19,11 @@ from bench.doctor.finding import UNKNOWN, Finding
 from bench.doctor.gpus import gpus
 from bench.doctor.load import cpu_limit, cpu_time, load, memory_limit, swap
 from bench.doctor.processor import core_threads, governor, huge_pages, timer, turbo
+from bench.environment import launch_of
+from bench.environments.choosing import choose_backends
 from bench.executor import LocalExecutor
 from bench.limits import BackendLimit, Setting, backend_limits
-from bench.request import choose_backends, choose_threads
+from bench.request import choose_threads
 
 HEALTHY, CLOCK_FAILED = 0, 1
 
@@ -57,7 +59,7 @@ def command(backends: list[str], device: str, fresh: bool, compilation: bool) ->
     """
     console, messages = result_console(), message_console()
     console.print(table(("machine", "value", "advice"), machine_findings()))
-    recipes, _ = choose_backends(backends)
+    recipes = choose_backends(backends, device.startswith("gpu"), messages.print).recipes
     versions = {recipe.name: installed_version(recipe) for recipe in recipes}
     patients = [
         Patient(recipe, version, device)
@@ -137,7 +139,7 @@ def _print_clocks(
     for recipe, _, device in patients:
         for mode in recipe.default_modes:
             messages.print(f"checking the clock of {recipe.name} {mode} on {device}")
-            found = check_clock(recipe.adapter, recipe.environment, (mode, device), cpus, executor)
+            found = check_clock(recipe.adapter, launch_of(recipe), (mode, device), cpus, executor)
             all_passed = all_passed and found.passed
             ratio = UNKNOWN if found.ratio is None else f"{found.ratio:.3f}"
             leftover = UNKNOWN if found.leftover is None else f"{found.leftover:.1%}"

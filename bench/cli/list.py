@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import click
 
 from backends.api import Recipe
-from backends.registry import install_command, installed_version, recipes
+from backends.registry import installed_version, recipes
 from bench.cli.console import result_console
 from bench.cli.tables import table
 
@@ -34,39 +34,45 @@ def models_command() -> None:
 
 def list_backends() -> None:
     """Print the table of backends. Asks each framework for its devices where it may see a GPU."""
-    rows = [_backend_row(recipe) for recipe in recipes().values()]
-    result_console().print(
-        table(("backend", "version", "modes", "devices or what to install"), rows)
-    )
+    from bench.machine import has_accelerator
+
+    on_gpu = has_accelerator()
+    rows = [_backend_row(recipe, on_gpu) for recipe in recipes().values()]
+    result_console().print(table(("backend", "version", "modes", "devices or how to get it"), rows))
     click.echo("Modes in brackets run only when --modes names them.")
 
 
-def _backend_row(recipe: Recipe) -> tuple[str, str, str, str]:
-    version = installed_version(recipe)
-    devices = ", ".join(_devices(recipe)) if version else install_command(recipe)
-    return recipe.name, version or "not installed", _modes(recipe), devices
+def _backend_row(recipe: Recipe, on_gpu: bool) -> tuple[str, str, str, str]:
+    from bench.environments.choosing import how_to_get, present
+
+    found = present(recipe, on_gpu)
+    if found is None:
+        return recipe.name, "not installed", _modes(recipe), how_to_get(recipe)
+    version = installed_version(found) or ""
+    where = "own environment: " if found.interpreter else ""
+    devices = ", ".join(_devices(found, on_gpu))
+    return recipe.name, version, _modes(recipe), f"{where}{devices}"
 
 
 def _modes(recipe: Recipe) -> str:
     return ", ".join(mode if mode in recipe.default_modes else f"({mode})" for mode in recipe.modes)
 
 
-def _devices(recipe: Recipe) -> Sequence[str]:
+def _devices(recipe: Recipe, on_gpu: bool) -> Sequence[str]:
     from bench.executor import LocalExecutor
-    from bench.machine import has_accelerator
     from bench.request import probe
 
-    return probe(recipe, LocalExecutor()) if has_accelerator() else ["cpu"]
+    return probe(recipe, LocalExecutor()) if on_gpu else ["cpu"]
 
 
 def list_models() -> None:
     """Print the table of models."""
-    from bench.models import MODELS
+    from bench.models import all_models
     from bench.spec.parameters import count_macs, count_parameters
     from bench.spec.shapes import resolve
 
     rows = []
-    for name, entry in MODELS.items():
+    for name, entry in all_models().items():
         model = resolve(entry.build(entry.classes), entry.input_shape)
         shape = " x ".join(str(size) for size in entry.input_shape)
         sizes = f"{count_parameters(model):,}", f"{count_macs(model):,}"

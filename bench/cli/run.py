@@ -201,7 +201,7 @@ def _run(output: Path | None, verify: bool, dry_run: bool, quiet: bool, **option
     interrupts = Interrupts()
     executor = LocalExecutor(interrupts)
     request = _request(**options)
-    prepared = prepare_run(request, executor)
+    prepared = prepare_run(request, executor, None if dry_run else messages.print)
     if not prepared.trials:
         raise ChoiceError("received a choice of backends and modes that leaves nothing to run")
     for line in prepared.remarks():
@@ -246,7 +246,7 @@ def _aware_of_others(prepared: Prepared, messages: Console) -> Prepared:
 
 def _resume(path: Path, dry_run: bool, quiet: bool) -> int:
     results, messages = result_console(quiet), message_console(quiet)
-    resumed = resume_run(path)
+    resumed = resume_run(path, None if dry_run else messages.print)
     messages.print(
         f"{len(resumed.kept)} records are kept: same job, framework version, backend source and "
         "machine"

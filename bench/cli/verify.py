@@ -51,11 +51,12 @@ def command(details: bool, fresh: bool, **options: Any) -> int:
     momentum. Figures are the largest difference as a share of the largest value;
     `steps` is the worst in training.
 
-    Exit status: 0 all passed, 1 some failed, 2 the command was wrong, 3 nothing was checked.
+    Exit status: 0 all passed but for what a backend says that it lacks, 1 some failed, 2 the
+    command was wrong, 3 nothing was checked.
     """
     console, messages = result_console(), message_console()
     executor = LocalExecutor()
-    prepared = prepare_run(_request(**options), executor)
+    prepared = prepare_run(_request(**options), executor, messages.print)
     found = contenders(prepared.jobs, prepared.experiment.recipes)
     for line in _lacking(prepared):
         messages.print(line, soft_wrap=True)
@@ -74,13 +75,22 @@ def command(details: bool, fresh: bool, **options: Any) -> int:
     console.print(certificate_table(made))
     for line in failure_lines(made, details):
         console.print(line, soft_wrap=True)
+    messages.print(f"{_counts(made)}, in {time.monotonic() - start:.0f} s")
+    return _status(made)
+
+
+def _counts(made: Sequence[Certificate]) -> str:
     passed = sum(each.passed for each in made)
-    messages.print(
-        f"{passed} of {len(made)} certificates passed, in {time.monotonic() - start:.0f} s"
-    )
-    if all(each.framework_version is None for each in made):
+    lacking = sum(each.is_unsupported for each in made)
+    told = f"{passed} of {len(made)} certificates passed"
+    return f"{told}, {lacking} unsupported" if lacking else told
+
+
+def _status(made: Sequence[Certificate]) -> int:
+    """What a backend says that it lacks is no failure, but it is no pass either."""
+    if all(each.framework_version is None or each.is_unsupported for each in made):
         return NOTHING_CHECKED
-    return ALL_PASSED if all(each.passed for each in made) else SOME_FAILED
+    return ALL_PASSED if all(each.passed or each.is_unsupported for each in made) else SOME_FAILED
 
 
 def _not_installed(wanted: Iterable[Contender], gate: Gate) -> list[Certificate]:
@@ -156,8 +166,14 @@ def _row(certificate: Certificate) -> tuple[str, ...]:
         *(_figure(worst.get(name)) for name in _FIGURES.values()),
         _figure(max(known, default=None)),
         f"{certificate.seconds:.1f}",
-        "pass" if certificate.passed else "FAIL",
+        _result(certificate),
     )
+
+
+def _result(certificate: Certificate) -> str:
+    if certificate.is_unsupported:
+        return "unsupported"
+    return "pass" if certificate.passed else "FAIL"
 
 
 def _figure(difference: float | None) -> str:

@@ -1,9 +1,9 @@
 """Whether a backend's clock waits for its device, from the times that a worker told."""
 
-from collections.abc import Mapping
 from statistics import median
 from typing import NamedTuple
 
+from bench.environment import Launch
 from bench.executor import Executor
 from bench.models import build
 from bench.outcome import verdict_of
@@ -39,7 +39,7 @@ class ClockVerdict(NamedTuple):
 
 def check_clock(
     adapter: str,
-    variables: Mapping[str, str],
+    launch: Launch,
     placing: tuple[str, str],
     cpus: tuple[int, ...],
     executor: Executor,
@@ -49,7 +49,7 @@ def check_clock(
 
     Args:
         adapter: of the backend.
-        variables: environment variables of its own.
+        launch: the interpreter and the variables of its workers.
         placing: mode and device.
         cpus: as many as there are threads.
         executor: runs the worker.
@@ -68,7 +68,7 @@ def check_clock(
         seconds=seconds,
     )
     events: list[Event] = []
-    end = executor.run(task, variables, _SECONDS, events.append)
+    end = executor.run(task, launch, _SECONDS, events.append)
     told = next((event for event in events if isinstance(event, ClockChecked)), None)
     if told is None:
         return ClockVerdict(error=verdict_of(events, end, _SECONDS).reason or "it told no times")

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from backends.api import Recipe
 from bench.doctor.clock import BATCH_SIZE, MODEL
+from bench.environment import launch_of
 from bench.executor import Executor
 from bench.models import build
 from bench.spec.training import TrainSpec
@@ -45,15 +46,13 @@ class Place(NamedTuple):
 
 def compile_times(recipe: Recipe, place: Place, executor: Executor) -> Compilation:
     """Compile cold twice, and then with the framework's cache where it has one."""
-    cold_variables = {**recipe.environment, **recipe.cold}
-    cold = tuple(_compile(recipe, place, cold_variables, executor) for _ in range(2))
+    cold = tuple(_compile(recipe, place, recipe.cold, executor) for _ in range(2))
     if not recipe.warm:
         return Compilation((cold[0], cold[1]), None, None)
     with tempfile.TemporaryDirectory(prefix="evenbench-") as folder:
         named = {name: value.replace(_CACHE, folder) for name, value in recipe.warm.items()}
-        variables = {**recipe.environment, **named}
-        _compile(recipe, place, variables, executor)
-        warm = _compile(recipe, place, variables, executor)
+        _compile(recipe, place, named, executor)
+        warm = _compile(recipe, place, named, executor)
         files = sum(path.is_file() for path in Path(folder).rglob("*"))
     return Compilation((cold[0], cold[1]), warm, files)
 
@@ -73,6 +72,6 @@ def _compile(
         train_samples=BATCH_SIZE,
     )
     events: list[Event] = []
-    executor.run(task, variables, _SECONDS, events.append)
+    executor.run(task, launch_of(recipe, variables), _SECONDS, events.append)
     phases = {event.phase: event.seconds for event in events if isinstance(event, PhaseEnded)}
     return phases.get("compile")

@@ -7,13 +7,14 @@ whatever momentum and epsilon a paper's own code has.
 
 from bench.models.errors import ModelError
 from bench.models.loading import LoadedModel, load
-from bench.models.registry import MODELS, ModelEntry, build, entry, names_for
+from bench.models.registry import MODELS, ModelEntry, all_models, build, entry, names_for
 
 __all__ = [
     "MODELS",
     "LoadedModel",
     "ModelEntry",
     "ModelError",
+    "all_models",
     "build",
     "entry",
     "load",

@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from bench.models.errors import ModelError
-from bench.models.registry import MODELS, build
+from bench.models.registry import all_models, build
 from bench.spec.layers import Layer, LayerBase, from_json, to_json
 
 FORM = "path/to/file.py:function"
@@ -46,7 +46,7 @@ def load(reference: str, classes: int) -> LoadedModel:
 def _load_from_file(path: Path, name: str, classes: int) -> LoadedModel:
     function = _function(_module(path), path, name)
     layer = _call(function, f"{path}:{name}", classes)
-    return LoadedModel(f"{path.stem}.{name}" if name in MODELS else name, layer)
+    return LoadedModel(f"{path.stem}.{name}" if name in all_models() else name, layer)
 
 
 def _module(path: Path) -> ModuleType:

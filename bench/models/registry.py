@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
+from functools import cache
 from typing import NamedTuple
 
+from backends.plugins import loaded, points_of, refusal
 from bench.models import (
     densenet,
     efficientnet,
@@ -81,6 +83,29 @@ MODELS: dict[str, ModelEntry] = {
         efficientnet.efficientnet_b0, "EfficientNet-B0 (Tan and Le, 2019)"
     ),
 }
+GROUP = "bench.models"
+
+
+@cache
+def all_models() -> dict[str, ModelEntry]:
+    """The suite's models and those that other packages bring, by name.
+
+    A package adds a model through the entry point group `bench.models`, under the model's name; the
+    value is a `ModelEntry`.
+
+    Raises:
+        backends.plugins.PluginError: an entry point fails to load, is no `ModelEntry`, or takes a
+            name that is taken.
+    """
+    found = dict(MODELS)
+    for point in points_of(GROUP):
+        model = loaded(point)
+        if not isinstance(model, ModelEntry):
+            raise refusal(point, f"received {model!r:.100}, expected a bench.models.ModelEntry")
+        if point.name in found:
+            raise refusal(point, f"the name {point.name!r} is taken")
+        found[point.name] = model
+    return found
 
 
 def entry(name: str) -> ModelEntry:
@@ -89,11 +114,12 @@ def entry(name: str) -> ModelEntry:
     Raises:
         ModelError: no model has it; names the known ones and the nearest.
     """
-    if name in MODELS:
-        return MODELS[name]
-    nearest = difflib.get_close_matches(name, MODELS, n=1)
+    found = all_models()
+    if name in found:
+        return found[name]
+    nearest = difflib.get_close_matches(name, found, n=1)
     hint = f"; did you mean {nearest[0]}?" if nearest else ""
-    known = ", ".join(MODELS)
+    known = ", ".join(found)
     raise ModelError(f"the model {name!r}", f"path/to/file.py:function or one of {known}{hint}")
 
 
@@ -112,7 +138,7 @@ def names_for(input_shape: Shape) -> tuple[str, ...]:
 
     A published form is meant for its own input shape alone, a small one for whatever fits it.
     """
-    return tuple(name for name, found in MODELS.items() if _is_meant_for(found, input_shape))
+    return tuple(name for name, found in all_models().items() if _is_meant_for(found, input_shape))
 
 
 def _is_meant_for(found: ModelEntry, input_shape: Shape) -> bool:

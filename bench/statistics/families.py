@@ -10,6 +10,7 @@ from bench.statistics.ratios import (
     Verdict,
     independent_ratio,
     paired_ratio,
+    paired_ratios,
 )
 
 Pair = tuple[int, int]
@@ -51,6 +52,20 @@ class Family(NamedTuple):
         pair = min(first, second), max(first, second)
         return self.ratio(first, second).verdict(p_value=self.p_values.get(pair))
 
+    def reordered(self, places: Sequence[int]) -> "Family":
+        """The same family with the contender at `places[0]` first, and so on."""
+        pairs = {
+            (new, other): (places[new], places[other])
+            for new, other in combinations(range(len(places)), 2)
+        }
+        known = {
+            pair: self.p_values[min(old), max(old)]
+            for pair, old in pairs.items()
+            if (min(old), max(old)) in self.p_values
+        }
+        ratios = {pair: self.ratio(*old) for pair, old in pairs.items()}
+        return Family(ratios, known, tuple(self.ranks[place] for place in places))
+
 
 def compared(samples: Sequence[Sample], confidence: float = CONFIDENCE) -> Family:
     """Compare every pair of contenders; higher values are better.
@@ -59,15 +74,29 @@ def compared(samples: Sequence[Sample], confidence: float = CONFIDENCE) -> Famil
     at most one family in twenty holds a false claim. So contenders that cannot be told apart from
     the best share rank 1, and a rank never says more than was shown.
     """
-    ratios = {
-        (first, second): ratio_of(samples[first], samples[second], confidence)
-        for first, second in combinations(range(len(samples)), 2)
-    }
+    pairs = list(combinations(range(len(samples)), 2))
+    ratios = dict(zip(pairs, ratios_of(samples, pairs, confidence), strict=True))
     known = {pair: ratio.p_value for pair, ratio in ratios.items() if ratio.is_known}
     p_values = dict(zip(known, holm(list(known.values())), strict=True))
     unranked = Family(ratios, p_values, ())
     ranks = tuple(_rank(unranked, place, len(samples)) for place in range(len(samples)))
     return unranked._replace(ranks=ranks)
+
+
+def ratios_of(
+    samples: Sequence[Sample], pairs: Sequence[Pair], confidence: float = CONFIDENCE
+) -> list[Ratio]:
+    """The ratio of each pair of samples, by their positions; see `ratio_of`.
+
+    All at once where all share one run and its blocks, as they mostly do.
+    """
+    runs = {sample.run for sample in samples}
+    blocks = {tuple(sorted(sample.blocks)) for sample in samples}
+    if pairs and len(runs) == 1 and len(blocks) == 1 and len(next(iter(blocks))) > 1:
+        (shared,) = blocks
+        values = [[sample.blocks[block] for block in shared] for sample in samples]
+        return paired_ratios(values, pairs, confidence)
+    return [ratio_of(samples[first], samples[second], confidence) for first, second in pairs]
 
 
 def ratio_of(first: Sample, second: Sample, confidence: float = CONFIDENCE) -> Ratio:

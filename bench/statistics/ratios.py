@@ -92,13 +92,36 @@ def paired_ratio(
         raise SampleError(
             f"received {len(first)} and {len(second)} values, expected one of each for every block"
         )
-    logs = logarithms(first) - logarithms(second)
-    pairs = len(logs)
-    if pairs < 2:
-        return _unknown(float(np.mean(logs)), pairs)
-    spread = float(np.std(logs, ddof=1))
-    error = spread / math.sqrt(pairs)
-    return _ratio(float(np.mean(logs)), error, pairs - 1, spread, pairs, confidence)
+    return paired_ratios([first, second], [(0, 1)], confidence)[0]
+
+
+def paired_ratios(
+    values: Sequence[Sequence[float]],
+    pairs: Sequence[tuple[int, int]],
+    confidence: float = CONFIDENCE,
+) -> list[Ratio]:
+    """The ratios of pairs of contenders that all ran in the same blocks; see `paired_ratio`.
+
+    Args:
+        values: of each contender, a positive value for each block, in the same order of blocks.
+        pairs: positions of the two contenders of each ratio.
+        confidence: how often such intervals hold the true ratio.
+
+    Raises:
+        SampleError: there are no values, or one is not a positive number.
+    """
+    logs = np.stack([logarithms(each) for each in values])
+    first, second = np.array(pairs, np.intp).reshape(-1, 2).T
+    differences = logs[first] - logs[second]
+    centres = differences.mean(axis=1).tolist()
+    blocks = logs.shape[1]
+    if blocks < 2:
+        return [_unknown(centre, blocks) for centre in centres]
+    spreads = differences.std(axis=1, ddof=1).tolist()
+    return [
+        _ratio(centre, spread / math.sqrt(blocks), blocks - 1, spread, blocks, confidence)
+        for centre, spread in zip(centres, spreads, strict=True)
+    ]
 
 
 def independent_ratio(

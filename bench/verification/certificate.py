@@ -81,6 +81,9 @@ class Check(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, where=where)
 
 
+UNSUPPORTED = "unsupported: "  # begins the error of a backend that lacks what the model needs
+
+
 class Certificate(msgspec.Struct, frozen=True, kw_only=True):
     """All checks of one contender on one model.
 
@@ -104,6 +107,11 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
     def passed(self) -> bool:
         """Whether every check was done and passed."""
         return bool(self.checks) and not self.error and all(check.passed for check in self.checks)
+
+    @property
+    def is_unsupported(self) -> bool:
+        """Whether the backend says that it lacks what the model needs."""
+        return self.error.startswith(UNSUPPORTED)
 
     @property
     def failures(self) -> tuple[Check, ...]:

@@ -17,13 +17,17 @@ def digest_of(*packages: str) -> str:
     """
     digest = hashlib.sha256()
     for package in packages:
-        for path in _files(package):
+        for path in files_of(package):
             digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
 
 
-def _files(name: str) -> list[Path]:
-    """The files of a package, or the one file of a module."""
+def files_of(name: str) -> list[Path]:
+    """The files of a package, or the one file of a module.
+
+    Raises:
+        ModuleNotFoundError: there is no such package.
+    """
     spec = find_spec(name)
     if spec is None or spec.origin is None:
         raise ModuleNotFoundError(f"received {name!r}, expected a module with a source file")

@@ -7,6 +7,7 @@ from pathlib import Path
 from time import perf_counter
 
 from backends.api import Backend, Unsupported
+from bench.verification.certificate import UNSUPPORTED
 from bench.verification.certify import Subject, certify
 from bench.worker.process import peak_memory
 from bench.worker.protocol import CheckBegan, Checked, Finished, ModelCheck, VerifyTask
@@ -29,7 +30,7 @@ def _checked(task: VerifyTask, subject: Subject, name: str, model: ModelCheck) -
     try:
         checks = certify(subject, model.layer, model.input_shape, model.optimizers, references)
     except Unsupported as error:
-        return Checked(name, (), perf_counter() - start, f"unsupported: {error}")
+        return Checked(name, (), perf_counter() - start, f"{UNSUPPORTED}{error}")
     except Exception as error:
         traceback.print_exc()
         return Checked(name, (), perf_counter() - start, f"{type(error).__name__}: {error}"[:500])

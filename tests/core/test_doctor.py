@@ -7,6 +7,7 @@ from bench.doctor.finding import UNKNOWN
 from bench.doctor.gpus import clocks, processes, temperature
 from bench.doctor.load import cpu_limit, load, memory_limit, swap
 from bench.doctor.processor import core_threads, governor, huge_pages, timer, turbo
+from bench.environment import Launch
 from bench.executor import LocalExecutor
 from bench.machine import usable_cpus
 from bench.worker.protocol import ClockChecked
@@ -94,7 +95,7 @@ def test_twice_the_steps_take_twice_the_time(single, double, leftover, passes):
     ],
 )
 def test_a_backend_that_returns_before_its_device_is_idle_is_caught(plugin, adapter, mode, passes):
-    found = check_clock(adapter, {}, (mode, "cpu"), usable_cpus()[:1], LocalExecutor(), 0.1)
+    found = check_clock(adapter, Launch(), (mode, "cpu"), usable_cpus()[:1], LocalExecutor(), 0.1)
     assert found.error == ""
     assert found.passed == passes, found
 
@@ -102,7 +103,7 @@ def test_a_backend_that_returns_before_its_device_is_idle_is_caught(plugin, adap
 def test_a_backend_that_breaks_has_no_verdict(plugin):
     found = check_clock(
         "evenbench_fake.session:FakeBackend",
-        {},
+        Launch(),
         ("raises", "cpu"),
         usable_cpus()[:1],
         LocalExecutor(),

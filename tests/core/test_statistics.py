@@ -12,7 +12,7 @@ from bench.statistics.errors import SampleError
 from bench.statistics.families import Sample, compared, holm, ratio_of
 from bench.statistics.medians import median_interval
 from bench.statistics.planning import power, repeats_needed
-from bench.statistics.ratios import independent_ratio, paired_ratio
+from bench.statistics.ratios import independent_ratio, paired_ratio, paired_ratios
 
 positive = st.floats(1e-3, 1e9)
 FIRST = [102.0, 99.0, 105.0, 110.0]
@@ -146,6 +146,26 @@ def test_contenders_that_cannot_be_told_apart_share_a_rank():
     assert (family.verdict(1, 0), family.verdict(0, 1)) == ("higher", "lower")
     assert family.ratio(1, 0).estimate == pytest.approx(3, rel=0.02)
     assert family.ratio(0, 1).estimate == pytest.approx(1 / 3, rel=0.02)
+
+
+def test_a_family_in_another_order_is_that_of_its_members_in_that_order():
+    samples = [of(300, 303, 299, 302), of(100, 101, 99, 100), of(299, 305, 300, 298), of(200)]
+    for members in (samples[:3], samples):  # alike in their blocks, and not
+        order = list(range(len(members)))[::-1]
+        wanted = compared([members[place] for place in order])
+        family = compared(members).reordered(order)
+        assert family.ranks == wanted.ranks
+        assert family.p_values == pytest.approx(wanted.p_values)
+        for pair, ratio in wanted.ratios.items():
+            assert family.ratio(*pair) == pytest.approx(ratio, nan_ok=True)
+
+
+def test_pairs_taken_together_are_those_taken_one_by_one():
+    values = [[300, 303, 299, 302], [100, 101, 99, 100], [299, 305, 300, 298]]
+    pairs = [(0, 1), (2, 1), (0, 2)]
+    for (first, second), ratio in zip(pairs, paired_ratios(values, pairs), strict=True):
+        assert ratio == pytest.approx(paired_ratio(values[first], values[second]))
+    assert paired_ratios(values, []) == []
 
 
 def test_a_rank_counts_only_those_shown_to_be_better():

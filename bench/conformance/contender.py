@@ -1,0 +1,31 @@
+"""What the tests are given: a backend in one of its modes."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from backends.api import Backend, Recipe, Session, Workload
+from bench.spec.training import Optimizer
+from bench.verification.case import Case
+from bench.verification.certify import Subject
+from bench.verification.reference import workload
+
+
+class Contender(NamedTuple):
+    """A backend, imported, and one of its modes. Everything runs on its last device, the CPU."""
+
+    recipe: Recipe
+    backend: Backend
+    mode: str
+
+    def subject(self, precision: str = "float32") -> Subject:
+        """The contender as a certificate is made for it."""
+        return Subject(self.backend, self.backend.devices()[-1], self.mode, precision)
+
+    def workload(self, case: Case, optimizer: Optimizer, precision: str = "float32") -> Workload:
+        """What a session of the case is made from."""
+        return workload(case, optimizer, self.backend.devices()[-1], self.mode, precision)
+
+    def session(self, case: Case, optimizer: Optimizer) -> Session:
+        """A session of the case in float32."""
+        return self.backend.session(self.workload(case, optimizer))

@@ -1,0 +1,56 @@
+"""What holds of this project's own backends alone, beside the suite in bench.conformance."""
+
+import importlib
+import os
+
+import pytest
+
+from backends.api import Unsupported
+from backends.registry import installed_version, recipes
+from bench.conformance.contender import Contender
+from bench.models import build
+from bench.spec.layers import Conv, Dense, Flatten, MaxPool, sequential
+from bench.verification.case import OPTIMIZERS, USUAL, make_case
+from bench.verification.certify import certify
+
+SHORT = [
+    (name, mode)
+    for name in ("torch", "tensorflow", "jax")
+    if installed_version(recipes()[name])
+    for mode in recipes()[name].modes
+    if mode != "compile"
+]
+
+
+@pytest.fixture(scope="session")
+def imported():
+    return {}
+
+
+@pytest.fixture
+def contender(request, imported):
+    name, mode = request.param
+    recipe = recipes()[name]
+    if name not in imported:
+        os.environ.update(recipe.environment)
+        module, adapter = recipe.adapter.split(":")
+        imported[name] = getattr(importlib.import_module(module), adapter)(1)
+    return Contender(recipe, imported[name], mode)
+
+
+@pytest.mark.parametrize("contender", SHORT, indirect=True, ids="-".join)
+def test_the_logic_of_float16_holds_apart_from_a_device(contender, monkeypatch):
+    """The loss scale above all: without it, or undone only in part, gradients are off."""
+    platform = importlib.import_module(f"backends.{contender.recipe.name}.platform")
+    monkeypatch.setattr(platform, "precisions", lambda device: ["float16"])
+    checks = certify(contender.subject("float16"), build("mlp"), (28, 28, 1), USUAL)
+    assert [check for check in checks if not check.passed] == []
+
+
+@pytest.mark.skipif(("jax", "scan") not in SHORT, reason="JAX is not installed")
+@pytest.mark.parametrize("contender", [("jax", "scan")], indirect=True, ids="-".join)
+def test_a_scan_takes_no_pipeline(contender):
+    layer = sequential(Conv(4, 3), MaxPool(2), Flatten(), Dense(3))
+    asked = contender.workload(make_case(layer, (6, 6, 2)), OPTIMIZERS["SGD with momentum"])
+    with pytest.raises(Unsupported, match="input in mode scan"):
+        contender.backend.session(asked._replace(input="pipeline"))

@@ -1,0 +1,238 @@
+"""Backends with a version or an interpreter: what is typed, what is made of it, what is refused."""
+
+import os
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from backends.registry import installed_version, not_installed, recipes
+from bench.choices import ChoiceError
+from bench.environment import Launch, launch_of, prepared_variables
+from bench.environments import store
+from bench.environments.blueprint import blueprint
+from bench.environments.choosing import choose_backends, how_to_get
+from bench.environments.inspection import InterpreterError, held_by
+from bench.environments.making import MakingError, make
+from bench.environments.pythons import find_python
+from bench.environments.selector import Selector, parse_selector
+from bench.installation import installation_of
+from bench.releases import release_date
+
+JAX = recipes()["jax"]
+
+
+@pytest.fixture(autouse=True)
+def no_index(monkeypatch):
+    """These tests ask no package index, and find each thing missing at once."""
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("UV_OFFLINE", "1")
+
+
+@pytest.mark.parametrize(
+    ("text", "selector"),
+    [
+        ("jax", Selector("jax", "jax")),
+        ("keras-jax", Selector("keras-jax", "keras-jax")),
+        ("jax==0.9.*", Selector("jax==0.9.*", "jax", "==0.9.*")),
+        ("jax@/a b/python", Selector("jax@/a b/python", "jax", "", "/a b/python")),
+    ],
+)
+def test_a_selector_says_name_version_and_interpreter(text, selector):
+    assert parse_selector(text) == selector
+
+
+@pytest.mark.parametrize(
+    "text", ["", "==1", "jax==", "jax==one", "jax@", "jax 1", "jax >= 1", "9jax", "jax="]
+)
+def test_what_is_no_selector_is_refused(text):
+    with pytest.raises(ChoiceError, match="received"):
+        parse_selector(text)
+
+
+def test_a_version_replaces_the_recipes_own_and_frees_its_bounds_but_not_its_pins():
+    recipe = msgspec.structs.replace(
+        JAX, requirements=("jax[extra]>=1", "jaxlib>=1", "numpy==1.23.5"), python=">=3.9"
+    )
+    assert blueprint(recipe).requirements == recipe.requirements
+    asked = blueprint(recipe, "==0.9.*")
+    assert asked.requirements == ("jax[extra]==0.9.*", "jaxlib", "numpy==1.23.5")
+    assert asked.python == ">=3.9"
+
+
+def test_a_gpu_has_requirements_of_its_own():
+    assert blueprint(JAX, on_gpu=True).requirements == ("jax[cuda13]>=0.10",)
+    assert blueprint(JAX, "==0.9.*", on_gpu=True).requirements == ("jax[cuda13]==0.9.*",)
+    assert blueprint(JAX, on_gpu=True).name != blueprint(JAX).name
+    numpy = recipes()["numpy"]
+    assert blueprint(numpy, on_gpu=True) == blueprint(numpy)
+
+
+def test_an_environments_name_is_the_digest_of_what_it_is_made_from():
+    assert blueprint(JAX, "==0.9.*").name == blueprint(JAX, "==0.9.*").name
+    assert blueprint(JAX, "==0.9.*").name != blueprint(JAX, "==0.9.2").name
+    assert blueprint(JAX).name.startswith("jax-")
+
+
+def test_this_python_serves_where_it_fits():
+    assert find_python("") == sys.executable
+    assert find_python(f"=={sys.version_info[0]}.{sys.version_info[1]}.*") == sys.executable
+    assert find_python("==2.7.*") is None
+
+
+def test_an_interpreter_tells_what_it_holds():
+    held = held_by(sys.executable)
+    assert held.python == ".".join(map(str, sys.version_info[:3]))
+    assert {"numpy", "msgspec"} <= set(held.packages)
+
+
+@pytest.mark.parametrize("program", ["#!/bin/sh\nexit 3", "#!/bin/sh\necho hello", "no program"])
+def test_what_is_no_python_is_told(tmp_path, program):
+    fake = tmp_path / "python"
+    fake.write_text(program)
+    fake.chmod(0o755)
+    with pytest.raises(InterpreterError, match="expected a Python that answers"):
+        held_by(str(fake))
+
+
+def test_a_python_that_is_too_old_is_told(tmp_path):
+    fake = tmp_path / "python"
+    fake.write_text("#!/bin/sh\necho '[[3, 8, 1], [], {}]'")
+    fake.chmod(0o755)
+    with pytest.raises(InterpreterError, match=r"a Python 3\.8\.1, expected 3\.9"):
+        held_by(str(fake))
+
+
+def test_a_python_that_is_not_there_makes_the_backend_absent():
+    (recipe,) = choose_backends(["numpy@/no/such/python"]).recipes
+    assert recipe.name == "numpy@/no/such/python"
+    assert installed_version(recipe) is None
+    assert "/no/such/python, expected the path of a Python" in not_installed(recipe)
+
+
+def test_what_an_environment_lacks_is_named_with_the_command_that_installs_it(tmp_path):
+    empty = tmp_path / "python"
+    empty.write_text('#!/bin/sh\necho \'[[3, 11, 1], [], {"NumPy": "2.0"}]\'')
+    empty.chmod(0o755)
+    (recipe,) = choose_backends([f"numpy@{empty}"]).recipes
+    assert f"lacks msgspec>=0.18.6; install it with: {empty} -m pip install" in recipe.absence
+
+
+def test_the_users_own_interpreter_serves():
+    (recipe,) = choose_backends([f"numpy@{sys.executable}"]).recipes
+    assert recipe.interpreter == sys.executable
+    assert installed_version(recipe) == held_by(sys.executable).packages["numpy"]
+
+
+def test_an_environment_that_is_not_made_yet_is_absent_until_it_runs():
+    (recipe,) = choose_backends(["numpy==1.0"]).recipes
+    assert installed_version(recipe) is None
+    assert "made when it runs" in not_installed(recipe)
+    assert recipe.requirements == ("numpy==1.0",)
+
+
+def test_requirements_that_cannot_be_met_leave_nothing_but_the_reason():
+    told = []
+    (recipe,) = choose_backends(["numpy==1.0"], tell=told.append).recipes
+    assert "cannot be met" in recipe.absence or "cannot be reached" in recipe.absence
+    assert told == ["making an environment of its own: numpy==1.0"]
+    assert not store.folder_of(blueprint(recipes()["numpy"], "==1.0")).exists()
+    assert list(store.all_environments()) == []
+
+
+def test_a_python_that_is_missing_says_how_to_get_one(monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setenv("PYENV_ROOT", "/nowhere")
+    recipe = msgspec.structs.replace(JAX, python="==3.7.*")
+    with pytest.raises(MakingError, match=r"needs Python ==3\.7\.\*, found 3\..*install uv"):
+        make(blueprint(recipe), lambda text: None)
+
+
+def test_a_system_package_that_is_missing_is_named():
+    marks = {"libnowhere-dev": "lib:nowhere", "nowhere": "no-such-program", "sh": "sh"}
+    recipe = msgspec.structs.replace(JAX, system_packages=marks)
+    with pytest.raises(MakingError, match="needs libnowhere-dev nowhere; on Debian: apt install"):
+        make(blueprint(recipe), lambda text: None)
+
+
+def test_a_half_made_environment_is_none(tmp_path):
+    assert store.read(tmp_path) is None
+    (tmp_path / "environment.json").write_text("{")
+    assert store.read(tmp_path) is None
+
+
+def test_another_interpreter_sees_the_suites_code_and_no_package_of_this_environment(tmp_path):
+    launch = Launch({"OWN": "1"}, "/elsewhere/python")
+    variables = prepared_variables(launch, "backends.numpy.session:NumpyBackend", 1, tmp_path)
+    folder = Path(variables["PYTHONPATH"])
+    assert sorted(os.listdir(folder)) == ["backends", "bench"]
+    assert (folder / "bench" / "worker" / "__main__.py").is_file()
+    assert variables["OWN"] == "1"
+    assert "VIRTUAL_ENV" not in variables
+
+
+def test_the_package_of_a_third_partys_adapter_comes_along(tmp_path, plugin):
+    launch = Launch({}, "/elsewhere/python")
+    variables = prepared_variables(launch, "evenbench_fake.session:FakeBackend", 1, tmp_path)
+    assert (Path(variables["PYTHONPATH"]) / "evenbench_fake" / "session.py").is_file()
+
+
+def test_this_interpreter_sees_what_it_always_sees(tmp_path):
+    variables = prepared_variables(launch_of(JAX), JAX.adapter, 1, tmp_path)
+    assert str(Path(__file__).parents[2]) in variables["PYTHONPATH"].split(os.pathsep)
+
+
+def test_an_isolated_backend_is_had_by_making_its_environment():
+    assert how_to_get(msgspec.structs.replace(JAX, isolated=True)) == "bench env create jax"
+    assert how_to_get(JAX).startswith("python -m pip install")
+
+
+def test_an_installation_counts_the_framework_and_what_it_requires():
+    found = installation_of(recipes()["numpy"])
+    assert list(found.packages) == ["numpy"]
+    assert found.packages["numpy"] == installed_version(recipes()["numpy"])
+    assert found.size_bytes > 2**20
+    assert 300 < found.adapter_lines < 5000
+    assert not found.own_environment
+    suite = msgspec.structs.replace(recipes()["numpy"], requirements=("pandas>=2",))
+    assert {"pandas", "numpy", "python-dateutil"} <= set(installation_of(suite).packages)
+
+
+def test_without_an_index_the_age_of_a_release_is_unknown():
+    assert release_date("numpy", "1.26.4") is None
+
+
+def test_env_commands_answer_bad_input_with_a_sentence(bench, no_traceback):
+    for arguments, sentence in (
+        (["create", "nosuch"], "unknown backend 'nosuch'"),
+        (["create", "jax==x"], "expected a version"),
+        (["create", "jax@/usr/bin/python3"], "expected no interpreter"),
+        (["remove", "nosuch"], "expected some of: none"),
+        (["remove", "jax=="], "expected a version"),
+    ):
+        done = no_traceback(bench("env", *arguments))
+        assert done.returncode == 2
+        assert sentence in done.stderr
+
+
+def test_env_list_says_that_there_is_none(bench, no_traceback):
+    done = no_traceback(bench("env", "list"))
+    assert done.returncode == 0
+    assert "no environment in" in done.stdout
+
+
+def test_a_backend_that_cannot_be_made_costs_its_records_and_no_more(tiny, tmp_path, bench, cache):
+    out = tmp_path / "out"
+    backends = "fake,numpy==1.0,numpy@/no/python"
+    done = bench("run", *tiny, "--backends", backends, "--repeats", "1", "--output", str(out))
+    assert done.returncode == 1, done.stderr
+    records = {each["backend"]: each for each in map(msgspec.json.decode, _lines(out))}
+    assert records["fake"]["outcome"] == "ok"
+    assert records["numpy==1.0"]["outcome"] == "unavailable"
+    assert records["numpy@/no/python"]["reason"].startswith("received /no/python")
+    assert "unavailable" in (out / "report.md").read_text()
+
+
+def _lines(out):
+    return (out / "trials.jsonl").read_bytes().splitlines()

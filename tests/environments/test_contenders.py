@@ -1,0 +1,32 @@
+"""Each backend that has an environment of its own: made for real, verified, and run."""
+
+import re
+
+import pytest
+
+from backends.registry import recipes
+from bench.environments.blueprint import blueprint
+from bench.environments.making import missing_system_packages
+
+ISOLATED = [recipe for recipe in recipes().values() if recipe.isolated]
+MODELS = "mlp,linear_mlp,lenet5,cnn"
+
+
+@pytest.mark.parametrize("recipe", ISOLATED, ids=lambda recipe: recipe.name)
+def test_an_isolated_backend_does_the_work_and_trains(recipe, bench, tmp_path, records):
+    missing = missing_system_packages(blueprint(recipe).system_packages)
+    if missing:
+        pytest.skip(f"not on this machine: {', '.join(missing)}")
+    made = bench("env", "create", recipe.name)
+    assert made.returncode == 0, made.stderr
+    verified = bench("verify", "--backends", recipe.name, "--models", MODELS)
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+    for model in MODELS.split(","):
+        assert re.search(rf"\b{model} .*pass *$", verified.stdout, re.MULTILINE), verified.stdout
+    out = tmp_path / "out"
+    few = ["--models", "mlp", "--epochs", "2", "--repeats", "1", "--train-samples", "20000"]
+    done = bench("run", "--backends", recipe.name, *few, "--output", str(out))
+    assert done.returncode == 0, done.stderr
+    record = records(out)[recipe.name]
+    assert record["equivalence"] == "passed"
+    assert record["test_accuracy"] > 0.9

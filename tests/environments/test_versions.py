@@ -1,0 +1,62 @@
+"""Two versions of one framework, each in an environment of its own, in one run."""
+
+import json
+import os
+import subprocess
+import sys
+
+from support.places import ROOT
+
+ASKED = "numpy==2.2.*"
+
+
+def test_two_commands_at_once_make_one_environment(bench):
+    command = [sys.executable, "-m", "bench", "env", "create", ASKED]
+    started = [
+        subprocess.Popen(command, cwd=ROOT, env=os.environ, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    told = [process.communicate(timeout=600)[1] for process in started]
+    assert [process.returncode for process in started] == [0, 0], told
+    assert sum("making an environment of its own" in text for text in told) == 1
+    listed = bench("env", "list").stdout
+    assert listed.count(ASKED) == 1
+    assert "numpy-" in listed
+
+
+def test_versions_are_contenders_of_one_run(bench, tiny, tmp_path, records):
+    out = tmp_path / "out"
+    done = bench(
+        "run", *tiny, "--backends", f"numpy,{ASKED}", "--repeats", "1", "--output", str(out)
+    )
+    assert done.returncode == 0, done.stderr
+    found = records(out)
+    assert found[ASKED]["framework_version"].startswith("2.2.")
+    assert found[ASKED]["versions"]["numpy"] == found[ASKED]["framework_version"]
+    assert found["numpy"]["framework_version"] != found[ASKED]["framework_version"]
+    assert {each["equivalence"] for each in found.values()} == {"passed"}
+    installations = json.loads((out / "manifest.json").read_text())["installations"]
+    assert installations[ASKED]["own_environment"]
+    assert installations[ASKED]["requirements"] == [ASKED]
+    assert installations[ASKED]["packages"] == {"numpy": found[ASKED]["framework_version"]}
+    assert not installations["numpy"]["own_environment"]
+    assert ASKED in (out / "report.md").read_text()
+    # A later command finds all that it needs, and measures nothing again.
+    again = bench("run", "--resume", str(out), "--dry-run")
+    assert "2 records are kept" in again.stderr
+
+
+def test_the_users_own_environment_serves(bench, tiny, tmp_path, records, shared_cache):
+    (python,) = shared_cache.glob("environments/numpy-*/bin/python")
+    out = tmp_path / "out"
+    done = bench(
+        "run", *tiny, "--backends", f"numpy@{python}", "--repeats", "1", "--output", str(out)
+    )
+    assert done.returncode == 0, done.stderr
+    (record,) = records(out).values()
+    assert record["framework_version"].startswith("2.2.")
+
+
+def test_an_environment_is_removed_by_what_it_was_asked_as(bench):
+    assert bench("env", "remove", ASKED).returncode == 0
+    assert "no environment in" in bench("env", "list").stdout
