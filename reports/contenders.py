@@ -5,13 +5,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from bench.records import TrialRecord
 from bench.statistics.families import Sample
 from bench.statistics.medians import Median, median_interval
 from reports.learning import Curve, curve_of, median_curve
-from reports.metrics import METRICS, THROUGHPUT, Metric
+from reports.metrics import METRIC_KEYS, METRICS, THROUGHPUT, Metric
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,8 @@ class Contender:
         equivalence: whether it was shown to do the work that the spec states.
         spreads: by the metric's key.
         run: trials of one run share its blocks.
-        blocks: the throughput of each trial, where known, by its repeat.
+        repeat_of: the repeat of each trial.
+        values: by the metric's key, its value in each trial; not a number where it is not known.
         curve: medians over the trials.
         trial_curves: of each trial.
         records: of the trials.
@@ -48,7 +51,8 @@ class Contender:
     equivalence: str
     spreads: Mapping[str, Spread]
     run: str
-    blocks: Mapping[int, float]
+    repeat_of: tuple[int, ...]
+    values: Mapping[str, Sequence[float]]
     curve: Curve
     trial_curves: tuple[Curve, ...]
     records: tuple[TrialRecord, ...] = ()
@@ -57,6 +61,11 @@ class Contender:
     def is_comparable(self) -> bool:
         """Whether it may be ranked: it was not shown to do other work than the spec states."""
         return self.equivalence != "failed"
+
+    @property
+    def blocks(self) -> Mapping[int, float]:
+        """The throughput of each trial, where known, by its repeat."""
+        return self.sample(THROUGHPUT).blocks
 
     @property
     def throughputs(self) -> tuple[float, ...]:
@@ -70,13 +79,8 @@ class Contender:
 
     def sample(self, metric: Metric) -> Sample:
         """The metric of each trial where it is a positive number, by its repeat."""
-        values = {record.repeat: metric.of(record) for record in self.records}
-        known = {
-            repeat: value
-            for repeat, value in values.items()
-            if value is not None and 0 < value < math.inf
-        }
-        return Sample(self.run, known)
+        pairs = zip(self.repeat_of, self.values[metric.key], strict=True)
+        return Sample(self.run, {block: value for block, value in pairs if 0 < value < math.inf})
 
     def __getitem__(self, metric: Metric) -> Spread:
         """The metric's spread over the trials."""
@@ -94,18 +98,22 @@ def contenders_of(
         records: those that the rows of `trials` were made of, in the same order.
     """
     ended_well = trials[trials["outcome"] == "ok"]
-    positions = ended_well.groupby("contender").groups
+    positions = ended_well.groupby("contender").indices
+    places, values = ended_well.index.to_numpy(), ended_well[METRIC_KEYS].to_numpy()
     ordered = contenders.sort_values(
         [f"{THROUGHPUT.key} median", "label"], ascending=[False, True], na_position="last"
     )
     # Plain dictionaries, since pandas takes its time for each cell of a row.
     for number, row in zip(ordered.index, ordered.to_dict("records"), strict=True):
-        yield row["ranking"], _contender(row, [records[place] for place in positions[number]])
+        own = positions[number]
+        yield row["ranking"], _contender(row, [records[at] for at in places[own]], values[own])
 
 
-def _contender(row: Mapping[Any, Any], records: Sequence[TrialRecord]) -> Contender:
+def _contender(
+    row: Mapping[Any, Any], records: Sequence[TrialRecord], values: NDArray[np.float64]
+) -> Contender:
+    """The contender of a row, with its records and (records, metrics) values."""
     curves = tuple(curve_of(record) for record in records)
-    throughputs = {record.repeat: THROUGHPUT.of(record) for record in records}
     return Contender(
         label=row["label"],
         backend=row["backend"],
@@ -115,7 +123,8 @@ def _contender(row: Mapping[Any, Any], records: Sequence[TrialRecord]) -> Conten
         equivalence=row["equivalence"],
         spreads={metric.key: _spread(row, metric) for metric in METRICS},
         run=row["run"],
-        blocks={repeat: value for repeat, value in throughputs.items() if value},
+        repeat_of=tuple(record.repeat for record in records),
+        values=dict(zip(METRIC_KEYS, values.T.tolist(), strict=True)),
         curve=median_curve(curves),
         trial_curves=curves,
         records=tuple(records),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from functools import cache
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import msgspec
@@ -34,8 +35,9 @@ class Field(NamedTuple):
 
     def column(self, records: Sequence[TrialRecord]) -> list[Any]:
         """The value of each record; None where it, or the part that holds it, is not known."""
-        values: list[Any] = list(records)
-        for step in self.path:
+        first, *others = self.path
+        values: list[Any] = list(map(attrgetter(first), records))
+        for step in others:
             values = [None if value is None else getattr(value, step) for value in values]
         return values
 

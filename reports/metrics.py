@@ -1,8 +1,9 @@
 """The metrics, each stated once: columns, rankings, axes and the glossary all read this table."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Literal
 
 from bench.records import TrialRecord
@@ -42,10 +43,11 @@ class Metric:
 
     def of(self, record: TrialRecord) -> float | None:
         """The record's value in base units; None where it is not known."""
-        if self.derive is not None:
-            return self.derive(record)
-        value: float | None = getattr(record, self.key)
-        return value
+        return self.column([record])[0]
+
+    def column(self, records: Sequence[TrialRecord]) -> list[float | None]:
+        """The value of each record; see `of`."""
+        return list(map(self.derive or attrgetter(self.key), records))
 
     def show(self, value: float | None) -> str:
         """The value without its unit; a dash where it is not known."""
@@ -267,3 +269,4 @@ METRICS = (
     PREDICTION,
     PEAK_SHARE,
 )
+METRIC_KEYS = [metric.key for metric in METRICS]

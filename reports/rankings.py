@@ -21,6 +21,8 @@ from reports.tables import (
     trial_frame,
 )
 
+Setting = Mapping[str, Any]  # by the field of the records, what a ranking's trials have in common
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -81,17 +83,20 @@ def _rankings(frame: pd.DataFrame, records: Sequence[TrialRecord]) -> list[Ranki
     members: defaultdict[int, list[Contender]] = defaultdict(list)
     for number, contender in contenders_of(contender_frame(trials), trials, records):
         members[number].append(contender)
-    settings = trials.drop_duplicates("ranking").set_index("ranking")
+    settings = trials.drop_duplicates("ranking").set_index("ranking").sort_index()
+    # Plain dictionaries, since pandas takes its time for each cell of a row.
+    stated: dict[int, Setting] = settings[[*RANKING, "device_title"]].to_dict("index")
+    differing, failures = _differing(stated), _failures(trials)
     return [
         Ranking(
             **_compared([c for c in members[number] if c.is_comparable]),
-            title=_title(settings, number),
-            setting=_setting(settings.loc[number]),
-            choices={key: _choice(key, settings.loc[number, key]) for key in RANKING},
+            title=_title(own, differing[own["model"], own["device"]]),
+            setting=_setting(own),
+            choices={key: _choice(key, own[key]) for key in RANKING},
             incomparable=tuple(c for c in members[number] if not c.is_comparable),
-            failures=_failures(group),
+            failures=tuple(failures[number]),
         )
-        for number, group in trials.groupby("ranking")
+        for number, own in stated.items()
     ]
 
 
@@ -105,28 +110,34 @@ def _compared(contenders: Sequence[Contender]) -> dict[str, Any]:
     return {"contenders": (*ordered, *rest), "family": family.reordered(places)}
 
 
-def _failures(trials: pd.DataFrame) -> tuple[Failure, ...]:
-    ended_ill = trials[trials["outcome"] != "ok"]
-    if ended_ill.empty:
-        return ()
-    ended_ill = ended_ill.fillna({"reason": "no reason was recorded"})
-    groups = ended_ill.groupby(["label", "outcome", "reason"])
-    return tuple(
-        Failure(label, outcome, plain(reason), size)
-        for (label, outcome, reason), size in groups.size().items()
-    )
+def _failures(trials: pd.DataFrame) -> defaultdict[int, list[Failure]]:
+    """Of each ranking, by its number."""
+    found: defaultdict[int, list[Failure]] = defaultdict(list)
+    ended_ill = trials[trials["outcome"] != "ok"].fillna({"reason": "no reason was recorded"})
+    groups = ended_ill.groupby(["ranking", "label", "outcome", "reason"])
+    for (number, label, outcome, reason), size in groups.size().items():
+        found[number].append(Failure(label, outcome, plain(reason), size))
+    return found
 
 
-def _title(settings: pd.DataFrame, number: int) -> str:
+def _differing(stated: Mapping[int, Setting]) -> dict[tuple[str, str], list[str]]:
+    """By model and device, the settings in which rankings of the same two differ."""
+    alike: defaultdict[tuple[str, str], list[Setting]] = defaultdict(list)
+    for own in stated.values():
+        alike[own["model"], own["device"]].append(own)
+    return {
+        both: [key for key in RANKING if len({_choice(key, own[key]) for own in group}) > 1]
+        for both, group in alike.items()
+    }
+
+
+def _title(own: Setting, differing: Sequence[str]) -> str:
     """Model and device, then each setting in which rankings of the same two differ."""
-    own = settings.loc[number]
-    alike = settings[(settings["model"] == own["model"]) & (settings["device"] == own["device"])]
-    differing = [key for key in RANKING if alike[key].nunique(dropna=False) > 1]
     words = [_in_words(key, own[key]) for key in differing]
     return ", ".join([f"{plain(own['model'])} on {plain(own['device'])}", *words])
 
 
-def _setting(own: Any) -> str:
+def _setting(own: Setting) -> str:
     keys = (
         *("dataset", "batch_size", "precision", "threads", "epochs", "until_accuracy"),
         *("train_samples", "arm", "input"),

@@ -6,6 +6,7 @@ contender is what a ranking compares: a backend in a mode and version, in one ru
 
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Any
 
@@ -14,7 +15,7 @@ import pandas as pd
 
 from bench.records import Run, TrialRecord
 from reports.formats import plain
-from reports.metrics import METRICS
+from reports.metrics import METRIC_KEYS, METRICS
 from reports.sources import Source
 
 # `spec` tells apart models, optimizers and data sets that go by one name.
@@ -24,7 +25,6 @@ RANKING = (*SETTING, "input", "until_accuracy", "train_samples", "machine", "spe
 ASKED = (*RANKING, "run", "backend", "mode")
 CONTENDER = (*ASKED, "framework_version", "equivalence")
 
-METRIC_KEYS = [metric.key for metric in METRICS]
 _TEXT = ("trial", "device_title", "outcome", "reason")
 
 
@@ -44,9 +44,9 @@ def record_frame(
     """
     asked = [name for name in CONTENDER if name not in ("run", "spec")]
     columns: dict[str, list[Any]] = {
-        name: [getattr(record, name) for record in records] for name in (*_TEXT, *asked)
+        name: list(map(attrgetter(name), records)) for name in (*_TEXT, *asked)
     }
-    columns |= {metric.key: [metric.of(record) for record in records] for metric in METRICS}
+    columns |= {metric.key: metric.column(records) for metric in METRICS}
     columns["machine"] = [machines.get(machine, machine) for machine in columns["machine"]]
     columns["spec"] = [specs.get(model, "") for model in columns["model"]]
     frame = pd.DataFrame(columns)
