@@ -7,8 +7,10 @@ A package adds a backend through the entry point group `bench.backends`, whose v
 from __future__ import annotations
 
 import re
+import sys
+from collections.abc import Iterable
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, entry_points, version
+from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
 from typing import Optional
 
 from backends.api import Recipe
@@ -34,12 +36,18 @@ def recipes() -> dict[str, Recipe]:
         PluginError: an entry point fails to load, is no recipe, or takes a name that is taken.
     """
     found = {name: _built_in(name) for name in BUILT_IN}
-    for point in entry_points(group=GROUP):
+    for point in _entry_points():
         recipe = _plugged_in(point.name, point.load)
         if recipe.name in found:
             raise PluginError(f"{GROUP} {point.name}: the name {recipe.name!r} is taken")
         found[recipe.name] = recipe
     return found
+
+
+def _entry_points() -> Iterable[EntryPoint]:
+    if sys.version_info >= (3, 10):
+        return entry_points(group=GROUP)
+    return entry_points().get(GROUP, ())
 
 
 def _built_in(name: str) -> Recipe:
