@@ -21,6 +21,7 @@ BUILT_IN = {
     "torch": "backends.torch:RECIPE",
     "tensorflow": "backends.tensorflow:RECIPE",
     "jax": "backends.jax:RECIPE",
+    "caffe": "backends.caffe:RECIPE",
 }
 GROUP = "bench.backends"
 
