@@ -172,10 +172,9 @@ def _convolved(node: Node, x: Features, network: _Network, filters: int, groups:
 
 @_lower.register
 def _(layer: BatchNorm, node: Node, x: Features, network: _Network) -> Features:
-    # Its forward pass on the CPU is without the part that takes the batch's mean and variance.
     raise Unsupported(
-        f"{node.path or 'the model'}: batch_norm: this build of Caffe normalises by the running "
-        "statistics in training too"
+        f"{node.path or 'the model'}: batch_norm: the training pass of Caffe's own layer is left "
+        "out of this build for the CPU"
     )
 
 
