@@ -21,6 +21,7 @@ BUILT_IN = {
     "torch": "backends.torch:RECIPE",
     "tensorflow": "backends.tensorflow:RECIPE",
     "jax": "backends.jax:RECIPE",
+    "theano": "backends.theano:RECIPE",
     "caffe": "backends.caffe:RECIPE",
 }
 GROUP = "bench.backends"
@@ -46,9 +47,10 @@ def recipes() -> dict[str, Recipe]:
 
 
 def _entry_points() -> Iterable[EntryPoint]:
-    if sys.version_info >= (3, 10):
+    if sys.version_info < (3, 10):
+        return entry_points().get(GROUP, ())
+    else:  # noqa: RET505 - one of the branches does not exist for a type checker
         return entry_points(group=GROUP)
-    return entry_points().get(GROUP, ())
 
 
 def _built_in(name: str) -> Recipe:

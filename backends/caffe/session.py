@@ -43,7 +43,8 @@ class CaffeSession(Session):
     def train(self, batches: IntArray, learning_rates: FloatArray) -> FloatArray:
         """Train one step on each batch, in order; see `Session.train`."""
         losses = np.empty(len(batches), np.float32)
-        for step, (batch, rate) in enumerate(zip(batches, np.float32(learning_rates))):
+        rates = learning_rates.astype(np.float32)
+        for step, (batch, rate) in enumerate(zip(batches, rates)):
             if not self._solver.has_rate(rate):
                 self._change_rate(rate)
             self._fill(batch)

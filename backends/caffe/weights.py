@@ -22,14 +22,14 @@ class Place(NamedTuple):
     Attributes:
         address: of the weight.
         layer: the name of Caffe's layer.
-        index: of the blob among the layer's.
+        number: of the blob among the layer's.
         to_caffe: from the canonical layout to the blob's.
         from_caffe: from the blob's layout to the canonical one.
     """
 
     address: str
     layer: str
-    index: int
+    number: int
     to_caffe: Arrange
     from_caffe: Arrange
 
@@ -46,7 +46,7 @@ class Place(NamedTuple):
         return np.array(self.from_caffe(self._blob(net).diff), order="C")
 
     def _blob(self, net: Any) -> Any:
-        return net.params[self.layer][self.index]
+        return net.params[self.layer][self.number]
 
 
 def dense_place(address: str, layer: str, flattened: Optional[Shape]) -> Place:
