@@ -20,6 +20,8 @@ BUILT_IN = {
     "torch": "backends.torch:RECIPE",
     "tensorflow": "backends.tensorflow:RECIPE",
     "jax": "backends.jax:RECIPE",
+    "theano": "backends.theano:RECIPE",
+    "caffe": "backends.caffe:RECIPE",
 }
 GROUP = "bench.backends"
 

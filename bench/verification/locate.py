@@ -52,7 +52,7 @@ def shortened(case: Case, beginning: Beginning) -> Case:
     model = resolve(Sequential((*layers, *tail)), case.model.input_shape)
     weights = {
         _moved(name, old, new): case.weights[name]
-        for old, new in zip(beginning, model.children, strict=False)
+        for old, new in zip(beginning, model.children)
         for name in weight_specs(old)
     }
     return case._replace(model=model, weights=weights, labels=case.labels * 0)

@@ -12,6 +12,9 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 def test_each_extra_installs_what_its_backends_recipe_requires():
     known = recipes()
     for name in BUILT_IN:
+        if known[name].isolated:  # it shuts out the others: no extra beside theirs
+            assert name not in PROJECT["optional-dependencies"]
+            continue
         required = list(known[name].requirements)
         if name == "numpy":
             assert set(required) <= set(PROJECT["dependencies"])

@@ -1,0 +1,157 @@
+"""Caffe as a backend: a network, its solver, and the training set in memory."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Any
+
+import caffe
+import numpy as np
+
+from backends.api import Backend, Device, Gradients, Session, Workload, require
+from backends.caffe import RECIPE
+from backends.caffe.lowering import lower
+from backends.caffe.messages import open_net, require_sgd
+from backends.caffe.solver import RatedSolver
+from bench.spec.weights import FloatArray, IntArray, Weights
+
+_CPU = Device("cpu")
+
+
+class CaffeSession(Session):
+    """A solver's network, and beside it one for each size of batch that is predicted."""
+
+    def __init__(self, workload: Workload) -> None:
+        """Set up the networks, and place weights and data."""
+        optimizer = require_sgd(workload.optimizer)
+        self._lowered = lower(workload.model)
+        self._seed = workload.seed
+        self._images = _arranged(workload.images)
+        self._labels = np.array(workload.labels, np.float32)  # Caffe keeps classes as floats
+        self._solver = RatedSolver(self._lowered.training, optimizer, workload.seed)
+        for place in self._lowered.places:
+            place.put(self._solver.net, workload.weights[place.address])
+        self._batch_size = 1
+        self._nets: dict[int, Any] = {}
+        self._look()
+
+    def compile(self, steps: int, batch_size: int) -> None:
+        """Run one pass, in which Caffe allocates its memory, and undo it; see `Session.compile`."""
+        self._differentiate(np.zeros(batch_size, np.int32))
+        caffe.set_random_seed(self._seed)
+
+    def train(self, batches: IntArray, learning_rates: FloatArray) -> FloatArray:
+        """Train one step on each batch, in order; see `Session.train`."""
+        losses = np.empty(len(batches), np.float32)
+        rates = learning_rates.astype(np.float32)
+        for step, (batch, rate) in enumerate(zip(batches, rates)):
+            if not self._solver.has_rate(rate):
+                self._change_rate(rate)
+            self._fill(batch)
+            self._solver.step()
+            losses[step] = self._loss
+        return losses
+
+    def predict(self, images: FloatArray) -> FloatArray:
+        """Logits (n, classes) of (n, height, width, channels) images; see `Session.predict`."""
+        net = self._inference_net(len(images))
+        net.blobs["data"].data[...] = _as_maps(images)
+        net.forward()
+        return np.array(net.blobs[self._lowered.logits].data)
+
+    def gradients(self, batch: IntArray) -> Gradients:
+        """Logits, loss and gradients of one batch; see `Session.gradients`."""
+        self._differentiate(batch)
+        net = self._solver.net
+        gradients = {place.address: place.gradient(net) for place in self._lowered.places}
+        logits = np.array(net.blobs[self._lowered.logits].data)
+        return Gradients(logits, float(self._loss), gradients)
+
+    def weights(self) -> Weights:
+        """Every weight, float32; there are no running statistics."""
+        net = self._solver.net
+        return {place.address: place.value(net) for place in self._lowered.places}
+
+    def _look(self) -> None:
+        """Find the memory of the network's input and of its loss, which stays where it is."""
+        blobs = self._solver.net.blobs
+        self._data, self._label, self._loss = (
+            blobs[name].data for name in ("data", "label", "loss")
+        )
+
+    def _resize(self, batch_size: int) -> None:
+        net = self._solver.net
+        net.blobs["data"].reshape(batch_size, *self._images.shape[1:])
+        net.blobs["label"].reshape(batch_size)
+        net.reshape()
+        self._batch_size = batch_size
+        self._look()
+
+    def _fill(self, batch: IntArray) -> None:
+        """Put the images and labels of a batch into the network's input."""
+        if len(batch) != self._batch_size:
+            self._resize(len(batch))
+        # Any mode but the default writes straight into the network's memory.
+        self._images.take(batch, axis=0, out=self._data, mode="clip")
+        self._labels.take(batch, out=self._label, mode="clip")
+
+    def _change_rate(self, rate: np.float32) -> None:
+        self._solver.set_rate(rate)
+        self._nets.clear()  # they share the weights of the network that was
+        self._resize(self._batch_size)
+
+    def _differentiate(self, batch: IntArray) -> None:
+        """Leave logits, loss and gradients of a batch in the network, and nothing else."""
+        net = self._solver.net
+        self._fill(batch)
+        net.clear_param_diffs()
+        net.forward()
+        net.backward()
+
+    def _inference_net(self, batch_size: int) -> Any:
+        """A network for so many images, with the weights of the one in training."""
+        if batch_size not in self._nets:
+            net = open_net(self._lowered.inference)
+            net.blobs["data"].reshape(batch_size, *self._images.shape[1:])
+            net.reshape()
+            net.share_with(self._solver.net)
+            self._nets[batch_size] = net
+        return self._nets[batch_size]
+
+
+def _as_maps(images: FloatArray) -> FloatArray:
+    """Images (n, height, width, channels) as Caffe's (n, c, h, w); vectors stay vectors."""
+    return images.transpose(0, 3, 1, 2) if images.ndim == 4 else images
+
+
+def _arranged(images: FloatArray) -> FloatArray:
+    """A copy in Caffe's layout."""
+    return np.array(_as_maps(images), np.float32, order="C")
+
+
+class CaffeBackend(Backend):
+    """Caffe on the CPU, in as many threads as the BLAS library in it was told to use."""
+
+    def __init__(self, threads: int) -> None:
+        """Keep to the CPU: BLAS read its number of threads from the environment when loaded."""
+        caffe.set_mode_cpu()
+
+    def versions(self) -> dict[str, str]:
+        """The version of the distribution, and of the Caffe that is in it."""
+        return {
+            "kendryte-caffe": version("kendryte-caffe"),
+            "caffe": str(caffe.__version__),
+            "numpy": str(np.__version__),
+        }
+
+    def devices(self) -> list[Device]:
+        """The CPU: the distribution was built without GPUs."""
+        return [_CPU]
+
+    def session(self, workload: Workload) -> CaffeSession:
+        """Set up the networks and place weights and data; see `Backend.session`."""
+        require(RECIPE.title, "device", workload.device.name, [_CPU.name])
+        require(RECIPE.title, "mode", workload.mode, RECIPE.modes)
+        require(RECIPE.title, "input", workload.input, RECIPE.inputs)
+        require(RECIPE.title, "precision on cpu", workload.precision, RECIPE.precisions)
+        return CaffeSession(workload)
