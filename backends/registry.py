@@ -20,6 +20,10 @@ BUILT_IN = {
     "torch": "backends.torch:RECIPE",
     "tensorflow": "backends.tensorflow:RECIPE",
     "jax": "backends.jax:RECIPE",
+    "flax": "backends.flax:RECIPE",
+    "keras-tensorflow": "backends.keras:TENSORFLOW",
+    "keras-jax": "backends.keras:JAX",
+    "keras-torch": "backends.keras:TORCH",
     "theano": "backends.theano:RECIPE",
     "caffe": "backends.caffe:RECIPE",
 }

@@ -1,0 +1,16 @@
+"""Flax NNX with Optax: the form in which most people write JAX."""
+
+from backends.api import Recipe
+from backends.jax import RECIPE as _JAX
+
+RECIPE = Recipe(
+    name="flax",
+    title="Flax",
+    requirements=("flax>=0.12", "optax>=0.2.8", *_JAX.requirements),
+    modes=("jit", "functional"),
+    default_modes=("jit", "functional"),
+    adapter="backends.flax.session:FlaxBackend",
+    environment=_JAX.environment,
+    warm=_JAX.warm,
+    precisions=("float32", "float64"),
+)

@@ -1,0 +1,91 @@
+"""The modules that flax.nnx lacks: the spec's batch normalisation, and merges of branches.
+
+Feature maps are (n, h, w, c), vectors (n, features): Flax's layout and the spec's.
+"""
+
+# Nothing of Flax is typed for mypy here, so its classes can only be subclassed as Any.
+# mypy: disable-error-code="misc"
+
+from __future__ import annotations
+
+import operator
+from functools import reduce
+from typing import Any, Callable
+
+import jax.numpy as jnp
+from flax import nnx
+from jax import lax
+
+
+class UnbiasedBatchNorm(nnx.BatchNorm):
+    """Flax's module, but the running variance takes in the batch's as divided by n - 1."""
+
+    def __call__(self, x: Any) -> Any:
+        """Normalise (n, ..., c), in training mode with the batch's own moments."""
+        if self.use_running_average:
+            return super().__call__(x)
+        axes = tuple(range(x.ndim - 1))
+        mean = jnp.mean(x, axes)
+        centred = x - mean
+        variance = jnp.mean(jnp.square(centred), axes)
+        count = x.size // x.shape[-1]
+        self._move(self.mean, mean)
+        self._move(self.var, variance * (count / (count - 1)))
+        factor = self.scale[...] * lax.rsqrt(variance + self.epsilon)
+        return centred * factor + self.bias[...]
+
+    def _move(self, running: Any, batch: Any) -> None:
+        running[...] = self.momentum * running[...] + (1 - self.momentum) * batch
+
+
+class Function(nnx.Module):
+    """A layer without weights."""
+
+    def __init__(self, function: Callable[[Any], Any]) -> None:
+        self.function = function
+
+    def __call__(self, x: Any) -> Any:
+        """Apply the function."""
+        return self.function(x)
+
+
+class Branches(nnx.Module):
+    """Modules that are applied to one input, and whose outputs become one."""
+
+    def __init__(self, layers: list[Any]) -> None:
+        self.layers = nnx.List(layers)
+
+    def outputs(self, x: Any) -> list[Any]:
+        """What each branch makes of x."""
+        return [layer(x) for layer in self.layers]
+
+
+class Add(Branches):
+    """The sum of the branches."""
+
+    def __call__(self, x: Any) -> Any:
+        """Apply each branch to x, and add."""
+        return reduce(operator.add, self.outputs(x))
+
+
+class Concatenate(Branches):
+    """The outputs of the branches side by side along the channels."""
+
+    def __call__(self, x: Any) -> Any:
+        """Apply each branch to x, and concatenate."""
+        return jnp.concatenate(self.outputs(x), -1)
+
+
+class Multiply(Branches):
+    """The product of the branches; a branch (n, c) scales the channels of the maps beside it."""
+
+    def __call__(self, x: Any) -> Any:
+        """Apply each branch to x, and multiply."""
+        outputs = self.outputs(x)
+        rank = max(output.ndim for output in outputs)
+        return reduce(operator.mul, [_as_map(output, rank) for output in outputs])
+
+
+def _as_map(output: Any, rank: int) -> Any:
+    """A vector (n, c) as a map (n, 1, 1, c) where its partners are maps."""
+    return output if output.ndim == rank else output[:, None, None]

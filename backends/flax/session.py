@@ -1,0 +1,177 @@
+"""Flax as a backend: NNX modules, an Optax optimizer and data on one device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, Callable, Optional
+
+import flax
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+import optax
+from flax import nnx
+
+from backends.api import Backend, Device, Gradients, Session, Work, Workload, require
+from backends.flax import RECIPE
+from backends.flax.lowering import lower
+from backends.flax.native import flax_defaults
+from backends.flax.optimizers import make_optimizer
+from backends.flax.steps import LOOPS, Data, differentiate
+from backends.flax.weights import canonical_weights, place_weights
+from backends.jax import limits, platform
+from backends.native import Defaults
+from bench.spec.parameters import weight_specs
+from bench.spec.weights import FloatArray, IntArray, Weights
+
+
+class FlaxSession(Session):
+    """A model and its optimizer, which change in place, and the training set on a device."""
+
+    def __init__(self, workload: Workload) -> None:
+        """Build the model and the optimizer, and place weights and data."""
+        self._device = platform.jax_device(workload.device)
+        self._dtype = np.dtype(workload.precision)
+        self._input_shape = workload.model.input_shape
+        self._specs = weight_specs(workload.model)
+        with self._settings():
+            model = workload.model
+            self._model = lower(model.layer, model, self._dtype, nnx.Rngs(workload.seed))
+            place_weights(self._model, workload.weights, self._dtype)
+            self._optimizer = nnx.Optimizer(
+                self._model, make_optimizer(workload.optimizer), wrt=nnx.Param
+            )
+            # All that a step takes is on the device from the first, as what it returns is: else
+            # the second step would be compiled anew.
+            changing = self._model, self._optimizer
+            nnx.update(changing, jax.device_put(nnx.state(changing), self._device))
+            images = self._place(workload.images.astype(self._dtype, copy=False))
+            self._data = Data(images, self._place(workload.labels))
+            self._infer = jax.jit(self._pass_of_inference())
+            self._differentiate = jax.jit(self._pass_of_training())
+            self._loop = LOOPS[workload.mode](self._model, self._optimizer, self._data)
+            jax.block_until_ready((self._data, nnx.state(self._model)))
+
+    def compile(self, steps: int, batch_size: int) -> None:
+        """Train on one batch, and undo it; see `Session.compile`."""
+        changing = self._model, self._optimizer
+        with self._settings():
+            before = jax.tree.map(jnp.copy, nnx.state(changing))
+            self._loop.run(np.zeros((1, batch_size), np.int32))
+            nnx.update(changing, before)
+            jax.block_until_ready(nnx.state(changing))
+
+    def train(self, batches: IntArray, learning_rates: FloatArray) -> FloatArray:
+        """Train one step on each batch, in order; see `Session.train`."""
+        losses: list[Any] = []
+        changes = np.flatnonzero(np.diff(learning_rates)) + 1
+        with self._settings():
+            for first, stretch in zip([0, *changes], np.split(batches, changes)):
+                self._set_rate(learning_rates[first])
+                losses += self._loop.run(stretch.astype(np.int32, copy=False))
+            jax.block_until_ready(nnx.state((self._model, self._optimizer)))
+            return np.array(jax.device_get(losses), np.float32)
+
+    def _set_rate(self, rate: Any) -> None:
+        held = self._optimizer.opt_state.hyperparams["learning_rate"]
+        held[...] = self._place(np.asarray(rate, self._dtype))
+
+    def predict(self, images: FloatArray) -> FloatArray:
+        """Logits (n, classes) of (n, height, width, channels) images; see `Session.predict`."""
+        with self._settings():
+            return np.array(self._infer(nnx.state(self._model), self._place(images)))
+
+    def predictor(self, batch_size: int) -> Callable[[FloatArray], FloatArray]:
+        """The compiled program itself, without what `predict` does anew at each call."""
+        if self._dtype == np.float64:  # outside of `_settings`, JAX would make it float32
+            return self.predict
+        with self._settings():
+            state = nnx.state(self._model)
+            given = jax.ShapeDtypeStruct((batch_size, *self._input_shape), np.float32)
+            program = self._infer.lower(state, given).compile()
+        return lambda images: np.asarray(program(state, images))
+
+    def gradients(self, batch: IntArray) -> Gradients:
+        """Logits, loss and gradients of one batch; see `Session.gradients`."""
+        examples = self._data.images[batch], self._data.labels[batch]
+        trainable = [address for address, spec in self._specs.items() if spec.trainable]
+        with self._settings():
+            (loss, logits), gradients = self._differentiate(nnx.state(self._model), *examples)
+            return Gradients(np.array(logits), float(loss), canonical_weights(gradients, trainable))
+
+    def weights(self) -> Weights:
+        """Every weight and running statistic by address, in the session's precision."""
+        return canonical_weights(nnx.state(self._model), self._specs)
+
+    def device_memory(self) -> Optional[int]:
+        """Peak bytes in the device's allocator; None on the CPU, where JAX does not count."""
+        return platform.peak_memory(self._device)
+
+    def _pass_of_inference(self) -> Callable[[Any, Any], Any]:
+        self._model.eval()
+        graph = nnx.graphdef(self._model)
+        self._model.train()
+        return lambda state, images: nnx.merge(graph, state)(images.astype(self._dtype))
+
+    def _pass_of_training(self) -> Callable[[Any, Any, Any], Any]:
+        """Works on a copy: what the pass does to statistics is lost."""
+        graph = nnx.graphdef(self._model)
+        return lambda state, *examples: differentiate(nnx.merge(graph, state), *examples)
+
+    @contextmanager
+    def _settings(self) -> Iterator[None]:
+        """Run what is inside on the session's device and in its precision."""
+        with ExitStack() as settings:
+            settings.enter_context(jax.default_device(self._device))
+            settings.enter_context(jax.enable_x64(self._dtype == np.float64))
+            settings.enter_context(jax.default_matmul_precision("highest"))
+            yield
+
+    def _place(self, values: npt.NDArray[Any]) -> Any:
+        """A copy on the device: a view would let the caller's later writes through."""
+        return jax.device_put(values, self._device, may_alias=False)
+
+
+class FlaxBackend(Backend):
+    """Flax with whatever devices JAX's installed plug-ins bring."""
+
+    def __init__(self, threads: int) -> None:
+        """Do nothing, as `backends.jax.session.JaxBackend` does and for its reason."""
+
+    def versions(self) -> dict[str, str]:
+        """Versions of Flax, Optax and what JAX consists of."""
+        known = {"flax": str(flax.__version__), "optax": str(optax.__version__)}
+        return {**known, **platform.versions()}
+
+    def devices(self) -> list[Device]:
+        """What JAX can train on here, the fastest kind first."""
+        return platform.devices()
+
+    def native_defaults(self, seed: int) -> Defaults:
+        """The choices of Flax's modules and Optax's optimizers."""
+        return flax_defaults(seed)
+
+    def multiply(self, size: int, device: Device, precision: str) -> Optional[Work]:
+        """A product of two matrices, to measure the device by; see `Backend.multiply`."""
+        return limits.multiplication(size, device, precision)
+
+    def copy(self, size: int, device: Device) -> Work:
+        """A copy in the device's memory; see `Backend.copy`."""
+        return limits.copying(size, device)
+
+    def is_out_of_memory(self, error: Exception) -> bool:
+        """Whether the error says that memory ran out, on the host or on the device."""
+        return super().is_out_of_memory(error) or platform.is_out_of_memory(error)
+
+    def session(self, workload: Workload) -> FlaxSession:
+        """Build the model, and place weights and data on the device; see `Backend.session`."""
+        device = workload.device
+        require(RECIPE.title, "device", device.name, [found.name for found in self.devices()])
+        require(RECIPE.title, "mode", workload.mode, RECIPE.modes)
+        require(RECIPE.title, "input", workload.input, RECIPE.inputs)
+        on_device = platform.precisions(device)
+        known = [precision for precision in RECIPE.precisions if precision in on_device]
+        require(RECIPE.title, f"precision on {device.name}", workload.precision, known)
+        return FlaxSession(workload)

@@ -1,0 +1,241 @@
+"""From a resolved model to a Keras model of the functional kind."""
+
+from __future__ import annotations
+
+import zlib
+from functools import singledispatch
+from typing import Any, NamedTuple
+
+import keras
+
+from backends.api import Unsupported
+from backends.keras.engine import Functions
+from backends.keras.layers import LowestPadding2D, UnbiasedBatchNormalization
+from bench.spec.layers import (
+    Activation,
+    Add,
+    AvgPool,
+    BatchNorm,
+    Concatenate,
+    Conv,
+    Dense,
+    DepthwiseConv,
+    Dropout,
+    Flatten,
+    GlobalAvgPool,
+    Identity,
+    MaxPool,
+    Multiply,
+    Sequential,
+)
+from bench.spec.parameters import weight_specs
+from bench.spec.shapes import Node, padding_of
+
+# Keras' attribute that holds the weight of a name.
+_ATTRIBUTES = {
+    "kernel": "kernel",
+    "bias": "bias",
+    "scale": "gamma",
+    "shift": "beta",
+    "mean": "moving_mean",
+    "variance": "moving_variance",
+}
+_ACTIVATIONS: Functions = {
+    "relu": keras.activations.relu,
+    "relu6": keras.activations.relu6,
+    "sigmoid": keras.activations.sigmoid,
+    "tanh": keras.activations.tanh,
+    "silu": keras.activations.silu,
+    "gelu": lambda x: keras.activations.gelu(x, approximate=False),
+}
+
+
+class Lowered(NamedTuple):
+    """A Keras model, and its variables by the spec's addresses."""
+
+    model: Any
+    variables: dict[str, Any]
+
+
+class _Target(NamedTuple):
+    """What layers are made with.
+
+    Attributes:
+        activations: functions by the spec's names.
+        seed: for dropout.
+        layers: those made so far that have weights, by path.
+    """
+
+    activations: Functions
+    seed: int
+    layers: dict[str, Any]
+
+    def applied(self, layer: Any, node: Node, x: Any) -> Any:
+        """The output of a layer that has weights."""
+        self.layers[node.path] = layer
+        return layer(x)
+
+
+def lower(model: Node, activations: Functions, seed: int) -> Lowered:
+    """The model with the weights that Keras draws.
+
+    Args:
+        model: the resolved model.
+        activations: functions in the place of Keras' own.
+        seed: for dropout.
+
+    Raises:
+        Unsupported: a layer of an unknown class.
+    """
+    target = _Target({**_ACTIVATIONS, **activations}, seed, {})
+    images = keras.Input(model.input_shape)
+    network = keras.Model(images, _apply(model.layer, model, images, target))
+    variables = {}
+    for address in weight_specs(model):
+        path, _, name = address.rpartition("/")
+        variables[address] = getattr(target.layers[path], _ATTRIBUTES[name])
+    return Lowered(network, variables)
+
+
+@singledispatch
+def _apply(layer: Any, node: Node, x: Any, target: _Target) -> Any:
+    """The symbolic output of the layer at `node` for the symbolic input x."""
+    raise Unsupported(f"{node.path or 'the model'}: Keras has no lowering for {layer!r:.60}")
+
+
+@_apply.register
+def _(layer: Dense, node: Node, x: Any, target: _Target) -> Any:
+    return target.applied(keras.layers.Dense(layer.units, use_bias=layer.bias), node, x)
+
+
+def _padded(x: Any, size: int, stride: int, padding: int, pad: Any) -> tuple[Any, str]:
+    """The map, padded as far as the padding that Keras has a name for does not do it.
+
+    Keras' "same" is `padding` on every side when the windows then end where the map does;
+    otherwise it pads less before than after.
+
+    Args:
+        x: (n, h, w, c).
+        size: of the window.
+        stride: of the window.
+        padding: rows and columns on each side.
+        pad: the layer that adds them.
+
+    Returns:
+        The map, and "same" or "valid" for the layer that comes.
+    """
+    if not padding:
+        return x, "valid"
+    if all((extent + 2 * padding - size) % stride == 0 for extent in x.shape[1:3]):
+        return x, "same"
+    return pad(padding)(x), "valid"
+
+
+@_apply.register
+def _(layer: Conv, node: Node, x: Any, target: _Target) -> Any:
+    padding = padding_of(layer.padding, layer.kernel)
+    x, rule = _padded(x, layer.kernel, layer.stride, padding, keras.layers.ZeroPadding2D)
+    convolution = keras.layers.Conv2D(
+        layer.filters,
+        layer.kernel,
+        strides=layer.stride,
+        padding=rule,
+        groups=layer.groups,
+        use_bias=layer.bias,
+    )
+    return target.applied(convolution, node, x)
+
+
+@_apply.register
+def _(layer: DepthwiseConv, node: Node, x: Any, target: _Target) -> Any:
+    padding = padding_of(layer.padding, layer.kernel)
+    x, rule = _padded(x, layer.kernel, layer.stride, padding, keras.layers.ZeroPadding2D)
+    convolution = keras.layers.DepthwiseConv2D(
+        layer.kernel, strides=layer.stride, padding=rule, use_bias=layer.bias
+    )
+    return target.applied(convolution, node, x)
+
+
+@_apply.register
+def _(layer: BatchNorm, node: Node, x: Any, target: _Target) -> Any:
+    normalisation = UnbiasedBatchNormalization(momentum=layer.momentum, epsilon=layer.epsilon)
+    return target.applied(normalisation, node, x)
+
+
+@_apply.register
+def _(layer: Activation, node: Node, x: Any, target: _Target) -> Any:
+    return keras.layers.Activation(target.activations[layer.function])(x)
+
+
+@_apply.register
+def _(layer: MaxPool, node: Node, x: Any, target: _Target) -> Any:
+    padding = padding_of(layer.padding, layer.size)
+    x, rule = _padded(x, layer.size, layer.steps, padding, LowestPadding2D)
+    return keras.layers.MaxPooling2D(layer.size, strides=layer.steps, padding=rule)(x)
+
+
+@_apply.register
+def _(layer: AvgPool, node: Node, x: Any, target: _Target) -> Any:
+    return keras.layers.AveragePooling2D(layer.size, strides=layer.steps)(x)
+
+
+@_apply.register
+def _(layer: GlobalAvgPool, node: Node, x: Any, target: _Target) -> Any:
+    return keras.layers.GlobalAveragePooling2D()(x)
+
+
+@_apply.register
+def _(layer: Flatten, node: Node, x: Any, target: _Target) -> Any:
+    return keras.layers.Flatten()(x)
+
+
+@_apply.register
+def _(layer: Dropout, node: Node, x: Any, target: _Target) -> Any:
+    # Each layer has a stream of its own, keyed by the seed and its path.
+    stream = zlib.crc32(f"{target.seed}/{node.path}".encode())
+    return keras.layers.Dropout(layer.rate, seed=stream)(x)
+
+
+@_apply.register
+def _(layer: Identity, node: Node, x: Any, target: _Target) -> Any:
+    return x
+
+
+@_apply.register
+def _(layer: Sequential, node: Node, x: Any, target: _Target) -> Any:
+    for child in node.children:
+        x = _apply(child.layer, child, x, target)
+    return x
+
+
+def _branches(node: Node, x: Any, target: _Target) -> list[Any]:
+    return [_apply(child.layer, child, x, target) for child in node.children]
+
+
+def _merged(merge: Any, outputs: list[Any]) -> Any:
+    """The branches' outputs in one; Keras merges no fewer than two."""
+    return merge(outputs) if len(outputs) > 1 else outputs[0]
+
+
+@_apply.register
+def _(layer: Add, node: Node, x: Any, target: _Target) -> Any:
+    return _merged(keras.layers.Add(), _branches(node, x, target))
+
+
+@_apply.register
+def _(layer: Concatenate, node: Node, x: Any, target: _Target) -> Any:
+    return _merged(keras.layers.Concatenate(), _branches(node, x, target))
+
+
+@_apply.register
+def _(layer: Multiply, node: Node, x: Any, target: _Target) -> Any:
+    outputs = _branches(node, x, target)
+    rank = max(len(output.shape) for output in outputs)
+    return _merged(keras.layers.Multiply(), [_as_map(output, rank) for output in outputs])
+
+
+def _as_map(output: Any, rank: int) -> Any:
+    """A vector (n, c) as a map (n, 1, 1, c) where its partners are maps."""
+    if len(output.shape) == rank:
+        return output
+    return keras.layers.Reshape((1, 1, output.shape[-1]))(output)

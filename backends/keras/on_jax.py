@@ -1,0 +1,70 @@
+"""Keras on JAX."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Optional
+
+import jax
+from jax import lax
+
+from backends.api import Device
+from backends.jax import platform
+from backends.jax.session import JaxBackend
+from backends.keras import JAX
+from backends.keras.backend import KerasBackend
+from backends.keras.engine import Differentiate, Engine
+
+
+def _relu6(x: Any) -> Any:
+    """Not `jax.nn.relu6`, whose gradient is one half at 0 and at 6 instead of 0."""
+    return lax.clamp(x.dtype.type(0), x, x.dtype.type(6))
+
+
+class JaxEngine(Engine):
+    """A step is a function that XLA compiles, and that Keras calls once for each batch."""
+
+    def __init__(self, threads: int) -> None:
+        """Leave the threads to the process's affinity; see `JaxBackend`."""
+        self.framework = JaxBackend(threads)
+        self.activations = {"relu6": _relu6}
+
+    @contextmanager
+    def settings(self) -> Iterator[None]:
+        """See `Engine.settings`."""
+        with jax.default_matmul_precision("highest"):
+            yield
+
+    def differentiator(self, model: Any, jit: bool) -> Differentiate:
+        """See `Engine.differentiator`; changes nothing in the model."""
+
+        def loss_of(trained: Any, others: Any, images: Any, labels: Any) -> tuple[Any, Any]:
+            logits, _ = model.stateless_call(trained, others, images, training=True)
+            return model.loss(labels, logits), logits
+
+        compiled = jax.jit(jax.value_and_grad(loss_of, has_aux=True))
+
+        def differentiate(images: Any, labels: Any) -> tuple[Any, Any, Any]:
+            trained = [variable.value for variable in model.trainable_variables]
+            others = [variable.value for variable in model.non_trainable_variables]
+            (loss, logits), gradients = compiled(trained, others, images, labels)
+            return logits, loss, gradients
+
+        return differentiate
+
+    def wait(self, model: Any, device: Device) -> None:
+        """See `Engine.wait`."""
+        jax.block_until_ready([variable.value for variable in model.variables])
+
+    def peak_memory(self, device: Device) -> Optional[int]:
+        """See `Engine.peak_memory`."""
+        return platform.peak_memory(platform.jax_device(device))
+
+
+class KerasOnJax(KerasBackend):
+    """Keras, with JAX on whatever devices its installed plug-ins bring."""
+
+    def __init__(self, threads: int) -> None:
+        """Configure JAX, then Keras."""
+        super().__init__(JAX, JaxEngine(threads))

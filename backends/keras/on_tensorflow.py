@@ -1,0 +1,54 @@
+"""Keras on TensorFlow."""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+import tensorflow as tf
+
+from backends.api import Device
+from backends.keras import TENSORFLOW
+from backends.keras.backend import KerasBackend
+from backends.keras.engine import Differentiate, Engine
+from backends.tensorflow import platform
+from backends.tensorflow.session import TensorFlowBackend
+
+
+class TensorFlowEngine(Engine):
+    """A step is a function in a graph; XLA compiles it where jit is asked for."""
+
+    def __init__(self, threads: int) -> None:
+        """Set threads and memory as the backend of TensorFlow does, and TF32 off."""
+        self.framework = TensorFlowBackend(threads)
+        self.activations = {}
+        tf.config.experimental.enable_tensor_float_32_execution(False)
+
+    def differentiator(self, model: Any, jit: bool) -> Differentiate:
+        """See `Engine.differentiator`."""
+
+        def differentiate(images: Any, labels: Any) -> tuple[Any, Any, Any]:
+            with tf.GradientTape() as tape:
+                logits = model(images, training=True)
+                loss = model.loss(labels, logits)
+            return logits, loss, tape.gradient(loss, model.trainable_variables)
+
+        compiled: Differentiate = tf.function(differentiate, autograph=False, jit_compile=jit)
+        return compiled
+
+    def wait(self, model: Any, device: Device) -> None:
+        """See `Engine.wait`."""
+        tf.test.experimental.sync_devices()
+
+    def peak_memory(self, device: Device) -> Optional[int]:
+        """See `Engine.peak_memory`; TensorFlow keeps none for the CPU."""
+        if device.kind == "cpu":
+            return None
+        return int(tf.config.experimental.get_memory_info(platform.name_of(device))["peak"])
+
+
+class KerasOnTensorFlow(KerasBackend):
+    """Keras, with TensorFlow on the CPU or on GPUs."""
+
+    def __init__(self, threads: int) -> None:
+        """Configure TensorFlow, then Keras."""
+        super().__init__(TENSORFLOW, TensorFlowEngine(threads))

@@ -1,0 +1,53 @@
+"""Keras on PyTorch."""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+import torch
+
+from backends.api import Device
+from backends.keras import TORCH
+from backends.keras.backend import KerasBackend
+from backends.keras.engine import Differentiate, Engine
+from backends.torch import platform
+from backends.torch.session import TorchBackend
+
+
+class TorchEngine(Engine):
+    """A step is a Python function."""
+
+    def __init__(self, threads: int) -> None:
+        """Set threads as the backend of PyTorch does, and TF32 off."""
+        self.framework = TorchBackend(threads)
+        self.activations = {}
+        platform.allow_tf32(False)
+
+    def differentiator(self, model: Any, jit: bool) -> Differentiate:
+        """See `Engine.differentiator`."""
+
+        def differentiate(images: Any, labels: Any) -> tuple[Any, Any, Any]:
+            logits = model(images, training=True)
+            loss = model.loss(labels, logits)
+            weights = [variable.value for variable in model.trainable_variables]
+            return logits, loss, torch.autograd.grad(loss, weights)
+
+        return differentiate
+
+    def wait(self, model: Any, device: Device) -> None:
+        """See `Engine.wait`."""
+        platform.synchronise(platform.torch_device(device))
+
+    def peak_memory(self, device: Device) -> Optional[int]:
+        """See `Engine.peak_memory`; torch keeps one on CUDA and ROCm."""
+        if device.kind != "gpu":
+            return None
+        return int(torch.cuda.max_memory_allocated(platform.torch_device(device)))
+
+
+class KerasOnTorch(KerasBackend):
+    """Keras, with PyTorch on the CPU, on CUDA or ROCm devices, or on Apple's."""
+
+    def __init__(self, threads: int) -> None:
+        """Configure PyTorch, then Keras."""
+        super().__init__(TORCH, TorchEngine(threads))
