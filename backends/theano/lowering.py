@@ -59,12 +59,15 @@ class Pass(NamedTuple):
         training: whether this is a pass of training.
         random: the streams that dropout draws from.
         statistics: in training, the running statistics and the values they are to take.
+        overlaps: the paths of the poolings gone through whose windows overlap: they repeat values,
+            as in GoogLeNet, where a pooling then finds several that are the largest.
     """
 
     variables: Variables
     training: bool
     random: Any
     statistics: list[tuple[Any, Any]]
+    overlaps: list[str]
 
     def weight(self, node: Node, name: str) -> Any:
         """The weight `name` of the layer at a node; None where it has no such weight."""
@@ -153,7 +156,10 @@ def _(layer: Activation, node: Node, x: Any, run: Pass) -> Any:
 
 @_forward.register
 def _(layer: MaxPool, node: Node, x: Any, run: Pass) -> Any:
-    return max_pool(x, layer, node.input_shape)
+    y = max_pool(x, layer, node.input_shape, repeats=bool(run.overlaps))
+    if layer.steps < layer.size:
+        run.overlaps.append(node.path)
+    return y
 
 
 @_forward.register
