@@ -14,16 +14,34 @@ from backends.jax.cpu_windows import windows
 _NO_PADDING = (0, 0, 0)
 
 
-def max_pool(images: Any, size: int, stride: int, padding: int) -> Any:
-    """The largest value of each window; its gradient goes to the first of equal values."""
+def max_pool_in_step(images: Any, size: int, stride: int, padding: int) -> Any:
+    """The largest value of each window, in a step of its own.
+
+    Windows that do not overlap are the maximum of a reshape, whose gradient is shared among equal
+    values. Values are equal where what they come from is (a constant background) or where no
+    gradient passes (zeros of ReLU), so that the gradients of weights are the same.
+    """
+    if padding or stride != size:
+        return max_pool_in_loop(images, size, stride, padding)
+    batch, height, width, channels = images.shape
+    rows, columns = height // size, width // size
+    whole = images[:, : rows * size, : columns * size]
+    return whole.reshape(batch, rows, size, columns, size, channels).max((2, 4))
+
+
+def max_pool_in_loop(images: Any, size: int, stride: int, padding: int) -> Any:
+    """The same within a loop of steps; its gradient goes to the first of equal values."""
     sides = (padding, padding, 0)
     lowest = jnp.array(-jnp.inf, images.dtype)
     images = lax.pad(images, lowest, (_NO_PADDING, sides, sides, _NO_PADDING))
+
+    def backward(winners: Any, gradient: Any) -> tuple[Any]:
+        if stride == size:
+            return (_return_apart(gradient, winners, images.shape, size),)
+        return (_return(gradient, winners, images.shape, size, stride),)
+
     pool = jax.custom_vjp(lambda images: _compete(images, size, stride)[0])
-    pool.defvjp(
-        lambda images: _compete(images, size, stride),
-        lambda winners, gradient: (_return(gradient, winners, images.shape, size, stride),),
-    )
+    pool.defvjp(lambda images: _compete(images, size, stride), backward)
     return pool(images)
 
 
@@ -42,6 +60,17 @@ def _compete(images: Any, size: int, stride: int) -> tuple[Any, Any]:
         largest = jnp.where(is_larger, other, largest)
         winners = jnp.where(is_larger, position.type(index), winners)
     return largest, winners
+
+
+def _return_apart(gradient: Any, winners: Any, shape: tuple[int, ...], size: int) -> Any:
+    """The gradient of a map of `shape` whose windows do not overlap: each value has one window."""
+    position = np.arange(size**2).reshape(size, 1, size, 1).astype(winners.dtype)
+    wide = (slice(None), slice(None), None, slice(None), None)
+    shares = jnp.where(winners[wide] == position, gradient[wide], 0)
+    batch, height, width, channels = gradient.shape
+    maps = shares.reshape(batch, height * size, width * size, channels)
+    rest = [(0, extent - size * outputs, 0) for extent, outputs in zip(shape[1:3], (height, width))]
+    return lax.pad(maps, jnp.zeros((), maps.dtype), (_NO_PADDING, *rest, _NO_PADDING))
 
 
 def _return(gradient: Any, winners: Any, shape: tuple[int, ...], size: int, stride: int) -> Any:

@@ -60,6 +60,8 @@ def _average_pool(images: Any, size: int, stride: int) -> Any:
 
 _ACCELERATOR = Windowed(_convolve, _max_pool, _average_pool)
 _CPU_STEP = Windowed(
-    cpu_convolution.convolve_in_step, cpu_pooling.max_pool, cpu_pooling.average_pool
+    cpu_convolution.convolve_in_step, cpu_pooling.max_pool_in_step, cpu_pooling.average_pool
 )
-_CPU_LOOP = _CPU_STEP._replace(convolve=cpu_convolution.convolve_in_loop)
+_CPU_LOOP = Windowed(
+    cpu_convolution.convolve_in_loop, cpu_pooling.max_pool_in_loop, cpu_pooling.average_pool
+)

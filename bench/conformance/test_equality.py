@@ -30,7 +30,6 @@ from bench.verification.compare import compare_weights
 from bench.verification.every_layer import EVERY_LAYER_SHAPE, every_layer
 from bench.verification.reference import reference_session
 
-PLAIN = sequential(Conv(4, 3, stride=2), Activation("relu"), Flatten(), Dense(3))
 NORMALISED = sequential(Conv(4, 3, stride=2), BatchNorm(), Flatten(), Dense(3))
 DENSE = sequential(Flatten(), Dense(4), Activation("relu"), Dense(3))
 MOMENTUM = OPTIMIZERS["SGD with momentum"]
@@ -91,9 +90,10 @@ def test_twenty_steps_of_sgd_follow_the_reference(contender: Contender) -> None:
     assert check.passed, check
 
 
-@pytest.mark.parametrize("optimizer", [MOMENTUM, ADAM], ids=["sgd", "adam"])
-@pytest.mark.parametrize("layer", [NORMALISED, PLAIN, DENSE], ids=["normalised", "plain", "dense"])
-def test_compiling_trains_nothing(contender: Contender, optimizer: Optimizer, layer: Layer) -> None:
+@pytest.mark.parametrize(
+    ("layer", "optimizer"), [(NORMALISED, ADAM), (DENSE, MOMENTUM)], ids=["normalised", "dense"]
+)
+def test_compiling_trains_nothing(contender: Contender, layer: Layer, optimizer: Optimizer) -> None:
     case = make_case(layer, (6, 6, 2))
     plain, compiled = (contender.session(case, optimizer) for _ in range(2))
     compiled.compile(*case.batches[:4].shape)

@@ -17,7 +17,7 @@ def run(tmp_path_factory):
     output = tmp_path_factory.mktemp("run") / "out"
     command = [sys.executable, "-m", "bench", "run", "--backends", "all", "--repeats", "1"]
     done = subprocess.run(
-        [*command, "--epochs", "2", "--output", str(output)],
+        [*command, "--epochs", "2", "--train-samples", "30000", "--output", str(output)],
         capture_output=True,
         text=True,
         timeout=900,
