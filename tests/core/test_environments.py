@@ -9,7 +9,7 @@ import pytest
 
 from backends.registry import installed_version, not_installed, recipes
 from bench.choices import ChoiceError
-from bench.environment import Launch, launch_of, prepared_variables
+from bench.environment import SOURCE_ROOT, Launch, launch_of, prepared_variables
 from bench.environments import store
 from bench.environments.blueprint import blueprint
 from bench.environments.choosing import choose_backends, how_to_get
@@ -180,7 +180,7 @@ def test_the_package_of_a_third_partys_adapter_comes_along(tmp_path, plugin):
 
 def test_this_interpreter_sees_what_it_always_sees(tmp_path):
     variables = prepared_variables(launch_of(JAX), JAX.adapter, 1, tmp_path)
-    assert str(Path(__file__).parents[2]) in variables["PYTHONPATH"].split(os.pathsep)
+    assert str(SOURCE_ROOT) in variables["PYTHONPATH"].split(os.pathsep)
 
 
 def test_an_isolated_backend_is_had_by_making_its_environment():
