@@ -41,9 +41,20 @@ from bench.spec.shapes import Node, padding_of
 # Below, Theano refuses to normalise, after cuDNN's example.
 _LEAST_EPSILON = 1e-5
 
+
+def _relu(x: Any) -> Any:
+    """The larger of x and 0; `nnet.relu` has a derivative of one half at 0."""
+    return tensor.switch(x > 0, x, 0)
+
+
+def _relu6(x: Any) -> Any:
+    """Between 0 and 6; the derivative of `tensor.clip` is 1 at both ends."""
+    return tensor.switch(tensor.and_(x > 0, x < 6), x, tensor.cast(6 * (x >= 6), x.dtype))
+
+
 _FUNCTIONS: dict[str, Callable[[Any], Any]] = {
-    "relu": nnet.relu,
-    "relu6": lambda x: tensor.clip(x, 0, 6),
+    "relu": _relu,
+    "relu6": _relu6,
     "sigmoid": nnet.sigmoid,
     "tanh": tensor.tanh,
     "silu": lambda x: x * nnet.sigmoid(x),
@@ -59,15 +70,12 @@ class Pass(NamedTuple):
         training: whether this is a pass of training.
         random: the streams that dropout draws from.
         statistics: in training, the running statistics and the values they are to take.
-        overlaps: the paths of the poolings gone through whose windows overlap: they repeat values,
-            as in GoogLeNet, where a pooling then finds several that are the largest.
     """
 
     variables: Variables
     training: bool
     random: Any
     statistics: list[tuple[Any, Any]]
-    overlaps: list[str]
 
     def weight(self, node: Node, name: str) -> Any:
         """The weight `name` of the layer at a node; None where it has no such weight."""
@@ -156,10 +164,7 @@ def _(layer: Activation, node: Node, x: Any, run: Pass) -> Any:
 
 @_forward.register
 def _(layer: MaxPool, node: Node, x: Any, run: Pass) -> Any:
-    y = max_pool(x, layer, node.input_shape, repeats=bool(run.overlaps))
-    if layer.steps < layer.size:
-        run.overlaps.append(node.path)
-    return y
+    return max_pool(x, layer, node.input_shape)
 
 
 @_forward.register

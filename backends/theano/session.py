@@ -144,7 +144,7 @@ def _training_graph(
     labels = theano.shared(np.array(workload.labels, np.int32), borrow=True)
     batch = tensor.lvector("batch")
     random = MRG_RandomStreams(1 + workload.seed % _LARGEST_SEED)
-    run = Pass(variables, training=True, random=random, statistics=[], overlaps=[])
+    run = Pass(variables, training=True, random=random, statistics=[])
     logits = forward(workload.model, images[batch], run)
     losses, _ = nnet.crossentropy_softmax_1hot(logits, labels[batch])
     loss = losses.mean()
@@ -154,5 +154,5 @@ def _training_graph(
 def _inference_graph(model: Node, variables: Variables) -> tuple[Any, Any]:
     """Symbolic images in Theano's layout, and their logits."""
     images = tensor.tensor4("images") if len(model.input_shape) == 3 else tensor.matrix("images")
-    run = Pass(variables, training=False, random=None, statistics=[], overlaps=[])
+    run = Pass(variables, training=False, random=None, statistics=[])
     return images, forward(model, images, run)
