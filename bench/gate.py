@@ -4,10 +4,7 @@ A certificate holds for a framework's version, the backend's and the check's sou
 mode, device, precision and processor; while none of these changes, the kept one is used.
 """
 
-import contextlib
 import hashlib
-import os
-import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -16,6 +13,7 @@ import msgspec
 from backends.api import Recipe
 from bench.environment import launch_of
 from bench.executor import Executor
+from bench.kept import keep
 from bench.outcome import verdict_of
 from bench.plan import Job, lacking_for
 from bench.records import Equivalence
@@ -138,7 +136,7 @@ def _make(
     ]
     for certificate in found:
         if certificate.checks:  # else the check itself broke off: the next command tries again
-            _write(_path(gate, contender, certificate.model), certificate)
+            keep(_path(gate, contender, certificate.model), msgspec.json.encode(certificate))
     return found
 
 
@@ -195,14 +193,3 @@ def _read(path: Path | None) -> Certificate | None:
         return msgspec.json.decode(path.read_bytes(), type=Certificate)
     except (OSError, msgspec.MsgspecError):
         return None
-
-
-def _write(path: Path | None, certificate: Certificate) -> None:
-    """Keep the certificate; a cache that cannot be written costs only the time to make it again."""
-    if path is None:
-        return
-    with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
-            file.write(msgspec.json.encode(certificate))
-        os.replace(file.name, path)

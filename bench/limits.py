@@ -5,10 +5,7 @@ backend, and kept in the user's cache. What was measured while the machine was d
 compared with, and is measured again by a later command.
 """
 
-import contextlib
 import hashlib
-import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -21,6 +18,7 @@ from bench.environment import launch_of
 from bench.executor import Executor
 from bench.gate import backend_digest
 from bench.identity import hardware_digest, machine_name
+from bench.kept import keep
 from bench.outcome import verdict_of
 from bench.records import Limit, TrialRecord
 from bench.verification.sources import digest_of
@@ -93,7 +91,7 @@ def backend_limits(
             began(recipe.name, device)
             kept = _measure(recipe, version, device, setting, executor)
             if not kept.error:
-                _write(path, kept)
+                keep(path, msgspec.json.encode(kept))
         yield kept
 
 
@@ -170,14 +168,3 @@ def _read(path: Path | None) -> BackendLimit | None:
     except (OSError, msgspec.MsgspecError):
         return None
     return None if kept.flags and age > _DISTURBED_HOLDS_SECONDS else kept
-
-
-def _write(path: Path | None, limit: BackendLimit) -> None:
-    """Keep the limit; a cache that cannot be written costs only the time to measure it again."""
-    if path is None:
-        return
-    with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
-            file.write(msgspec.json.encode(limit))
-        os.replace(file.name, path)

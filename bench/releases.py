@@ -6,8 +6,6 @@ Nothing depends on it: without an index, or where pip is told to use none, the d
 import contextlib
 import json
 import os
-import tempfile
-from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
@@ -20,6 +18,7 @@ from packaging.utils import (
 from packaging.version import Version
 
 from bench.data.prepare import cache_folder
+from bench.kept import keep
 
 _SECONDS = 3.0
 _LARGEST_ANSWER = 2**26  # bytes
@@ -41,7 +40,7 @@ def release_date(package: str, version: str) -> str | None:
         return path.read_text(encoding="utf-8")
     found = _asked(package, version)
     if found:
-        _keep(path, found)
+        keep(path, found.encode())
     return found
 
 
@@ -80,12 +79,3 @@ def _index() -> str:
     except ImportError:  # an environment without pip
         return ""
     return str(PyPI.simple_url)
-
-
-def _keep(path: Path, text: str) -> None:
-    """A cache that cannot be written costs only the question."""
-    with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
-            file.write(text)
-        os.replace(file.name, path)

@@ -35,7 +35,9 @@ from bench.version import __version__
     "--backends",
     type=NameList(),
     default="all",
-    help="`all` that are installed, or names as `bench list backends` shows them. Default: all.",
+    help="`all` that are installed or have an environment, or names as `bench list backends` shows "
+    "them; jax==0.9.* runs in an environment of its own, jax@/path/to/python in yours. "
+    "Default: all.",
 )
 @click.option(
     "--models",

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
-import os
 from collections.abc import Generator
 from typing import Any
 
 import pytest
 
-from backends.api import Backend, Unsupported
+from backends.api import Unsupported
 from backends.registry import recipes
-from bench.conformance.contender import Contender
+from bench.conformance.contender import Contender, contender_of
 from bench.conformance.pytest_plugin import MUST_HAVE, OPTION
-
-# Processes of the tests share the CPUs, and threads that spin while they wait for one another
-# would take them from the other process. The real command, tried apart, runs with all threads.
-THREADS = 1
 
 
 def pytest_generate_tests(metafunc: Any) -> None:
@@ -50,19 +44,7 @@ def pytest_pyfunc_call(pyfuncitem: Any) -> Generator[None, Any, Any]:
         pytest.skip(f"unsupported: {error}")
 
 
-@pytest.fixture(scope="session")
-def imported() -> dict[str, Backend]:
-    """The backends that are imported so far, by name."""
-    return {}
-
-
 @pytest.fixture
-def contender(request: Any, imported: dict[str, Backend]) -> Contender:
-    """The backend, imported when it is first asked for, in a mode."""
-    name, mode = request.param
-    recipe = recipes()[name]
-    if name not in imported:
-        os.environ.update(recipe.environment)
-        module, adapter = recipe.adapter.split(":")
-        imported[name] = getattr(importlib.import_module(module), adapter)(THREADS)
-    return Contender(recipe, imported[name], mode)
+def contender(request: Any) -> Contender:
+    """The backend in a mode."""
+    return contender_of(*request.param)

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import importlib
+import os
+from functools import cache
 from typing import NamedTuple
 
 from backends.api import Backend, Recipe, Session, Workload
+from backends.registry import recipes
 from bench.spec.training import Optimizer
 from bench.verification.case import Case
 from bench.verification.certify import Subject
 from bench.verification.reference import workload
+
+# Processes of the tests share the CPUs, and threads that spin while they wait for one another
+# would take them from the other process. The real command, tried apart, runs with all threads.
+THREADS = 1
 
 
 class Contender(NamedTuple):
@@ -29,3 +37,17 @@ class Contender(NamedTuple):
     def session(self, case: Case, optimizer: Optimizer) -> Session:
         """A session of the case in float32."""
         return self.backend.session(self.workload(case, optimizer))
+
+
+def contender_of(name: str, mode: str) -> Contender:
+    """The backend of that name in a mode, imported when it is first asked for."""
+    return Contender(recipes()[name], _imported(name), mode)
+
+
+@cache
+def _imported(name: str) -> Backend:
+    recipe = recipes()[name]
+    os.environ.update(recipe.environment)
+    module, adapter = recipe.adapter.split(":")
+    backend: Backend = getattr(importlib.import_module(module), adapter)(THREADS)
+    return backend

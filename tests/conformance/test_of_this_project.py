@@ -1,13 +1,12 @@
 """What holds of this project's own backends alone, beside the suite in bench.conformance."""
 
 import importlib
-import os
 
 import pytest
 
 from backends.api import Unsupported
 from backends.registry import installed_version, recipes
-from bench.conformance.contender import Contender
+from bench.conformance.contender import contender_of
 from bench.models import build
 from bench.spec.layers import Conv, Dense, Flatten, MaxPool, sequential
 from bench.verification.case import OPTIMIZERS, USUAL, make_case
@@ -22,20 +21,9 @@ SHORT = [
 ]
 
 
-@pytest.fixture(scope="session")
-def imported():
-    return {}
-
-
 @pytest.fixture
-def contender(request, imported):
-    name, mode = request.param
-    recipe = recipes()[name]
-    if name not in imported:
-        os.environ.update(recipe.environment)
-        module, adapter = recipe.adapter.split(":")
-        imported[name] = getattr(importlib.import_module(module), adapter)(1)
-    return Contender(recipe, imported[name], mode)
+def contender(request):
+    return contender_of(*request.param)
 
 
 @pytest.mark.parametrize("contender", SHORT, indirect=True, ids="-".join)
