@@ -85,7 +85,7 @@ class LocalExecutor:
         """See `Executor.run`. A KeyboardInterrupt kills the worker and goes on upwards."""
         try:
             with _scratch_folder() as scratch:
-                environment = prepared_variables(launch, task.adapter, task.threads, scratch)
+                environment = _variables(launch, task, scratch)
                 worker = _Worker(launch.python, environment)
                 try:
                     worker.send(task)
@@ -110,6 +110,13 @@ def _scratch_folder() -> Iterator[Path]:
         raise _NoWorkerError(f"no folder for temporary files: {error.strerror}") from error
     with folder as path:
         yield Path(path)
+
+
+def _variables(launch: Launch, task: Task, scratch: Path) -> dict[str, str]:
+    try:
+        return prepared_variables(launch, task.adapter, task.threads, scratch)
+    except OSError as error:
+        raise _NoWorkerError(f"no links to the suite's code: {error.strerror}") from error
 
 
 class _Worker:
