@@ -13,9 +13,9 @@ from reports.sources import Source
 _INTRO = (
     "Packages and size are those of the framework and all that it requires, as the packages list "
     "their files; what else is installed does not count. Start and memory are medians over trials. "
-    "The first trained step counts from the start of the process and has compilation in it. Lines "
-    "are those of the adapter in this suite, without empty ones: how much code it took to have the "
-    "spec's work done at the framework's own speed."
+    "The first trained step counts from the start of the process, in the mode that is the first to "
+    "get there. Lines are those of the adapter in this suite, without empty ones: how much code it "
+    "took to have the spec's work done at the framework's own speed."
 )
 _COLUMNS = (
     Column("Backend"),
@@ -71,9 +71,22 @@ def _row(source: Source, backend: str, found: Installation) -> tuple[str, ...]:
         f"{found.size_bytes / MEBIBYTE:,.0f}",
         shown(_median(trials, lambda trial: trial.import_seconds), fixed(2)),
         shown(_median(trials, lambda trial: trial.baseline_memory_bytes), fixed(0, 1 / MEBIBYTE)),
-        shown(_median(trials, lambda trial: trial.cold_start_seconds), fixed(2)),
+        shown(_quickest_start(trials), fixed(2)),
         f"{found.adapter_lines:,}",
     )
+
+
+def _quickest_start(trials: Sequence[TrialRecord]) -> float | None:
+    """The cold start of the mode that is the first to train: others compile for longer."""
+    modes = {trial.mode for trial in trials}
+    starts = [
+        _median([trial for trial in trials if trial.mode == mode], _cold_start) for mode in modes
+    ]
+    return min((start for start in starts if start is not None), default=None)
+
+
+def _cold_start(trial: TrialRecord) -> float | None:
+    return trial.cold_start_seconds
 
 
 def _where(backend: str, found: Installation) -> tuple[str, ...]:

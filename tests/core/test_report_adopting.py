@@ -1,0 +1,70 @@
+"""What adopting a backend costs, beside its speed; and how to have the same versions again."""
+
+from bench.records import Installation
+from reports.edition import Edition
+from reports.sources import read_sources
+
+OWN = Installation(
+    requirements=("jax==0.9.*", "jaxlib"),
+    python="3.9.18",
+    own_environment=True,
+    packages={"jax": "0.9.2", "jaxlib": "0.9.1"},
+    size_bytes=300 * 2**20,
+    adapter_lines=1011,
+    released="2025-12-02",
+)
+SHARED = Installation(
+    requirements=("torch==2.13.*",),
+    python="3.11.7",
+    own_environment=False,
+    packages={"torch": "2.13.0"},
+    size_bytes=700 * 2**20,
+    adapter_lines=918,
+)
+
+
+def sections(make, folder, **changes):
+    trials = [
+        make.trial("torch", "eager", cold_start_seconds=4.0, versions={"torch": "2.13.0"}),
+        make.trial("torch", "compile", cold_start_seconds=40.0, versions={"torch": "2.13.0"}),
+        make.trial("jax==0.9.*", "jit", cold_start_seconds=3.0, versions={"jax": "0.9.2"}),
+    ]
+    folder = make.store(folder, trials, **changes)
+    report = Edition(read_sources([folder])).report
+    return {section.anchor: section for section in report.sections}
+
+
+def test_packages_size_start_lines_and_age_stand_side_by_side(make, tmp_path):
+    found = sections(
+        make,
+        tmp_path / "run",
+        installations={"torch": SHARED, "jax==0.9.*": OWN},
+        framework_versions={"torch": "2.13.0", "jax==0.9.*": "0.9.2"},
+    )
+    costs, origins = (part.table.rows for part in found["adopting"].parts)
+    torch, jax = costs
+    assert (torch[0], torch[1], torch[2], torch[3]) == ("torch", "2.13.0", "–", "–")  # noqa: RUF001
+    assert (torch[4], torch[5], torch[9]) == ("1", "700", "918")
+    assert torch[8] == "4.00", "the mode that is the first to train, not the median of both"
+    assert (jax[2], jax[3]) == ("2025-12-02", "30"), "the run began on the first of January"
+    assert (jax[4], jax[5], jax[8], jax[9]) == ("2", "300", "3.00", "1,011")
+    assert origins[1] == (
+        "jax==0.9.*",
+        "jax==0.9.*, jaxlib",
+        "3.9.18",
+        "its own",
+        "jax 0.9.2, jaxlib 0.9.1",
+    )
+    assert origins[0][3] == "the suite's"
+
+
+def test_pins_are_those_of_the_suites_environment_and_the_others_are_told_apart(make, tmp_path):
+    installed = {"torch": SHARED, "jax==0.9.*": OWN}
+    found = sections(make, tmp_path / "run", installations=installed)
+    lines = found["command"].parts[0].code.splitlines()
+    assert "python -m pip install . torch==2.13.0" in lines
+    assert "# jax==0.9.*, Python 3.9.18: jax==0.9.2 jaxlib==0.9.1" in lines
+
+
+def test_a_run_that_does_not_tell_has_no_such_section(make, tmp_path):
+    assert "adopting" not in sections(make, tmp_path / "run")
