@@ -186,8 +186,9 @@ class _Worker:
         """Note where each thread stands, and have faulthandler print the Python stacks."""
         self._process.send_signal(signal.SIGSTOP)
         self._places = f"\n{places}" if (places := where_threads_are(self._process.pid)) else ""
-        self._process.send_signal(signal.SIGABRT)
+        # In this order: the kernel gives a signal to the main thread only if that one runs.
         self._process.send_signal(signal.SIGCONT)
+        self._process.send_signal(signal.SIGABRT)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_GRACE_SECONDS)
 

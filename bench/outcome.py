@@ -83,14 +83,18 @@ def _last_words(log: str) -> str:
 
 
 def _fatal_words(lines: Sequence[str]) -> list[str]:
-    """The signal's name and the innermost Python frame of the thread that it hit."""
+    """The signal's name and the innermost Python frame of the thread that it hit.
+
+    A signal can hit a thread that is none of Python's: then the main thread's, which stands last.
+    """
     fatal = [index for index, line in enumerate(lines) if line.startswith(_FATAL)]
     if not fatal:
         return []
     after = lines[fatal[-1] :]
-    current = (i for i, line in enumerate(after) if line.endswith(_INNERMOST) and "Current" in line)
-    place = next(current, len(after))
-    return [after[0].removeprefix(_FATAL), *after[place + 1 : place + 2]]
+    threads = [index for index, line in enumerate(after) if line.endswith(_INNERMOST)]
+    hit = [index for index in threads if "Current" in after[index]] or threads[-1:]
+    frame = [after[index + 1] for index in hit if index + 1 < len(after)]
+    return [after[0].removeprefix(_FATAL), *frame]
 
 
 def measured(record: TrialRecord, events: Sequence[Event]) -> TrialRecord:

@@ -145,7 +145,8 @@ def test_a_folder_that_vanishes_ends_the_run_with_the_record_kept(command):
         "run", *command.quick, "--backends", "fake", "--repeats", "50", "--output", "out"
     )
     first_record(command, process)
-    shutil.rmtree(command.folder / "out")
+    gone = (command.folder / "out").rename(command.folder / "gone")  # where the run adds no file
+    shutil.rmtree(gone)
     done = finished(process)
     assert done.returncode == 2
     assert "it was removed; the record is in" in " ".join(done.stderr.split())

@@ -1,0 +1,28 @@
+"""What a record says of a worker that ended on its own."""
+
+import pytest
+
+from bench.executor import WorkerEnd
+from bench.outcome import verdict_of
+from bench.worker.protocol import PhaseBegan
+
+HIT = 'Current thread 0x1 (most recent call first):\n  File "hit.py", line 1 in hit\n'
+OTHER = 'Thread 0x2 (most recent call first):\n  File "other.py", line 2 in other\n'
+MAIN = 'Thread 0x3 (most recent call first):\n  File "main.py", line 3 in main\n'
+
+
+@pytest.mark.parametrize(
+    ("stacks", "frame"),
+    [
+        (OTHER + HIT + MAIN, 'Aborted | File "hit.py", line 1 in hit'),
+        (OTHER + MAIN, 'Aborted | File "main.py", line 3 in main'),
+        ("", "Aborted"),
+        ("Thread 0x3 (most recent call first):", "Aborted"),
+    ],
+    ids=["of the thread it hit", "of the main thread", "of none", "cut off"],
+)
+def test_a_fatal_signal_is_told_with_the_frame(stacks, frame):
+    end = WorkerEnd(-6, True, f"before\nFatal Python error: Aborted\n\n{stacks}", {})
+    verdict = verdict_of([PhaseBegan("train")], end, 3)
+    assert verdict.outcome == "timeout"
+    assert verdict.reason == f"not done after 3 s, in phase train: {frame}"
