@@ -18,7 +18,7 @@ from bench.outcome import verdict_of
 from bench.plan import Job, lacking_for
 from bench.records import Equivalence
 from bench.verification.certificate import Certificate
-from bench.verification.sources import digest_of
+from bench.verification.sources import backend_sources, digest_of
 from bench.worker.protocol import CheckBegan, Checked, Event, ModelCheck, VerifyTask
 
 
@@ -91,9 +91,9 @@ def certificates(
 
 
 def backend_digest(recipe: Recipe) -> str:
-    """The digest of the backend's source: of the package, or the module, that holds its adapter."""
+    """The digest of the backend's source: of all that `backend_sources` finds from its adapter."""
     module = recipe.adapter.partition(":")[0]
-    return digest_of(module.rpartition(".")[0] or module)
+    return digest_of(*backend_sources(module.rpartition(".")[0] or module))
 
 
 def equivalence_of(

@@ -37,7 +37,7 @@ class Case(NamedTuple):
     Attributes:
         model: resolved, without dropout.
         weights: by address, float32, none of them at a value that hides a fault.
-        images: (examples, ...) float32 in -1 to 1.
+        images: (examples, ...) float32 in -1 to 1; maps have an even background of 0 at two edges.
         labels: (examples,) int32.
         batches: (50, batch) int32 indices; no batch is like the one before.
     """
@@ -58,10 +58,23 @@ def make_case(layer: Layer, input_shape: Shape) -> Case:
     return Case(
         model=model,
         weights=shaken(initial_weights(model, seed=1), random),
-        images=random.uniform(-1, 1, (examples, *input_shape)).astype(np.float32),
+        images=_images((examples, *input_shape), random),
         labels=random.integers(0, model.output_shape[-1], examples).astype(np.int32),
         batches=order.reshape(-1, BATCH).astype(np.int32),
     )
+
+
+def _images(shape: tuple[int, ...], random: np.random.Generator) -> FloatArray:
+    """Random values; in maps, a third of each side from the top and from the left is 0.
+
+    Data such as MNIST have an even background: all values in a window of a pooling are equal there,
+    which random values never are. At the other edges values meet the padding: with 0 all around,
+    the sum of a convolution would not tell one arrangement of the kernel from another.
+    """
+    images: FloatArray = random.uniform(-1, 1, shape).astype(np.float32)
+    for axis in range(1, len(shape) - 1):
+        np.moveaxis(images, axis, 0)[: shape[axis] // 3] = 0
+    return images
 
 
 # What a model is trained with where the question is the model and not the optimizer. Deep networks

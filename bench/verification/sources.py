@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,6 +21,20 @@ def digest_of(*packages: str) -> str:
         for path in files_of(package):
             digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
+
+
+@cache
+def backend_sources(package: str) -> tuple[str, ...]:
+    """A backend's package, and those of `backends` that its code imports, and theirs in turn.
+
+    Flax calls what JAX's adapter has: what changes there can change Flax.
+    """
+    found = [package]
+    for name in found:  # grows while it is gone through
+        text = "\n".join(path.read_text(encoding="utf-8") for path in files_of(name))
+        named = sorted(set(re.findall(r"^\s*(?:from|import) (backends\.\w+)", text, re.MULTILINE)))
+        found += [other for other in named if other not in found]
+    return tuple(sorted(found))
 
 
 def files_of(name: str) -> list[Path]:

@@ -1,0 +1,126 @@
+"""Faults planted for real in the NumPy backend in float32, so that no test needs a framework.
+
+The certificate knows nothing of that.
+"""
+
+from contextlib import contextmanager, nullcontext
+
+import msgspec
+import numpy as np
+
+import backends.numpy.lowering as lowering
+import backends.numpy.session as numpy_session
+from backends.api import Device
+from backends.numpy.session import NumpyBackend, NumpySession
+from bench.spec.layers import Activation, BatchNorm, Conv, Dense, Flatten, Identity, add, sequential
+from bench.spec.parameters import weight_specs
+from bench.spec.shapes import resolve
+from bench.verification.case import OPTIMIZERS
+from bench.verification.certify import Subject, certify
+
+MODEL = sequential(
+    Conv(4, 3),
+    BatchNorm(momentum=0.8),
+    Activation("tanh"),
+    add(Identity(), sequential(Conv(4, 3), Activation("silu"))),
+    Conv(5, 3, stride=2),
+    Flatten(),
+    Dense(6),
+    Activation("silu"),
+    Dense(5),
+)
+SHAPE = (8, 6, 2)
+
+
+class Mutant(NumpyBackend):
+    """NumPy with a fault: another workload, another session, or another function inside it."""
+
+    def __init__(self, workload=lambda given: given, session=NumpySession, planted=nullcontext):
+        self._workload = workload
+        self._session = session
+        self._planted = planted
+
+    def session(self, given):
+        with self._planted():
+            made = self._session(self._workload(given), np.float32)
+        return Planted(made, self._planted)
+
+
+class Planted:
+    """A session whose every call runs with the fault planted, and the reference without."""
+
+    def __init__(self, session, planted):
+        self._inner = session
+        self._planted = planted
+
+    def __getattr__(self, name):
+        method = getattr(self._inner, name)
+
+        def call(*arguments):
+            with self._planted():
+                return method(*arguments)
+
+        return call
+
+
+def checks_of(backend, model=MODEL, shape=SHAPE):
+    return certify(Subject(backend, Device("cpu"), "eager", "float32"), model, shape, OPTIMIZERS)
+
+
+def failed(backend, model=MODEL, shape=SHAPE):
+    return {check.name: check for check in checks_of(backend, model, shape) if not check.passed}
+
+
+def changed_layer(kind, change):
+    """A workload whose layers of a kind are changed, with the weights that these then have."""
+
+    def replace(layer):
+        if isinstance(layer, kind):
+            return change(layer)
+        parts = getattr(layer, "parts", None)
+        return msgspec.structs.replace(layer, parts=tuple(map(replace, parts))) if parts else layer
+
+    def workload(given):
+        model = resolve(replace(given.model.layer), given.model.input_shape)
+        weights = {name: given.weights[name] for name in weight_specs(model)}
+        return given._replace(model=model, weights=weights)
+
+    return workload
+
+
+def changed_optimizer(kind, change):
+    return lambda given: (
+        given._replace(optimizer=change(given.optimizer))
+        if isinstance(given.optimizer, kind)
+        else given
+    )
+
+
+@contextmanager
+def replaced(holder, name, value):
+    before = getattr(holder, name)
+    setattr(holder, name, value)
+    try:
+        yield
+    finally:
+        setattr(holder, name, before)
+
+
+@contextmanager
+def relowered(kind, lower):
+    """Lower a layer in another way, made from the right one."""
+    right = lowering._lower.dispatch(kind)
+    lowering._lower.register(kind, lower(right))
+    try:
+        yield
+    finally:
+        lowering._lower.register(kind, right)
+
+
+def summed_loss():
+    def summed(logits, labels):
+        loss, gradient = right(logits, labels)
+        return loss * len(labels), gradient * len(labels)
+
+    right = numpy_session.softmax_cross_entropy
+    return Mutant(planted=lambda: replaced(numpy_session, "softmax_cross_entropy", summed))
