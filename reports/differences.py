@@ -71,7 +71,7 @@ def _optimizer(run: Run) -> str:
 def _versions(run: Run) -> dict[str, str]:
     """Of the packages that workers loaded, and of each backend's framework."""
     found: dict[str, set[str]] = {}
-    loaded = [item for trial in run.trials for item in trial.versions.items()]
+    loaded = {item for trial in run.trials for item in trial.versions.items()}
     for name, version in (*run.manifest.framework_versions.items(), *loaded):
         found.setdefault(plain(name), set()).add(plain(version))
     return {name: ", ".join(sorted(versions)) for name, versions in found.items()}

@@ -25,12 +25,12 @@ class Curve:
 
 def curve_of(record: TrialRecord) -> Curve:
     """The curve of one trial."""
+    epochs = record.per_epoch
+    losses = [epoch.mean_loss for epoch in epochs]
     return Curve(
-        seconds=tuple(accumulate(epoch.seconds for epoch in record.per_epoch)),
-        accuracies=tuple(epoch.test_accuracy for epoch in record.per_epoch),
-        losses=tuple(
-            math.nan if epoch.mean_loss is None else epoch.mean_loss for epoch in record.per_epoch
-        ),
+        seconds=tuple(accumulate([epoch.seconds for epoch in epochs])),
+        accuracies=tuple([epoch.test_accuracy for epoch in epochs]),
+        losses=tuple([math.nan if loss is None else loss for loss in losses]),
     )
 
 

@@ -1,11 +1,14 @@
 """Write a report: read the runs, make the formats asked for, put the files in their place."""
 
+import gc
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from bench.records import RecordError
+from reports.aside import written_aside
 from reports.document import Report
 from reports.edition import Edition
 from reports.exports import FORMATS, STANDARD, made
@@ -21,9 +24,13 @@ def write(
 ) -> list[Path]:
     """Write the report; see `reports.write_report`."""
     folder = _output(run_folders, output)
-    edition = Edition(read_sources(run_folders))
-    files = [item for name in formats for item in made(edition, name).items()]
-    return _written(folder, dict(files))
+    with _no_collections():
+        edition = Edition(read_sources(run_folders))
+        with written_aside(edition, folder, formats) as aside:
+            here = [name for name in formats if name not in aside]
+            files = dict(item for name in here for item in made(edition, name).items())
+            paths = _written(folder, files)
+    return [*paths, *aside.values()]
 
 
 def export(run_folders: Sequence[Path], file: str, name: str) -> None:
@@ -54,6 +61,18 @@ def format_of(file: str) -> str | None:
     """The format whose files end as this one does; None where no ending tells."""
     endings = {Path(format_.file).suffix: name for name, format_ in reversed(FORMATS.items())}
     return endings.get(Path(file).suffix) if Path(file).suffix else None
+
+
+@contextmanager
+def _no_collections() -> Iterator[None]:
+    """Records hold no cycles; a collector that goes through 100,000 of them finds nothing."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _output(run_folders: Sequence[Path], output: Path | None) -> Path:
