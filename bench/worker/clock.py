@@ -19,6 +19,8 @@ _EXAMPLES = 2048
 _FIRST_STEPS = 16
 _MOST_STEPS = 20_000
 _PAIRS = 9
+_CALLS_OWN_SHARE = 15  # times that the steps take what a call costs by itself
+_LONGEST = 10  # times the wanted seconds
 
 
 def check_clock(task: ClockTask, backend: Backend, tell: Tell) -> None:
@@ -90,10 +92,17 @@ class _Calls:
 
 
 def _enough_steps(calls: _Calls, wanted: float) -> int:
-    """How many steps take the wanted seconds, about."""
+    """How many steps take the wanted seconds, or many times what a call costs without a step.
+
+    Keras's `fit` takes 0.1 s to begin: of short calls, twice the steps are not twice the time.
+    """
     steps = _FIRST_STEPS
     calls.finished(steps)
     while (seconds := calls.finished(steps)) < wanted / 4 and steps < _MOST_STEPS:
         steps = min(_MOST_STEPS, 8 * steps)
         calls.finished(steps)  # compiles
-    return max(1, min(_MOST_STEPS, round(steps * wanted / seconds)))
+    calls.finished(2 * steps)
+    of_steps = calls.finished(2 * steps) - seconds
+    of_steps = min(seconds, max(of_steps, seconds / 10))  # noise makes it anything
+    needed = max(wanted, min(_LONGEST * wanted, _CALLS_OWN_SHARE * (seconds - of_steps)))
+    return max(1, min(_MOST_STEPS, round(steps * needed / of_steps)))
