@@ -24,8 +24,12 @@ BUILT_IN = {
     "keras-tensorflow": "backends.keras:TENSORFLOW",
     "keras-jax": "backends.keras:JAX",
     "keras-torch": "backends.keras:TORCH",
+    "mlx": "backends.mlx:RECIPE",
+    "paddle": "backends.paddle:RECIPE",
     "theano": "backends.theano:RECIPE",
     "caffe": "backends.caffe:RECIPE",
+    "pytensor": "backends.pytensor:RECIPE",
+    "tinygrad": "backends.tinygrad:RECIPE",
 }
 GROUP = "bench.backends"
 

@@ -1,4 +1,7 @@
-"""The spec's optimizers, written as the next values of shared variables."""
+"""The spec's optimizers, written as the next values of shared variables.
+
+For Theano and for its successor, whose names are the same: `library` is the module of either.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,6 @@ from functools import singledispatch
 from typing import Any
 
 import numpy as np
-import theano
-from theano import tensor
 
 from backends.api import Unsupported
 from bench.spec.training import Adam, Sgd
@@ -46,7 +47,7 @@ class Update(ABC):
 
 
 @singledispatch
-def update_rule(optimizer: Any, weights: list[Any]) -> Update:
+def update_rule(optimizer: Any, weights: list[Any], library: Any) -> Update:
     """The optimizer's rule for these shared variables, with fresh state.
 
     Raises:
@@ -55,8 +56,8 @@ def update_rule(optimizer: Any, weights: list[Any]) -> Update:
     raise Unsupported(f"received the optimizer {optimizer!r:.60}, expected Sgd or Adam")
 
 
-def _zeros_like(weights: list[Any]) -> list[Any]:
-    return [theano.shared(np.zeros_like(weight.get_value(borrow=True))) for weight in weights]
+def _zeros_like(weights: list[Any], library: Any) -> list[Any]:
+    return [library.shared(np.zeros_like(weight.get_value(borrow=True))) for weight in weights]
 
 
 def _with_l2(gradients: Sequence[Any], weights: list[Any], l2: float) -> Sequence[Any]:
@@ -66,12 +67,12 @@ def _with_l2(gradients: Sequence[Any], weights: list[Any], l2: float) -> Sequenc
 class SgdUpdate(Update):
     """v = momentum * v + g; w -= rate * (g + momentum * v if nesterov else v)."""
 
-    def __init__(self, spec: Sgd, weights: list[Any]) -> None:
+    def __init__(self, spec: Sgd, weights: list[Any], library: Any) -> None:
         """Start with velocities of 0, and with none where the momentum is 0."""
         self._spec = spec
         self._weights = weights
-        self._velocities = _zeros_like(weights) if spec.momentum else []
-        self.inputs = (tensor.scalar("rate"),)
+        self._velocities = _zeros_like(weights, library) if spec.momentum else []
+        self.inputs = (library.tensor.scalar("rate"),)
 
     def settings(self, rates: FloatArray, steps: IntArray) -> tuple[FloatArray, ...]:
         """The learning rate."""
@@ -94,12 +95,13 @@ class SgdUpdate(Update):
 class AdamUpdate(Update):
     """Adam as the spec has it; the bias corrections of each step come in from outside."""
 
-    def __init__(self, spec: Adam, weights: list[Any]) -> None:
+    def __init__(self, spec: Adam, weights: list[Any], library: Any) -> None:
         """Start with moments of 0."""
         self._spec = spec
         self._weights = weights
-        self._means, self._squares = _zeros_like(weights), _zeros_like(weights)
-        self.inputs = (tensor.scalar("corrected_rate"), tensor.scalar("square_share"))
+        self._means, self._squares = (_zeros_like(weights, library) for _ in range(2))
+        self._sqrt = library.tensor.sqrt
+        self.inputs = tuple(map(library.tensor.scalar, ("corrected_rate", "square_share")))
 
     def settings(self, rates: FloatArray, steps: IntArray) -> tuple[FloatArray, ...]:
         """The rate over 1 - beta1^t, and 1 - beta2^t."""
@@ -115,8 +117,8 @@ class AdamUpdate(Update):
         moments = zip(self._weights, self._means, self._squares, gradients)
         for weight, mean, square, gradient in moments:
             next_mean = beta1 * mean + (1 - beta1) * gradient
-            next_square = beta2 * square + (1 - beta2) * tensor.sqr(gradient)
-            step = rate * next_mean / (tensor.sqrt(next_square / share) + epsilon)
+            next_square = beta2 * square + (1 - beta2) * gradient**2
+            step = rate * next_mean / (self._sqrt(next_square / share) + epsilon)
             updates += [(mean, next_mean), (square, next_square), (weight, weight - step)]
         return updates
 

@@ -55,7 +55,7 @@ class TheanoSession(Session):
         with self._in_precision():
             self._variables = place_weights(workload.weights, self._precision)
             self._trainable = trainable(workload.model, self._variables)
-            self._update = update_rule(workload.optimizer, list(self._trainable.values()))
+            self._update = update_rule(workload.optimizer, list(self._trainable.values()), theano)
             self._graph = _training_graph(
                 workload, self._variables, list(self._trainable.values()), self._images
             )

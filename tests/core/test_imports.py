@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-FRAMEWORKS = {"torch", "tensorflow", "keras", "jax", "jaxlib", "flax"}
+FRAMEWORKS = {"torch", "tensorflow", "keras", "jax", "jaxlib", "flax", "mlx", "paddle"}
 
 
 def loaded_by(statement: str) -> set[str]:

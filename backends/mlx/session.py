@@ -1,0 +1,97 @@
+"""One model in MLX: its state, its data, and the functions that change the state."""
+
+from __future__ import annotations
+
+from typing import Any, Callable
+
+import mlx.core as mx
+import numpy as np
+
+from backends.api import Gradients, Session, Workload
+from backends.mlx.lowering import count_drops, lower
+from backends.mlx.optimizers import initial_slots, settings
+from backends.mlx.steps import Data, State, make_differentiate, make_step
+from backends.mlx.weights import canonical_array, canonical_weights, place_weights, placed
+from bench.spec.parameters import weight_specs
+from bench.spec.weights import FloatArray, IntArray, Weights
+
+
+class MlxSession(Session):
+    """The state of training and the training set, and the functions that change the state."""
+
+    def __init__(self, workload: Workload) -> None:
+        """Lower the model; place weights and data."""
+        self._optimizer = workload.optimizer
+        self._steps_done = 0
+        self._specs = weight_specs(workload.model)
+        apply = lower(workload.model)
+        self._differentiate = make_differentiate(apply, count_drops(workload.model))
+        step = make_step(self._differentiate, workload.optimizer)
+        transform = mx.compile if workload.mode == "compile" else _unchanged
+        self._step = transform(step)
+        self._infer = transform(lambda weights, images: apply(weights, images, False, ())[0])
+        self._data = Data(placed(workload.images), mx.array(workload.labels))
+        self._state = self._initial_state(workload)
+        mx.eval(self._data, self._state)
+
+    def compile(self, steps: int, batch_size: int) -> None:
+        """Take a step on copies of one example, and forget it; see `Session.compile`."""
+        batches = np.zeros((1, batch_size), np.int32)
+        mx.eval(self._trained(batches, np.zeros(1, np.float32)))
+
+    def train(self, batches: IntArray, learning_rates: FloatArray) -> FloatArray:
+        """Train one step on each batch, in order; see `Session.train`."""
+        self._state, losses = self._trained(batches, learning_rates)
+        self._steps_done += len(batches)
+        mx.eval(self._state, losses)
+        return np.array([loss.item() for loss in losses], np.float32)
+
+    def _trained(self, batches: IntArray, learning_rates: FloatArray) -> tuple[State, list[Any]]:
+        """The state after these steps, and their losses, all of it on its way."""
+        numbers = self._steps_done + np.arange(len(batches))
+        columns = settings(self._optimizer, learning_rates.astype(np.float64), numbers)
+        given = [tuple(placed(value) for value in row) for row in zip(*columns)]
+        state, losses = self._state, []
+        for batch, setting in zip(batches, given):
+            state, loss = self._step(state, mx.array(batch), setting, self._data)
+            # While MLX computes this step, Python calls the next.
+            mx.async_eval(state, loss)
+            losses.append(loss)
+        return State(*state), losses
+
+    def predict(self, images: FloatArray) -> FloatArray:
+        """Logits (n, classes) of (n, height, width, channels) images; see `Session.predict`."""
+        return canonical_array(self._infer(self._everything(), placed(images)))
+
+    def predictor(self, batch_size: int) -> Callable[[FloatArray], FloatArray]:
+        """The function of the mode, given the weights as they are now."""
+        weights, infer = self._everything(), self._infer
+        return lambda images: canonical_array(infer(weights, placed(images)))
+
+    def gradients(self, batch: IntArray) -> Gradients:
+        """Logits, loss and gradients of one batch; see `Session.gradients`."""
+        loss, logits, gradients, *_ = self._differentiate(self._state, mx.array(batch), self._data)
+        arrays = canonical_weights(gradients, self._state.weights)
+        return Gradients(canonical_array(logits), loss.item(), arrays)
+
+    def weights(self) -> Weights:
+        """Every weight and running statistic, float32."""
+        return canonical_weights(self._everything(), self._specs)
+
+    def _everything(self) -> dict[str, Any]:
+        return {**self._state.weights, **self._state.statistics}
+
+    def _initial_state(self, workload: Workload) -> State:
+        trainable = [address for address, spec in self._specs.items() if spec.trainable]
+        running = [address for address, spec in self._specs.items() if not spec.trainable]
+        weights = place_weights(workload.weights, trainable)
+        return State(
+            weights,
+            place_weights(workload.weights, running),
+            initial_slots(workload.optimizer, weights),
+            mx.random.key(workload.seed),
+        )
+
+
+def _unchanged(function: Callable[..., Any]) -> Callable[..., Any]:
+    return function

@@ -1,0 +1,81 @@
+"""The training step as a pure function, compiled whole or run operation by operation."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, NamedTuple
+
+import mlx.core as mx
+from mlx.nn.losses import cross_entropy
+
+from backends.mlx.lowering import Apply
+from backends.mlx.optimizers import Arrays, Slots, update
+from bench.spec.training import Optimizer
+
+
+class State(NamedTuple):
+    """What a step changes.
+
+    Attributes:
+        weights: the trainable ones, by address.
+        statistics: running ones, by address.
+        slots: what the optimizer remembers.
+        key: the random key of the next step.
+    """
+
+    weights: Arrays
+    statistics: Arrays
+    slots: Slots
+    key: Any
+
+
+class Data(NamedTuple):
+    """The training set: images (examples, ...) and labels (examples,)."""
+
+    images: Any
+    labels: Any
+
+
+# (state, batch, data) -> loss, logits, gradients, statistics, next key
+Differentiate = Callable[[State, Any, Data], tuple[Any, Any, Arrays, Arrays, Any]]
+# (state, batch, settings, data) -> next state, loss
+Step = Callable[[State, Any, tuple[Any, ...], Data], tuple[State, Any]]
+
+
+def make_differentiate(apply: Apply, drops: int) -> Differentiate:
+    """One training-mode pass as a pure function.
+
+    Args:
+        apply: the model.
+        drops: how many random keys it takes.
+    """
+
+    def loss_of(
+        weights: Arrays, statistics: Arrays, images: Any, labels: Any, keys: Any
+    ) -> tuple[Any, Any, Arrays]:
+        logits, statistics = apply({**weights, **statistics}, images, True, keys)
+        return cross_entropy(logits, labels, reduction="mean"), logits, statistics
+
+    value_and_gradients = mx.value_and_grad(loss_of)
+
+    def differentiate(state: State, batch: Any, data: Data) -> tuple[Any, Any, Arrays, Arrays, Any]:
+        # Without dropout nothing is drawn, and the key stays.
+        key, *keys = mx.random.split(state.key, drops + 1) if drops else [state.key]
+        examples = data.images[batch], data.labels[batch]
+        (loss, logits, statistics), gradients = value_and_gradients(
+            state.weights, state.statistics, *examples, keys
+        )
+        return loss, logits, gradients, statistics, key
+
+    return differentiate
+
+
+def make_step(differentiate: Differentiate, optimizer: Optimizer) -> Step:
+    """One training step as a pure function."""
+
+    def step(state: State, batch: Any, given: tuple[Any, ...], data: Data) -> tuple[State, Any]:
+        state = State(*state)  # a compiled function is traced with plain tuples
+        loss, _, gradients, statistics, key = differentiate(state, batch, Data(*data))
+        weights, slots = update(optimizer, state.weights, gradients, state.slots, given)
+        return State(weights, statistics, slots, key), loss
+
+    return step

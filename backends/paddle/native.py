@@ -1,0 +1,37 @@
+"""What PaddlePaddle chooses where its user says nothing, read from its own layers."""
+
+from __future__ import annotations
+
+import inspect
+
+import paddle
+from paddle import nn
+
+from backends.native import Defaults
+from backends.paddle.lowering import lower
+from backends.paddle.weights import canonical
+from bench.spec.shapes import Node
+from bench.spec.weights import Weights
+
+
+def paddle_defaults(seed: int) -> Defaults:
+    """PaddlePaddle's choices; weights are drawn by its own layers after seeding it."""
+    paddle.seed(seed)
+    normalisation = inspect.signature(nn.BatchNorm2D).parameters
+    return Defaults(
+        batch_norm_momentum=normalisation["momentum"].default,
+        batch_norm_epsilon=normalisation["epsilon"].default,
+        adam_epsilon=inspect.signature(paddle.optimizer.Adam).parameters["epsilon"].default,
+        initialize=_initialize,
+        words={
+            "dense kernel": "Glorot uniform",
+            "convolution kernel": "normal, variance 2 / fan-in",
+            "bias": "zeros",
+        },
+    )
+
+
+def _initialize(node: Node) -> Weights:
+    names = {"weight": "kernel", "bias": "bias"}
+    parameters = lower(node).named_parameters()
+    return {names[name]: canonical(value.numpy()) for name, value in parameters}

@@ -1,0 +1,18 @@
+"""tinygrad: lazy operations, fused into C that Clang compiles, and replayed by its JIT."""
+
+from backends.api import Recipe
+
+RECIPE = Recipe(
+    name="tinygrad",
+    title="tinygrad",
+    requirements=("tinygrad==0.14.0", "numpy>=1.26"),
+    modes=("jit",),
+    default_modes=("jit",),
+    adapter="backends.tinygrad.backend:TinygradBackend",
+    python=">=3.11",
+    system_packages={"clang": "clang"},
+    isolated=True,
+    # Otherwise it takes the first GPU whose driver it finds.
+    environment={"DEV": "CPU"},
+    warm={"CACHEDB": "{cache}/tinygrad.db"},
+)

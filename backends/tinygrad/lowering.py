@@ -1,0 +1,197 @@
+"""From a resolved model to tinygrad's lazy operations on the model's tensors.
+
+Feature maps are (n, c, h, w), vectors (n, features).
+"""
+
+from __future__ import annotations
+
+import operator
+from functools import reduce, singledispatch
+from typing import Any, Callable, NamedTuple
+
+from backends.api import Unsupported
+from backends.tinygrad.weights import Tensors
+from bench.spec.layers import (
+    Activation,
+    Add,
+    AvgPool,
+    BatchNorm,
+    Concatenate,
+    Conv,
+    Dense,
+    DepthwiseConv,
+    Dropout,
+    Flatten,
+    GlobalAvgPool,
+    Identity,
+    MaxPool,
+    Multiply,
+    Sequential,
+)
+from bench.spec.parameters import weight_name
+from bench.spec.shapes import Node, padding_of
+
+_FUNCTIONS: dict[str, Callable[[Any], Any]] = {
+    "relu": lambda x: x.relu(),
+    "relu6": lambda x: x.relu6(),
+    "sigmoid": lambda x: x.sigmoid(),
+    "tanh": lambda x: x.tanh(),
+    "silu": lambda x: x.silu(),
+    "gelu": lambda x: x.gelu(approximate="none"),
+}
+
+
+class Pass(NamedTuple):
+    """One way through the model: what it reads, and what it leaves behind.
+
+    Attributes:
+        tensors: the model's weights by address.
+        training: whether this is a pass of training.
+        statistics: in training, the running statistics and the values they are to take.
+    """
+
+    tensors: Tensors
+    training: bool
+    statistics: list[tuple[Any, Any]]
+
+    def weight(self, node: Node, name: str) -> Any:
+        """The weight `name` of the layer at a node; None where it has no such weight."""
+        return self.tensors.get(weight_name(node.path, name))
+
+
+def forward(node: Node, x: Any, run: Pass) -> Any:
+    """The output of the layer at `node`, and all below it, for an input (batch, ...).
+
+    Raises:
+        Unsupported: a layer of an unknown class.
+    """
+    return _forward(node.layer, node, x, run)
+
+
+@singledispatch
+def _forward(layer: Any, node: Node, x: Any, run: Pass) -> Any:
+    raise Unsupported(f"{node.path or 'the model'}: tinygrad has no lowering for {layer!r:.60}")
+
+
+@_forward.register
+def _(layer: Dense, node: Node, x: Any, run: Pass) -> Any:
+    return x.linear(run.weight(node, "kernel"), run.weight(node, "bias"))
+
+
+@_forward.register
+def _(layer: Conv, node: Node, x: Any, run: Pass) -> Any:
+    return _convolved(x, node, run, layer.groups)
+
+
+@_forward.register
+def _(layer: DepthwiseConv, node: Node, x: Any, run: Pass) -> Any:
+    return _convolved(x, node, run, node.input_shape[2])
+
+
+def _convolved(x: Any, node: Node, run: Pass, groups: int) -> Any:
+    layer: Any = node.layer
+    return x.conv2d(
+        run.weight(node, "kernel"),
+        run.weight(node, "bias"),
+        groups=groups,
+        stride=layer.stride,
+        padding=padding_of(layer.padding, layer.kernel),
+    )
+
+
+@_forward.register
+def _(layer: BatchNorm, node: Node, x: Any, run: Pass) -> Any:
+    names = ("scale", "shift", "mean", "variance")
+    scale, shift, mean, variance = (run.weight(node, name) for name in names)
+    if run.training:
+        kept = (mean, variance)
+        axes = tuple(axis for axis in range(x.ndim) if axis != 1)
+        mean = x.mean(axes)
+        centred = x - mean.reshape(1, -1, *(1,) * (x.ndim - 2))
+        variance = (centred * centred).mean(axes)
+        bessel = _bessel(x.numel() // x.shape[1], node)
+        for running, batch in zip(kept, (mean, variance * bessel)):
+            following = layer.momentum * running + (1 - layer.momentum) * batch.detach()
+            run.statistics.append((running, following))
+    return x.batchnorm(scale, shift, mean, (variance + layer.epsilon).rsqrt())
+
+
+def _bessel(count: int, node: Node) -> float:
+    """What turns the biased variance of `count` values into the unbiased one."""
+    if count < 2:
+        raise ValueError(
+            f"{node.path or 'the model'}: received {count} value a channel in a training batch, "
+            "expected 2 or more for the unbiased variance: make the batch larger"
+        )
+    return count / (count - 1)
+
+
+@_forward.register
+def _(layer: Activation, node: Node, x: Any, run: Pass) -> Any:
+    return _FUNCTIONS[layer.function](x)
+
+
+@_forward.register
+def _(layer: MaxPool, node: Node, x: Any, run: Pass) -> Any:
+    # tinygrad shares the gradient among equal values; their sum is what it is elsewhere.
+    window, padding = (layer.size, layer.size), padding_of(layer.padding, layer.size)
+    return x.max_pool2d(window, stride=layer.steps, padding=padding)
+
+
+@_forward.register
+def _(layer: AvgPool, node: Node, x: Any, run: Pass) -> Any:
+    return x.avg_pool2d((layer.size, layer.size), stride=layer.steps)
+
+
+@_forward.register
+def _(layer: GlobalAvgPool, node: Node, x: Any, run: Pass) -> Any:
+    return x.mean((2, 3))
+
+
+@_forward.register
+def _(layer: Flatten, node: Node, x: Any, run: Pass) -> Any:
+    return (x.permute(0, 2, 3, 1) if x.ndim == 4 else x).flatten(1)
+
+
+@_forward.register
+def _(layer: Dropout, node: Node, x: Any, run: Pass) -> Any:
+    return x.dropout(layer.rate)
+
+
+@_forward.register
+def _(layer: Identity, node: Node, x: Any, run: Pass) -> Any:
+    return x
+
+
+@_forward.register
+def _(layer: Sequential, node: Node, x: Any, run: Pass) -> Any:
+    for child in node.children:
+        x = forward(child, x, run)
+    return x
+
+
+def _branches(node: Node, x: Any, run: Pass) -> list[Any]:
+    return [forward(child, x, run) for child in node.children]
+
+
+@_forward.register
+def _(layer: Add, node: Node, x: Any, run: Pass) -> Any:
+    return reduce(operator.add, _branches(node, x, run))
+
+
+@_forward.register
+def _(layer: Concatenate, node: Node, x: Any, run: Pass) -> Any:
+    first, *others = _branches(node, x, run)
+    return first.cat(*others, dim=1)
+
+
+@_forward.register
+def _(layer: Multiply, node: Node, x: Any, run: Pass) -> Any:
+    outputs = _branches(node, x, run)
+    rank = max(output.ndim for output in outputs)
+    return reduce(operator.mul, [_as_map(output, rank) for output in outputs])
+
+
+def _as_map(output: Any, rank: int) -> Any:
+    """A vector (n, c) as a map (n, c, 1, 1) where its partners are maps."""
+    return output if output.ndim == rank else output.reshape(*output.shape, 1, 1)
