@@ -39,10 +39,8 @@ def table(run, wall):
     spent["explain"] = _total([each.told for each in run.explanations], "seconds")
     measured = sum(spent.values())
     in_trials = _total(trials, "wall_seconds")
-    canary = _total([trial.noise for trial in trials if trial.noise], "canary_after_seconds")
     spent["start and end of the workers"] = in_trials - measured
-    spent["canary"] = canary
-    spent["plan, certificates, records, report"] = wall - in_trials - canary
+    spent["plan, certificates, canary, records, report"] = wall - in_trials
     spent["no phase of a worker"] = wall - measured
     lines = ["| part | seconds | share |", "|---|---:|---:|"]
     lines += [f"| {name} | {took:.2f} | {took / wall:.1%} |" for name, took in spent.items()]
