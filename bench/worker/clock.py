@@ -19,8 +19,9 @@ _EXAMPLES = 2048
 _FIRST_STEPS = 16
 _MOST_STEPS = 20_000
 _PAIRS = 9
-_CALLS_OWN_SHARE = 15  # times that the steps take what a call costs by itself
-_LONGEST = 10  # times the wanted seconds
+_TRIES = 3
+_NEARLY_TWICE = 1.87
+_LONGEST = 5  # times the wanted seconds, of a call
 
 
 def check_clock(task: ClockTask, backend: Backend, tell: Tell) -> None:
@@ -92,17 +93,27 @@ class _Calls:
 
 
 def _enough_steps(calls: _Calls, wanted: float) -> int:
-    """How many steps take the wanted seconds, or many times what a call costs without a step.
+    """How many steps take the wanted seconds, about, and dwarf what a call costs without a step.
 
     Keras's `fit` takes 0.1 s to begin: of short calls, twice the steps are not twice the time.
+    Where they never are, the clock is wrong, and the longest calls will say so.
     """
     steps = _FIRST_STEPS
     calls.finished(steps)
     while (seconds := calls.finished(steps)) < wanted / 4 and steps < _MOST_STEPS:
         steps = min(_MOST_STEPS, 8 * steps)
         calls.finished(steps)  # compiles
-    calls.finished(2 * steps)
-    of_steps = calls.finished(2 * steps) - seconds
-    of_steps = min(seconds, max(of_steps, seconds / 10))  # noise makes it anything
-    needed = max(wanted, min(_LONGEST * wanted, _CALLS_OWN_SHARE * (seconds - of_steps)))
-    return max(1, min(_MOST_STEPS, round(steps * needed / of_steps)))
+    steps = max(1, min(_MOST_STEPS, round(steps * wanted / seconds)))
+    while steps < _MOST_STEPS and not _dwarfs(calls, steps, _LONGEST * wanted):
+        steps = min(_MOST_STEPS, 2 * steps)
+    return steps
+
+
+def _dwarfs(calls: _Calls, steps: int, longest: float) -> bool:
+    """Whether twice the steps take nearly twice the time, or the longest that is waited for."""
+    for count in (steps, 2 * steps):
+        calls.finished(count)  # compiles
+    # The least of several: a disturbance only adds.
+    once = min(calls.finished(steps) for _ in range(_TRIES))
+    twice = min(calls.finished(2 * steps) for _ in range(_TRIES))
+    return once > longest or twice > _NEARLY_TWICE * once
