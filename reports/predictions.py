@@ -26,8 +26,8 @@ _INTRO = (
     "other work."
 )
 _ERRORS = (
-    "Rows are labels, columns answers; numbers are images. The diagonal, which holds the right "
-    "answers, is left empty."
+    "Rows are labels, columns answers; numbers are images. Contenders with the same errors share a "
+    "matrix. The diagonal, which holds the right answers, is left empty."
 )
 _DISPUTED = "Those with most dissent first: the label, then each answer with who gave it."
 _SALIENCY = (

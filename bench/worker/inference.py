@@ -18,7 +18,7 @@ from bench.worker.protocol import Predicted
 
 LATENCY_CALLS = (20, 1000)  # at least, and at most
 THROUGHPUT_CALLS = (3, 1000)
-SECONDS = 0.5  # for each of both, unless the least number of calls takes longer
+SECONDS = 0.25  # for each of both, unless the least number of calls takes longer
 
 # With fewer calls the percentile would be the slowest of a handful.
 _LEAST_CALLS = {95: 20, 99: 100}

@@ -5,7 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
+from matplotlib.textpath import TextPath
+from matplotlib.transforms import Affine2D
 
 from bench.spec.weights import IntArray
 from reports.figures.canvas import (
@@ -21,6 +24,7 @@ from reports.figures.canvas import (
 from reports.formats import shortened
 
 _ACROSS = 3  # matrices side by side
+_MOST_NAMES = 3  # above a matrix
 _IMAGES_ACROSS = 8
 _GAP = 0.2
 _LINE = 0.17  # inches of a line of small print
@@ -28,32 +32,80 @@ _MARGIN = 0.15
 
 
 def confusion(title: str, labels: Sequence[str], tables: Sequence[IntArray]) -> Figure:
-    """A matrix for each contender: labels down, answers across; counts off the diagonal only."""
+    """Matrices with labels down, answers across, and counts off the diagonal only.
+
+    Contenders whose matrices are equal share one, under all their names.
+    """
+    distinct = _grouped(labels, tables)
     side = (WIDTH - 2 * _MARGIN) / _ACROSS - _GAP - 0.2
-    cell = side + 0.55
-    lines = -(-len(tables) // _ACROSS)
+    names = max(len(group.labels) for group in distinct)
+    headed = 0.20 + _LINE * min(names, _MOST_NAMES + 1)
+    cell = side + headed + 0.18
+    lines = -(-len(distinct) // _ACROSS)
     figure = sheet("Errors by class", title, TOP + lines * cell + BOTTOM)
-    for place, (label, table) in enumerate(zip(labels, tables, strict=True)):
+    for place, group in enumerate(distinct):
         line, column = divmod(place, _ACROSS)
         left = _MARGIN + 0.25 + column * (side + _GAP + 0.2)
         axes = panel(figure, left, BOTTOM + (lines - 1 - line) * cell + 0.1, side, side)
-        _matrix(axes, table)
-        axes.set_title(shortened(label, LONGEST_LABEL), size=10, loc="left")
+        _matrix(figure, axes, group.table)
+        axes.tick_params(labelleft=column == 0, labelbottom=place + _ACROSS >= len(distinct))
+        axes.set_title(_heading(group.labels), size=10, loc="left")
     return figure
 
 
-def _matrix(axes: Axes, table: IntArray) -> None:
+class _Group(NamedTuple):
+    """Contenders that answer with the same errors.
+
+    Attributes:
+        labels: theirs.
+        table: counts by label and answer.
+    """
+
+    labels: list[str]
+    table: IntArray
+
+
+def _grouped(labels: Sequence[str], tables: Sequence[IntArray]) -> list[_Group]:
+    """The different tables in the order of their first contender."""
+    groups: dict[bytes, _Group] = {}
+    for label, table in zip(labels, tables, strict=True):
+        groups.setdefault(table.tobytes(), _Group([], table)).labels.append(label)
+    return list(groups.values())
+
+
+def _heading(labels: Sequence[str]) -> str:
+    """A line each for the first few labels, then how many more there are."""
+    shown = [shortened(label, LONGEST_LABEL) for label in labels[:_MOST_NAMES]]
+    left_out = len(labels) - len(shown)
+    return "\n".join(shown + [f"and {left_out} more"] * (left_out > 0))
+
+
+def _matrix(figure: Figure, axes: Axes, table: IntArray) -> None:
     errors = table - np.diag(np.diag(table))
     axes.imshow(errors, cmap="Oranges", vmin=0, vmax=max(1, errors.max()), interpolation="none")
     axes.set_xticks(range(len(table)))
     axes.set_yticks(range(len(table)))
     axes.tick_params(labelsize=8)
-    if len(table) > 26:  # numbers would not be read
-        return
-    for label, answer in np.argwhere(errors > 0):
-        count = errors[label, answer]
-        ink = INK if count < 0.6 * errors.max() else "#ffffff"
-        axes.text(answer, label, str(count), size=7, ha="center", va="center", color=ink)
+    if len(table) <= 26:  # more numbers would not be read
+        for count in np.unique(errors[errors > 0]):
+            places = np.argwhere(errors == count)[:, ::-1]
+            ink = INK if count < 0.6 * errors.max() else "#ffffff"
+            numbers = _numbers(int(count), places, ink)
+            numbers.set_transform(figure.dpi_scale_trans)
+            numbers.set_offset_transform(axes.transData)
+            axes.add_collection(numbers, autolim=False)
+
+
+def _numbers(number: int, places: IntArray, colour: str) -> PathCollection:
+    """The number at the middle of each (column, row): one drawing, where texts take a second.
+
+    Its shape is in inches.
+    """
+    shape = TextPath((0, 0), str(number), size=7 / 72)
+    extents = shape.get_extents()
+    middle = (extents.x0 + extents.x1) / 2, (extents.y0 + extents.y1) / 2
+    centred = shape.transformed(Affine2D().translate(-middle[0], -middle[1]))
+    return PathCollection([centred], offsets=places, facecolor=colour, linewidth=0)
 
 
 class _Mosaic(NamedTuple):

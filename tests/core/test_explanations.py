@@ -42,6 +42,7 @@ from bench.worker.explaining import first_of_each, shades
 from bench.worker.protocol import Explained
 from reports.answering import confusion
 from reports.edition import Edition
+from reports.figures import images
 from reports.markdown import markdown_text
 from reports.sources import read_sources
 
@@ -104,6 +105,14 @@ def test_disputed_images_come_by_dissent():
 def test_confusion_counts_by_label_and_answer():
     found = confusion(np.array([0, 1, 1]), np.array([0, 0, 1]), 2)
     assert found.tolist() == [[1, 0], [1, 1]]
+
+
+def test_contenders_with_the_same_errors_share_a_matrix():
+    one, other = np.array([[5, 2], [0, 7]]), np.array([[5, 1], [1, 7]])
+    names = ["a", "b", "c", "d", "e", "f"]
+    figure = images.confusion("", names, [one, other, one, one, one, one])
+    headings = [axes.get_title(loc="left") for axes in figure.axes]
+    assert headings == ["a\nc\nd\nand 2 more", "b"]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,9 @@
 """What adopting a backend costs, beside its speed; and how to have the same versions again."""
 
+from importlib.metadata import distribution
+
+from backends.registry import recipes
+from bench.installation import installation_of
 from bench.records import Installation
 from reports.edition import Edition
 from reports.sources import read_sources
@@ -68,3 +72,9 @@ def test_pins_are_those_of_the_suites_environment_and_the_others_are_told_apart(
 
 def test_a_run_that_does_not_tell_has_no_such_section(make, tmp_path):
     assert "adopting" not in sections(make, tmp_path / "run")
+
+
+def test_the_size_is_that_of_the_files_which_the_packages_list():
+    found = installation_of(recipes()["numpy"])
+    listed = [distribution(name).files for name in found.packages]
+    assert found.size_bytes == sum(file.size or 0 for files in listed for file in files)
