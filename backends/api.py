@@ -66,6 +66,9 @@ class Recipe(msgspec.Struct, frozen=True):
         precisions: those that it computes in, on every device.
         gpu_precisions: those that it computes in on a GPU beside them.
         inputs: where its steps take images from, "resident" or "pipeline".
+        parallel_modes: those that train data-parallel, over several processes or devices.
+        parallel_environment: variables that the worker of such a trial starts with besides;
+            `{world_size}` stands for their number.
         interpreter: set by the suite: the Python of the environment that its workers run in; empty
             is this one.
         packages: set by the suite: the versions that this environment holds, by canonical name.
@@ -88,6 +91,8 @@ class Recipe(msgspec.Struct, frozen=True):
     precisions: tuple[str, ...] = ("float32",)
     gpu_precisions: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ("resident",)
+    parallel_modes: tuple[str, ...] = ()
+    parallel_environment: dict[str, str] = {}
     interpreter: str = ""
     packages: dict[str, str] = {}
     absence: str = ""
@@ -102,6 +107,18 @@ class Recipe(msgspec.Struct, frozen=True):
             if received not in known:
                 return _refusal(self.title, what, received, known)
         return ""
+
+    def lacking_parallel(self, mode: str, feed: str, world_size: int) -> str:
+        """What the backend lacks to share a step's batch; empty where it can, or has not to."""
+        if world_size == 1:
+            return ""
+        if feed != "resident":
+            return f"world size {world_size}: input {feed!r} is not shared, only 'resident' is"
+        return (
+            ""
+            if mode in self.parallel_modes
+            else _refusal(self.title, f"world size {world_size} in mode", mode, self.parallel_modes)
+        )
 
     def _precisions(self, on_gpu: bool) -> tuple[str, ...]:
         return self.precisions + self.gpu_precisions if on_gpu else self.precisions
@@ -136,6 +153,8 @@ class Workload(NamedTuple):
         precision: see `bench.spec.precision`.
         seed: for dropout alone.
         input: "resident", or "pipeline" for the framework's own loader of batches.
+        world_size: processes or devices of this kind that share each batch, an equal part each.
+            `train` and `gradients` are given whole batches, and what they return is of the whole.
     """
 
     model: Node
@@ -148,6 +167,7 @@ class Workload(NamedTuple):
     precision: str = "float32"
     seed: int = 0
     input: str = "resident"
+    world_size: int = 1
 
 
 # Something to be timed: a call does it all, and returns with the device idle.
@@ -211,6 +231,10 @@ class Session(ABC):
 
     def device_memory(self) -> Optional[int]:
         """Peak bytes that the device's allocator has held; None where it is not known, never 0."""
+        return None
+
+    def communication_seconds(self) -> Optional[float]:
+        """Seconds a step that were spent in exchanging gradients; None where nobody tells."""
         return None
 
 

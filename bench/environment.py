@@ -66,6 +66,14 @@ def launch_of(recipe: Recipe, more: Mapping[str, str] | None = None) -> Launch:
     return Launch({**recipe.environment, **(more or {})}, recipe.interpreter)
 
 
+def parallel_variables(recipe: Recipe, world_size: int) -> dict[str, str]:
+    """What a worker starts with besides, where it shares each batch among so many."""
+    if world_size == 1:
+        return {}
+    stated = recipe.parallel_environment.items()
+    return {name: value.format(world_size=world_size) for name, value in stated}
+
+
 def prepared_variables(launch: Launch, adapter: str, threads: int, scratch: Path) -> dict[str, str]:
     """The variables of a worker, with a path to the code that it imports.
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from backends.api import Recipe
-from bench.environment import launch_of
+from bench.environment import launch_of, parallel_variables
 from bench.executor import Executor
 from bench.kept import keep
 from bench.outcome import verdict_of
@@ -29,6 +29,16 @@ class Contender(msgspec.Struct, frozen=True):
     mode: str
     device: str
     precision: str = "float32"
+    world_size: int = 1
+
+
+# What a certificate holds for: a contender on a model.
+ContenderModel = tuple[Contender, str]
+
+
+def contender_of(job: Job) -> Contender:
+    """Who does the job."""
+    return Contender(job.backend, job.mode, job.device, job.precision, job.world_size)
 
 
 class Gate(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,7 +49,7 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
         framework_versions: by backend; None where the framework is not installed.
         models: what to check of each model, by name.
         threads: CPU threads of each worker.
-        cpus: the CPUs that each worker is bound to.
+        cpus: the CPUs that workers may be bound to.
         timeout: seconds for all models of one contender.
         processor: the CPU model, since another one runs other kernels.
         cache: the folder of kept certificates and references; None keeps and uses none.
@@ -61,8 +71,7 @@ def contenders(jobs: Sequence[Job], recipes: Mapping[str, Recipe]) -> dict[Conte
     for job in jobs:
         if lacking_for(job, recipes):
             continue
-        contender = Contender(job.backend, job.mode, job.device, job.precision)
-        models = found.setdefault(contender, [])
+        models = found.setdefault(contender_of(job), [])
         if job.model not in models:
             models.append(job.model)
     return found
@@ -96,20 +105,17 @@ def backend_digest(recipe: Recipe) -> str:
     return digest_of(*backend_sources(module.rpartition(".")[0] or module))
 
 
-def equivalence_of(
-    made: Iterable[Certificate],
-) -> dict[tuple[str, str, str, str, str], Equivalence]:
-    """Whether each certificate passed, by backend, mode, device, precision and model.
-
-    What a backend lacks was not checked.
-    """
+def equivalence_of(made: Iterable[Certificate]) -> dict[ContenderModel, Equivalence]:
+    """Whether each certificate passed; what a backend lacks was not checked."""
     return {
-        (each.backend, each.mode, each.device, each.precision, each.model): (
-            "passed" if each.passed else "failed"
-        )
+        (_contender(each), each.model): "passed" if each.passed else "failed"
         for each in made
         if not each.is_unsupported
     }
+
+
+def _contender(each: Certificate) -> Contender:
+    return Contender(each.backend, each.mode, each.device, each.precision, each.world_size)
 
 
 def _make(
@@ -127,7 +133,8 @@ def _make(
             began(contender, event.model)
 
     recipe = gate.recipes[contender.backend]
-    end = executor.run(_task(contender, models, gate), launch_of(recipe), gate.timeout, on_event)
+    launch = launch_of(recipe, parallel_variables(recipe, contender.world_size))
+    end = executor.run(_task(contender, models, gate), launch, gate.timeout, on_event)
     made = {event.model: event for event in events if isinstance(event, Checked)}
     reason = verdict_of(events, end, gate.timeout).reason or ""
     found = [
@@ -144,11 +151,12 @@ def _task(contender: Contender, models: Sequence[str], gate: Gate) -> VerifyTask
     return VerifyTask(
         adapter=gate.recipes[contender.backend].adapter,
         threads=gate.threads,
-        cpus=gate.cpus,
+        cpus=gate.cpus[: gate.threads * contender.world_size],
         models={name: gate.models[name] for name in models},
         device=contender.device,
         mode=contender.mode,
         precision=contender.precision,
+        world_size=contender.world_size,
         references=str(gate.cache / "references") if gate.cache else None,
     )
 
@@ -161,6 +169,7 @@ def _certificate(contender: Contender, model: str, gate: Gate, found: Checked) -
         device=contender.device,
         model=model,
         precision=contender.precision,
+        world_size=contender.world_size,
         checks=found.checks,
         seconds=found.seconds,
         error=found.error,

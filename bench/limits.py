@@ -37,6 +37,7 @@ class BackendLimit(msgspec.Struct, frozen=True, kw_only=True):
         backend: its name.
         framework_version: as installed.
         device: as in a job.
+        threads: CPU threads that it had.
         matrix_flops_per_second: of its best matrix product, by precision.
         copy_bytes_per_second: of its best copy, read and written; None where it has none.
         libraries: BLAS and OpenMP libraries that show in its process; None if nobody can tell.
@@ -47,6 +48,7 @@ class BackendLimit(msgspec.Struct, frozen=True, kw_only=True):
     backend: str
     framework_version: str | None
     device: str
+    threads: int
     matrix_flops_per_second: dict[str, float] = {}
     copy_bytes_per_second: float | None = None
     libraries: tuple[str, ...] | None = None
@@ -103,7 +105,12 @@ def _measure(
         adapter=recipe.adapter, threads=setting.threads, cpus=setting.cpus, device=device
     )
     end = executor.run(task, launch_of(recipe), setting.timeout, events.append)
-    limit = BackendLimit(backend=recipe.name, framework_version=version, device=device)
+    limit = BackendLimit(
+        backend=recipe.name,
+        framework_version=version,
+        device=device,
+        threads=setting.threads,
+    )
     rates = next((event for event in events if isinstance(event, Rates)), None)
     if rates is None:
         reason = verdict_of(events, end, setting.timeout).reason
@@ -120,7 +127,10 @@ def _measure(
 def limit_of(
     record: TrialRecord, flops_per_image: int | None, known: Sequence[BackendLimit]
 ) -> Limit | None:
-    """How near the trial came to the device's limit; None where it has no throughput.
+    """How near the trial came to the limit of its devices; None where it has no throughput.
+
+    That of a CPU was measured with as many threads as all of the trial's processes have, that of
+    other devices counts as often as the trial has them.
 
     float32 can stand for bfloat16 where that has no faster product, so the peak of a bfloat16
     trial is the better of both. In other precisions no peak is known.
@@ -130,10 +140,14 @@ def limit_of(
         return None
     achieved = throughput * flops_per_image
     precisions = ("float32", record.precision) if record.precision in _COMPARED else ()
+    on_cpu = record.device == "cpu"
+    devices = 1 if on_cpu else record.world_size
     peaks = {
-        limit.backend: max(limit.matrix_flops_per_second.get(name, 0.0) for name in precisions)
+        limit.backend: devices
+        * max(limit.matrix_flops_per_second.get(name, 0.0) for name in precisions)
         for limit in known
         if precisions and limit.device == record.device and not limit.flags
+        if not on_cpu or limit.threads == record.threads * record.world_size
     }
     best = max(peaks, key=lambda name: peaks[name], default=None)
     peak = peaks[best] if best else None

@@ -63,6 +63,8 @@ def planned_trial(trial: Trial) -> PlannedTrial:
         arm=job.arm,
         precision=job.precision,
         input=job.input,
+        threads=job.threads,
+        world_size=job.world_size,
     )
 
 
@@ -77,5 +79,7 @@ def trial_of(planned: PlannedTrial) -> Trial:
         planned.arm,
         planned.precision,
         planned.input,
+        planned.threads,
+        planned.world_size,
     )
     return Trial(job, planned.seed, planned.repeat)

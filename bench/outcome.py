@@ -110,6 +110,7 @@ def measured(record: TrialRecord, events: Sequence[Event]) -> TrialRecord:
         baseline_memory_bytes=imported.baseline_memory_bytes if imported else None,
         peak_memory_bytes=finished.peak_memory_bytes if finished else None,
         device_peak_memory_bytes=finished.device_peak_memory_bytes if finished else None,
+        communication_seconds=finished.communication_seconds if finished else None,
         import_seconds=phases.get("import"),
         data_seconds=phases.get("data"),
         build_seconds=phases.get("build"),

@@ -7,13 +7,14 @@ an order drawn from the seed, so that drift of the machine falls on all jobs ali
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import Literal, get_args
 
 import msgspec
 import numpy as np
 
 from backends.api import Recipe
 from bench.choices import ChoiceError, check_known
-from bench.records import Arm, Feed, TrialRecord
+from bench.records import Arm, Feed
 
 MODES_DEFAULT = "default"
 ALL = "all"
@@ -21,7 +22,20 @@ DEVICE_PATTERN = re.compile(r"auto|all|cpu|mps|gpu(:\d+)?")
 
 
 class Job(msgspec.Struct, frozen=True):
-    """One thing to compare with others."""
+    """One thing to compare with others.
+
+    Attributes:
+        model: its name.
+        batch_size: examples a step, over all processes together.
+        backend: its name.
+        mode: one of the backend's.
+        device: as after --devices.
+        arm: who chooses what a user would leave unsaid.
+        precision: of the arithmetic.
+        input: where each step's images come from.
+        threads: CPU threads of each process; None is the run's number.
+        world_size: processes or devices that share each step's batch.
+    """
 
     model: str
     batch_size: int
@@ -31,12 +45,19 @@ class Job(msgspec.Struct, frozen=True):
     arm: Arm = "controlled"
     precision: str = "float32"
     input: Feed = "resident"
+    threads: int | None = None
+    world_size: int = 1
 
 
-def unusual(what: Job | TrialRecord) -> list[str]:
-    """The arm, the precision and the input where they are not the default."""
+def unusual(job: Job) -> list[str]:
+    """What of the job is not the default, a word each; its threads where they are its own."""
     usual = {"controlled", "float32", "resident"}
-    return [word for word in (what.arm, what.precision, what.input) if word not in usual]
+    words = [word for word in (job.arm, job.precision, job.input) if word not in usual]
+    if job.threads is not None:
+        words.append(f"threads{job.threads}")
+    if job.world_size > 1:
+        words.append(f"world{job.world_size}")
+    return words
 
 
 class Trial(msgspec.Struct, frozen=True):
@@ -73,7 +94,10 @@ def choose_modes(recipes: Sequence[Recipe], received: Sequence[str]) -> dict[str
 
 def lacking_for(job: Job, recipes: Mapping[str, Recipe]) -> str:
     """What of the job its backend lacks, as its recipe tells it; empty when nothing is known."""
-    return recipes[job.backend].lacking(job.device, job.precision, job.input)
+    recipe = recipes[job.backend]
+    return recipe.lacking(job.device, job.precision, job.input) or recipe.lacking_parallel(
+        job.mode, job.input, job.world_size
+    )
 
 
 def check_devices(received: Sequence[str]) -> None:
@@ -112,18 +136,31 @@ def choose_devices(received: Sequence[str], seen: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(chosen))
 
 
-def jobs(
-    models: Sequence[str],
-    batch_sizes: Sequence[int],
-    modes: Mapping[str, Sequence[str]],
-    devices: Mapping[str, Sequence[str]],
-    arms: Sequence[Arm] = ("controlled",),
-    precisions: Sequence[str] = ("float32",),
-    inputs: Sequence[Feed] = ("resident",),
-) -> list[Job]:
-    """Every combination, backend by backend.
+# Values by the field of a job: each field has to have the value, or one of the list.
+Selector = dict[str, str | int | list[str | int]]
+Scaling = Literal["strong", "weak"]
+SCALINGS: tuple[Scaling, ...] = get_args(Scaling)
+
+
+def fits(job: Job, selector: Selector, threads: int) -> bool:
+    """Whether the job is one of those that the selector means.
 
     Args:
+        job: one that is planned.
+        selector: without a field, every job fits.
+        threads: those of a job that has no number of its own.
+    """
+    return all(
+        (getattr(job, field) if field != "threads" else job.threads or threads)
+        in (value if isinstance(value, list) else [value])
+        for field, value in selector.items()
+    )
+
+
+class Matrix(msgspec.Struct, frozen=True, kw_only=True):
+    """Choices of which every combination is a job.
+
+    Attributes:
         models: names of models.
         batch_sizes: examples a step.
         modes: each backend's modes.
@@ -131,18 +168,51 @@ def jobs(
         arms: who chooses what a user would leave unsaid.
         precisions: of the arithmetic.
         inputs: where each step's images come from.
+        threads: CPU threads of each process; None is the run's number.
+        world_sizes: processes or devices that share each step's batch.
+        scalings: of the batch with the world size: "strong" keeps it, "weak" takes it as many
+            times.
     """
-    return [
-        Job(model, batch_size, backend, mode, device, arm, precision, feed)
-        for model in models
-        for batch_size in batch_sizes
-        for backend in modes
-        for device in devices[backend]
-        for mode in modes[backend]
-        for arm in arms
-        for precision in precisions
-        for feed in inputs
-    ]
+
+    models: Sequence[str]
+    batch_sizes: Sequence[int]
+    modes: Mapping[str, Sequence[str]]
+    devices: Mapping[str, Sequence[str]]
+    arms: Sequence[Arm] = ("controlled",)
+    precisions: Sequence[str] = ("float32",)
+    inputs: Sequence[Feed] = ("resident",)
+    threads: Sequence[int | None] = (None,)
+    world_sizes: Sequence[int] = (1,)
+    scalings: Sequence[Scaling] = ("strong",)
+
+    def jobs(self) -> list[Job]:
+        """Every combination once, backend by backend."""
+        made = (
+            Job(
+                model=model,
+                batch_size=batch_size * (world_size if scaling == "weak" else 1),
+                backend=backend,
+                mode=mode,
+                device=device,
+                arm=arm,
+                precision=precision,
+                input=feed,
+                threads=threads,
+                world_size=world_size,
+            )
+            for model in self.models
+            for batch_size in self.batch_sizes
+            for backend in self.modes
+            for device in self.devices[backend]
+            for mode in self.modes[backend]
+            for arm in self.arms
+            for precision in self.precisions
+            for feed in self.inputs
+            for threads in self.threads
+            for world_size in self.world_sizes
+            for scaling in self.scalings
+        )
+        return list(dict.fromkeys(made))
 
 
 def trials(planned: Sequence[Job], repeats: int, seed: int) -> list[Trial]:

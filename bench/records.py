@@ -161,7 +161,9 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     that of its processor, cores, memory and GPUs. `other_runs` counts the runs of this suite that
     measured on the machine at the same time. `log` is the end of what the worker printed, kept
     where the trial did not end well. `leftover_seconds`
-    is the work that was left when the training clock stopped, which should be none.
+    is the work that was left when the training clock stopped, which should be none. `threads` are
+    those of each of the `world_size` processes or devices that share a batch, and
+    `communication_seconds` those of a step that they spent in exchanging gradients.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -187,6 +189,7 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     until_accuracy: float | None = None
     train_samples: int | None = None
     threads: int
+    world_size: int = 1
     seed: int
     repeat: int
     outcome: Outcome
@@ -211,6 +214,7 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     macs_per_image: int | None = None
     per_epoch: list[EpochRecord] = []
     leftover_seconds: float | None = None
+    communication_seconds: float | None = None
     limit: Limit | None = None
     noise: Noise | None = None
     started_at: str | None = None
@@ -320,6 +324,8 @@ class PlannedTrial(msgspec.Struct, frozen=True):
     arm: Arm = "controlled"
     precision: str = "float32"
     input: Feed = "resident"
+    threads: int | None = None
+    world_size: int = 1
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):

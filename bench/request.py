@@ -1,7 +1,8 @@
 """From what a command asks to what a run will do: everything is checked before anything starts."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -11,13 +12,26 @@ from bench.choices import ChoiceError, check_known
 from bench.data.decoded import Dataset, open_decoded
 from bench.data.prepare import cache_folder, prepare
 from bench.environment import launch_of
-from bench.environments.choosing import Tell, choose_backends
+from bench.environments.choosing import Chosen, Tell, choose_backends
 from bench.executor import Executor
 from bench.gate import Gate
 from bench.limits import MEASURE_SECONDS, BackendLimit, Setting, backend_limits
 from bench.machine import describe_machine, has_accelerator, usable_cpus
-from bench.models import load, names_for
-from bench.plan import ALL, Job, Trial, check_devices, choose_devices, choose_modes, jobs, trials
+from bench.models import load, names_for, widened
+from bench.plan import (
+    ALL,
+    MODES_DEFAULT,
+    Job,
+    Matrix,
+    Scaling,
+    Selector,
+    Trial,
+    check_devices,
+    choose_devices,
+    choose_modes,
+    fits,
+    trials,
+)
 from bench.records import FEEDS, Arm, AutoRepeats, DatasetFacts, Feed, Missing, ModelFacts
 from bench.runner import Experiment
 from bench.spec.layers import Layer
@@ -33,27 +47,46 @@ NUMPY = "numpy"  # always installed, and its BLAS is a good one
 _PROBE_SECONDS = 120.0  # a cold disk can take a minute to import a framework
 
 
-class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """What a command asks, as typed: lists are names, nothing is looked up yet.
+def _some(*values: Any) -> Any:
+    """The default of a list."""
+    return msgspec.field(default_factory=lambda: list(values))
 
-    With `auto_repeats` there are so many repeats to begin with, and more are added.
+
+class Choices(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What to compare, as typed: every combination is a job, nothing is looked up yet.
+
+    Without `threads` each process has its share of the CPUs.
     """
 
-    backends: list[str]
-    models: list[str]
-    modes: list[str]
-    devices: list[str]
-    batch_sizes: list[int]
-    arms: list[Arm]
-    precisions: list[str]
-    inputs: list[str]
+    backends: list[str] = _some(ALL)
+    models: list[str] = _some("mlp")
+    widths: list[float] = _some(1.0)
+    modes: list[str] = _some(MODES_DEFAULT)
+    devices: list[str] = _some("auto")
+    batch_sizes: list[int] = _some(64)
+    arms: list[Arm] = _some("controlled")
+    precisions: list[str] = _some("float32")
+    inputs: list[str] = _some("resident")
+    threads: list[int] = []
+    world_sizes: list[int] = _some(1)
+    scalings: list[Scaling] = _some("strong")
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """What a command asks.
+
+    With `auto_repeats` there are so many repeats to begin with, and more are added. A job that
+    one of `excludes` fits is left out.
+    """
+
+    choices: list[Choices]
+    excludes: list[Selector] = []
     optimizer: Optimizer
     epochs: int
     until_accuracy: float | None
     repeats: int
     auto_repeats: AutoRepeats | None
     seed: int
-    threads: int | None
     timeout: float
     train_samples: int | None
     data_dir: Path | None
@@ -99,35 +132,34 @@ def prepare_run(request: Request, executor: Executor, tell: Tell | None = None) 
     Raises:
         ValueError: in one of the classes that say what was received and what was expected.
     """
-    check_devices(request.devices)
     _check_accuracy(request.until_accuracy)
-    check_known(request.precisions, PRECISIONS, "precision")
-    check_known(request.inputs, FEEDS, "input")
-    on_gpu = wants_gpu(request.devices)
-    modes = choose_modes(choose_backends(request.backends, on_gpu).recipes, request.modes)
+    modes = [_modes(choices) for choices in request.choices]
     source = prepare(request.data_dir)
-    data = open_decoded(source.folder)
-    facts = facts_of(data, request.train_samples)
-    _check_batch_sizes(request.batch_sizes, facts.train_examples)
-    models = load_models(request.models, facts)
-    threads, cpus = choose_threads(request.threads)
+    facts = facts_of(open_decoded(source.folder), request.train_samples)
+    models = [load_models(choices.models, facts, choices.widths) for choices in request.choices]
+    threads, cpus = _choose_cpus(request.choices)
     # Last, since it can take minutes: what was typed wrong is said before.
-    chosen = choose_backends(request.backends, on_gpu, tell)
-    devices = {each.name: _devices(each, request.devices, executor) for each in chosen.recipes}
-    planned = jobs(
-        list(models),
-        request.batch_sizes,
-        modes,
-        devices,
-        request.arms,
-        request.precisions,
-        [msgspec.convert(name, Feed) for name in request.inputs],
-    )
+    chosen = [
+        choose_backends(choices.backends, wants_gpu(choices.devices), tell)
+        for choices in request.choices
+    ]
+    found = {recipe.name: recipe for each in chosen for recipe in each.recipes}
+    matrices = [
+        _matrix(choices, list(of_choice), own, _places(each.recipes, choices.devices, executor))
+        for choices, of_choice, own, each in zip(
+            request.choices, models, modes, chosen, strict=True
+        )
+    ]
+    planned = _left(matrices, request.excludes, threads)
+    _check_batch_sizes(planned, facts.train_examples)
     _check_number(len(planned) * request.repeats)
+    wanted = {job.model for job in planned}
     experiment = Experiment(
-        models=models,
-        recipes={recipe.name: recipe for recipe in chosen.recipes},
-        framework_versions={each.name: installed_version(each) for each in chosen.recipes},
+        models={
+            name: each for of_choice in models for name, each in of_choice.items() if name in wanted
+        },
+        recipes=found,
+        framework_versions={name: installed_version(each) for name, each in found.items()},
         dataset=facts.name,
         data=source.folder,
         optimizer=request.optimizer,
@@ -144,9 +176,58 @@ def prepare_run(request: Request, executor: Executor, tell: Tell | None = None) 
         jobs=planned,
         trials=trials(planned, request.repeats, request.seed),
         dataset=facts,
-        missing=chosen.missing,
+        missing=_missing(chosen),
         notes=source.notes,
     )
+
+
+def _modes(choices: Choices) -> dict[str, tuple[str, ...]]:
+    """The modes of each backend, once all names that were typed are known to be names."""
+    check_devices(choices.devices)
+    check_known(choices.precisions, PRECISIONS, "precision")
+    check_known(choices.inputs, FEEDS, "input")
+    found = choose_backends(choices.backends, wants_gpu(choices.devices)).recipes
+    return choose_modes(found, choices.modes)
+
+
+def _missing(chosen: Sequence[Chosen]) -> list[Missing]:
+    """The backends that one of the choices left out and none has."""
+    named = {recipe.name for each in chosen for recipe in each.recipes}
+    found = {lacking.backend: lacking for each in chosen for lacking in each.missing}
+    return [lacking for name, lacking in found.items() if name not in named]
+
+
+def _places(
+    found: Sequence[Recipe], received: Sequence[str], executor: Executor
+) -> dict[str, list[str]]:
+    return {recipe.name: _devices(recipe, received, executor) for recipe in found}
+
+
+def _matrix(
+    choices: Choices,
+    models: Sequence[str],
+    modes: Mapping[str, Sequence[str]],
+    devices: Mapping[str, Sequence[str]],
+) -> Matrix:
+    several = len(choices.threads) > 1
+    return Matrix(
+        models=models,
+        batch_sizes=choices.batch_sizes,
+        modes=modes,
+        devices=devices,
+        arms=choices.arms,
+        precisions=choices.precisions,
+        inputs=[msgspec.convert(name, Feed) for name in choices.inputs],
+        threads=choices.threads if several else [None],
+        world_sizes=choices.world_sizes,
+        scalings=choices.scalings,
+    )
+
+
+def _left(matrices: Sequence[Matrix], excludes: Sequence[Selector], threads: int) -> list[Job]:
+    """Every job once, without those that are excluded."""
+    every = dict.fromkeys(job for matrix in matrices for job in matrix.jobs())
+    return [job for job in every if not any(fits(job, one, threads) for one in excludes)]
 
 
 def gate_of(
@@ -200,8 +281,9 @@ def known_limits(
     ]
     # A framework that hangs at its import costs no more here than in a trial.
     timeout = min(MEASURE_SECONDS, experiment.timeout)
-    setting = Setting(experiment.threads, experiment.cpus, cache_folder(), timeout)
-    return backend_limits(wanted, setting, executor, began)
+    for threads in sorted({experiment.threads_of(job) * job.world_size for job in prepared.jobs}):
+        setting = Setting(threads, experiment.cpus[:threads], cache_folder(), timeout)
+        yield from backend_limits(wanted, setting, executor, began)
 
 
 def facts_of(data: Dataset, train_samples: int | None) -> DatasetFacts:
@@ -240,16 +322,25 @@ def _check_number(trials: int) -> None:
         )
 
 
-def _check_batch_sizes(sizes: Sequence[int], examples: int) -> None:
-    if max(sizes) > examples:
+def _check_batch_sizes(planned: Sequence[Job], examples: int) -> None:
+    largest = max((job.batch_size for job in planned), default=0)
+    if largest > examples:
         raise ChoiceError(
-            f"received {examples} training examples and batch size {max(sizes)}, "
+            f"received {examples} training examples and batch size {largest}, "
             "expected at least one full batch: ask for a smaller batch"
         )
+    for job in planned:
+        if job.batch_size % job.world_size:
+            raise ChoiceError(
+                f"received batch size {job.batch_size} and world size {job.world_size}, expected "
+                "a batch that can be shared in equal parts"
+            )
 
 
-def load_models(references: Sequence[str], dataset: DatasetFacts) -> dict[str, ModelFacts]:
-    """Each model by name, its shapes checked against the data set.
+def load_models(
+    references: Sequence[str], dataset: DatasetFacts, widths: Sequence[float] = (1.0,)
+) -> dict[str, ModelFacts]:
+    """Each model by name, in each width, its shapes checked against the data set.
 
     Raises:
         ChoiceError: the model's output does not fit the data set's classes.
@@ -268,7 +359,11 @@ def load_models(references: Sequence[str], dataset: DatasetFacts) -> dict[str, M
                 f"received two models called {name}, expected names that tell them apart in the "
                 "report: rename one function"
             )
-        facts[name] = _model_facts(name, layer, dataset)
+        for width in widths:
+            wide = widened(layer, width)
+            facts[name if width == 1 else f"{name}-width{width:g}"] = _model_facts(
+                name, wide, dataset
+            )
     return facts
 
 
@@ -297,6 +392,36 @@ def _model_facts(name: str, layer: Layer, dataset: DatasetFacts) -> ModelFacts:
         macs_per_image=macs,
         training_flops_per_image=count_training_flops(model),
     )
+
+
+def _choose_cpus(choices: Sequence[Choices]) -> tuple[int, tuple[int, ...]]:
+    """The threads of a process where a job says nothing, and the CPUs of all processes together.
+
+    Raises:
+        ChoiceError: the processes of a job would have more threads than there are CPUs.
+    """
+    usable = usable_cpus()
+    worlds = max(size for each in choices for size in each.world_sizes)
+    asked = [count for each in choices for count in each.threads]
+    if not asked and worlds > len(usable):
+        raise ChoiceError(
+            f"received world size {worlds}, expected at most {len(usable)}: this process may use "
+            "no more CPUs"
+        )
+    threads = max(asked) if asked else len(usable) // worlds
+    most = max(
+        size * count
+        for each in choices
+        for size in each.world_sizes
+        for count in each.threads or [threads]
+    )
+    if most > len(usable) and worlds > 1:
+        raise ChoiceError(
+            f"received processes with {most} threads in all, expected at most {len(usable)}: ask "
+            "for a smaller world size or fewer threads, this process may use no more CPUs"
+        )
+    choose_threads(threads)
+    return threads, usable[:most]
 
 
 def choose_threads(asked: int | None) -> tuple[int, tuple[int, ...]]:

@@ -17,22 +17,19 @@ from backends.registry import not_installed
 from bench.credibility import judged
 from bench.data.prepare import cache_folder
 from bench.disturbance import Watch
-from bench.environment import launch_of
+from bench.environment import launch_of, parallel_variables
 from bench.executor import Executor, WorkerEnd
 from bench.explanations import Explanation
 from bench.folder import RunFolder
-from bench.gate import Contender, backend_digest
+from bench.gate import Contender, ContenderModel, backend_digest, contender_of
 from bench.identity import hardware_digest, machine_name
 from bench.limits import BackendLimit, limit_of
 from bench.outcome import INTERRUPTED, Verdict, measured, verdict_of
-from bench.plan import Trial, lacking_for
+from bench.plan import Job, Trial, lacking_for
 from bench.presence import other_runs
 from bench.records import Equivalence, Limit, ModelFacts, TrialRecord
 from bench.spec.training import Optimizer, TrainSpec
 from bench.worker.protocol import Event, Explained, Imported, TrainTask
-
-# Backend, mode, device, precision and model: what a certificate holds for.
-ContenderModel = tuple[str, str, str, str, str]
 
 
 class Experiment(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,8 +45,8 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
         epochs: how often each trial sees every example, at most.
         until_accuracy: the test accuracy at which a trial ends; None trains all epochs.
         train_samples: only so many training examples; None is all.
-        threads: CPU threads of each framework.
-        cpus: the CPUs that each worker is bound to.
+        threads: CPU threads of each process, where a job has no number of its own.
+        cpus: the CPUs that workers are bound to: the first of them, as many as they have threads.
         timeout: seconds after which a worker is killed.
         retries: how often a trial that was disturbed is taken again.
         limits: what each backend reaches at best on each device.
@@ -71,6 +68,10 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     retries: int = 0
     limits: tuple[BackendLimit, ...] = ()
     equivalence: dict[ContenderModel, Equivalence] = {}
+
+    def threads_of(self, job: Job) -> int:
+        """CPU threads of each of the job's processes."""
+        return job.threads or self.threads
 
 
 class Observer(Protocol):
@@ -160,7 +161,7 @@ def _run_trial(
     try:
         end = executor.run(
             task_of(trial, experiment),
-            launch_of(recipe, recipe.cold),
+            launch_of(recipe, recipe.cold | parallel_variables(recipe, trial.job.world_size)),
             experiment.timeout,
             on_event,
         )
@@ -199,10 +200,11 @@ def _imported_version(events: Sequence[Event]) -> str | None:
 def task_of(trial: Trial, experiment: Experiment) -> TrainTask:
     """What the trial's worker is told."""
     job = trial.job
+    threads = experiment.threads_of(job)
     return TrainTask(
         adapter=experiment.recipes[job.backend].adapter,
-        threads=experiment.threads,
-        cpus=experiment.cpus,
+        threads=threads,
+        cpus=experiment.cpus[: threads * job.world_size],
         model=experiment.models[job.model].layer,
         train=TrainSpec(
             batch_size=job.batch_size,
@@ -218,6 +220,7 @@ def task_of(trial: Trial, experiment: Experiment) -> TrainTask:
         arm=job.arm,
         input=job.input,
         until_accuracy=experiment.until_accuracy,
+        world_size=job.world_size,
         explain=trial.repeat == 1,
     )
 
@@ -240,14 +243,13 @@ def _blank(trial: Trial, experiment: Experiment, verdict: Verdict) -> TrialRecor
         precision=job.precision,
         arm=job.arm,
         input=job.input,
-        equivalence=experiment.equivalence.get(
-            (job.backend, job.mode, job.device, job.precision, job.model), "not checked"
-        ),
+        equivalence=experiment.equivalence.get((contender_of(job), job.model), "not checked"),
         batch_size=job.batch_size,
         epochs=experiment.epochs,
         until_accuracy=experiment.until_accuracy,
         train_samples=experiment.train_samples,
-        threads=experiment.threads,
+        threads=experiment.threads_of(job),
+        world_size=job.world_size,
         seed=trial.seed,
         repeat=trial.repeat,
         outcome=verdict.outcome,

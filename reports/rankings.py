@@ -139,15 +139,15 @@ def _title(own: Setting, differing: Sequence[str]) -> str:
 
 def _setting(own: Setting) -> str:
     keys = (
-        *("dataset", "batch_size", "precision", "threads", "epochs", "until_accuracy"),
-        *("train_samples", "arm", "input"),
+        *("dataset", "batch_size", "precision", "threads", "world_size", "epochs"),
+        *("until_accuracy", "train_samples", "arm", "input"),
     )
     words = [_in_words(key, own[key]) for key in keys if not _is_silent(key, own[key])]
     return ", ".join([*words, *filter(None, [plain(own["device_title"])])])
 
 
 def _is_silent(key: str, value: Any) -> bool:
-    return key == "until_accuracy" and bool(pd.isna(value))
+    return (key == "until_accuracy" and bool(pd.isna(value))) or (key, value) == ("world_size", 1)
 
 
 def _choice(key: str, value: Any) -> str:
@@ -161,20 +161,14 @@ def _in_words(key: str, value: Any) -> str:
     match key:
         case "batch_size":
             return f"batch size {value:,}"
-        case "threads":
-            return count(value, "thread")
-        case "epochs":
-            return count(value, "epoch")
+        case "threads" | "epochs":
+            return count(value, key[:-1])
         case "train_samples":
             return "all examples" if pd.isna(value) else count(int(value), "example")
         case "until_accuracy":
             return "a fixed number of epochs" if pd.isna(value) else f"until {100 * value:g} %"
-        case "input":
-            return f"{value} input"
-        case "arm":
-            return f"{value} arm"
-        case "machine":
-            return f"machine {value}"
-        case "spec":
-            return f"spec {value}"
+        case "input" | "arm":
+            return f"{value} {key}"
+        case "machine" | "spec" | "world_size":
+            return f"{key.replace('_', ' ')} {value}"
     return plain(value)

@@ -11,7 +11,12 @@ from reports.formats import listed
 from reports.metrics import THROUGHPUT
 from reports.rankings import Ranking
 
-SWEPT = {"batch_size": "batch size", "threads": "threads", "device": "device"}
+SWEPT = {
+    "batch_size": "batch size",
+    "threads": "threads",
+    "device": "device",
+    "world_size": "world size",
+}
 
 
 @dataclass(frozen=True)

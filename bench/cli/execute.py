@@ -12,13 +12,13 @@ from bench.cli.tables import summary_table
 from bench.executor import Executor
 from bench.explanations import pictures_of
 from bench.folder import RunFolder
-from bench.gate import certificates, contenders, equivalence_of
+from bench.gate import ContenderModel, certificates, contenders, equivalence_of
 from bench.interrupts import Interrupts
 from bench.reading import read_run
 from bench.records import Equivalence, Manifest, TrialRecord
 from bench.repeats import run_blocks
 from bench.request import Prepared, gate_of, known_limits
-from bench.runner import ContenderModel, Observer
+from bench.runner import Observer
 from bench.verification.case import careful
 
 ALL_MEASURED, SOME_FAILED, NOTHING_MEASURED, INTERRUPTED = 0, 1, 3, 130

@@ -64,7 +64,7 @@ class PlainLines:
     def trial_ended(self, trial: Trial, record: TrialRecord) -> None:
         """Say how it ended."""
         self._done += 1
-        self._console.print(f"[{self._done}/{self._total}] {describe(record)}")
+        self._console.print(f"[{self._done}/{self._total}] {ended(trial, record)}")
 
 
 class LiveLine:
@@ -108,7 +108,7 @@ class LiveLine:
     def trial_ended(self, trial: Trial, record: TrialRecord) -> None:
         """Leave a line with how it ended."""
         self._done += 1
-        self._progress.console.print(f"[{self._done}/{self._total}] {describe(record)}")
+        self._progress.console.print(f"[{self._done}/{self._total}] {ended(trial, record)}")
         self._progress.update(self._bar, completed=self._done, left=self._time_left())
         self._progress.refresh()
 
@@ -124,7 +124,10 @@ class LiveLine:
 def checking(contender: Contender, model: str) -> str:
     """What is being checked."""
     precision = "" if contender.precision == "float32" else f" in {contender.precision}"
-    who = f"{contender.backend} {contender.mode} on {contender.device}{precision}"
+    device = contender.device
+    if contender.world_size > 1:
+        device = f"{contender.world_size} x {device}"
+    who = f"{contender.backend} {contender.mode} on {device}{precision}"
     return f"checking {who}: {model}"
 
 
@@ -144,11 +147,9 @@ def _flags(record: TrialRecord) -> str:
     return ", ".join(record.noise.flags) if record.noise else ""
 
 
-def describe(record: TrialRecord) -> str:
+def ended(trial: Trial, record: TrialRecord) -> str:
     """How a trial ended, in one line."""
-    contender = f"{record.backend} {record.mode} on {record.device}"
-    words = [contender, record.model, f"batch {record.batch_size}", *unusual(record)]
-    who = ", ".join([*words, f"repeat {record.repeat}"])
+    who = in_words(trial)
     if record.outcome != "ok":
         return f"{who}: {record.outcome}: {record.reason}"
     flags = _flags(record)

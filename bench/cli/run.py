@@ -12,19 +12,28 @@ import msgspec
 from click.core import ParameterSource
 from rich.console import Console
 
-from bench.choices import ChoiceError
+from bench.choices import ChoiceError, check_known
 from bench.cli.console import message_console, result_console
 from bench.cli.execute import ALL_MEASURED, Execution
 from bench.cli.tables import plan_table
-from bench.cli.values import CountList, Duration, FilePath, NameList, Percentage, Repeats
+from bench.cli.values import (
+    CountList,
+    Duration,
+    FactorList,
+    FilePath,
+    NameList,
+    Percentage,
+    Repeats,
+)
 from bench.data.prepare import cache_folder
 from bench.executor import LocalExecutor
 from bench.folder import RunFolder
 from bench.interrupts import Interrupts
 from bench.manifest import make_manifest
+from bench.plan import SCALINGS
 from bench.presence import other_runs, presence
 from bench.records import AutoRepeats
-from bench.request import Prepared, Request, prepare_run
+from bench.request import Choices, Prepared, Request, prepare_run
 from bench.resume import resume as resume_run
 from bench.spec.training import Adam, Optimizer, Sgd
 from bench.version import __version__
@@ -46,6 +55,12 @@ from bench.version import __version__
     help="Names as `bench list models` shows them, `all` that fit the images, or a function of "
     "your own that returns a layer: path/to/file.py:function (the file is executed). "
     "Default: mlp.",
+)
+@click.option(
+    "--widths",
+    type=FactorList(),
+    default="1",
+    help="Multiples of the units and filters of every layer but the last: 0.5,1,2. Default: 1.",
 )
 @click.option(
     "--modes",
@@ -109,8 +124,26 @@ from bench.version import __version__
 @click.option("--seed", type=click.IntRange(0, 2**31), default=0, show_default=True)
 @click.option(
     "--threads",
-    type=click.IntRange(1),
-    help="CPU threads of each framework. Default: the CPUs that this process may use.",
+    type=CountList(),
+    default=[],
+    help="CPU threads of each process, one number or several: 1,2. Default: the CPUs that this "
+    "process may use, shared among --world-size processes.",
+)
+@click.option(
+    "--world-size",
+    "world_sizes",
+    type=CountList(),
+    default="1",
+    help="Data-parallel training: processes or devices that share each batch, one number or "
+    "several: 1,2,4. Default: 1.",
+)
+@click.option(
+    "--scaling",
+    "scalings",
+    type=NameList(),
+    default="strong",
+    help="`strong`: --batch-sizes are those of all processes together, `weak`: of each process, "
+    "or both. Default: strong.",
 )
 @click.option(
     "--timeout",
@@ -305,10 +338,12 @@ def _request(
     if repeats is not None:
         _check_not_given("interval", "max_time")
     values = {name: options.pop(name) for name in ("learning_rate", "momentum", "nesterov", "l2")}
-    arms = list(dict.fromkeys(options.pop("arms")))
+    check_known(options["scalings"], SCALINGS, "scaling")
+    chosen = {name: options.pop(name) for name in Choices.__struct_fields__}
+    chosen["arms"] = list(dict.fromkeys(chosen["arms"]))
     return Request(
+        choices=[Choices(**chosen)],
         optimizer=_optimizer(optimizer, **values),
-        arms=arms,
         repeats=repeats or 1,
         auto_repeats=None if repeats else AutoRepeats(interval, max_time),
         **options,

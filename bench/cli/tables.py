@@ -44,14 +44,16 @@ def plan_table(trials: Sequence[Trial], versions: Mapping[str, str | None]) -> T
             trial.job.device,
             trial.job.precision,
             trial.job.input,
+            str(trial.job.threads or "-"),
+            str(trial.job.world_size),
             str(trial.repeat),
             str(trial.seed),
         )
         for number, trial in enumerate(trials, start=1)
     ]
     what = ("model", "batch", "backend", "version", "mode", "device", "precision", "input")
-    header = ("#", *what, "repeat", "seed")
-    return table(header, rows, right=("#", "batch", "repeat", "seed"))
+    numbers = ("threads", "world", "repeat", "seed")
+    return table(("#", *what, *numbers), rows, right=("#", "batch", *numbers))
 
 
 def summary_table(records: Sequence[TrialRecord]) -> Table:

@@ -68,6 +68,22 @@ class CountList(click.ParamType[Any]):
         return list(dict.fromkeys(int(name) for name in names))
 
 
+class FactorList(click.ParamType[Any]):
+    """Numbers above 0, separated by commas."""
+
+    name = "list"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> list[float]:
+        """The numbers, each once."""
+        if isinstance(value, list):
+            return value
+        names = split_list(value)
+        are_numbers = all(re.fullmatch(r"\d{1,4}(\.\d{1,4})?", name) for name in names)
+        if not names or not are_numbers or not all(map(float, names)):
+            self.fail(f"received {value!r}, expected numbers above 0 like 0.5,1,2")
+        return list(dict.fromkeys(map(float, names)))
+
+
 class Repeats(click.ParamType[Any]):
     """A whole number of 1 or more, or `auto`."""
 

@@ -1,5 +1,6 @@
 """`bench verify`: certificates, without a run."""
 
+import math
 import time
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -13,11 +14,11 @@ from bench.choices import ChoiceError
 from bench.cli.console import message_console, result_console
 from bench.cli.progress import checking
 from bench.cli.tables import table
-from bench.cli.values import Duration, NameList
+from bench.cli.values import CountList, Duration, NameList
 from bench.executor import LocalExecutor
 from bench.gate import Contender, Gate, certificates, contenders
 from bench.plan import ALL, lacking_for
-from bench.request import Prepared, Request, gate_of, prepare_run
+from bench.request import Choices, Prepared, Request, gate_of, prepare_run
 from bench.spec.training import Sgd
 from bench.verification.case import OPTIMIZERS, USUAL
 from bench.verification.certificate import Certificate
@@ -33,6 +34,13 @@ ALL_PASSED, SOME_FAILED, NOTHING_CHECKED = 0, 1, 3
 @click.option("--modes", type=NameList(), default="default", help="As for `bench run`.")
 @click.option("--devices", type=NameList(), default="auto", help="As for `bench run`.")
 @click.option("--precisions", type=NameList(), default="float32", help="As for `bench run`.")
+@click.option(
+    "--world-size",
+    "world_sizes",
+    type=CountList(),
+    default="1",
+    help="Processes or devices that share each batch, one number or several: 1,2. Default: 1.",
+)
 @click.option(
     "--timeout",
     type=Duration(),
@@ -103,6 +111,7 @@ def _not_installed(wanted: Iterable[Contender], gate: Gate) -> list[Certificate]
             device=contender.device,
             model=ALL,
             precision=contender.precision,
+            world_size=contender.world_size,
             checks=(),
             seconds=0.0,
             error=not_installed(gate.recipes[contender.backend]),
@@ -118,19 +127,17 @@ def _lacking(prepared: Prepared) -> list[str]:
     return list(dict.fromkeys(filter(None, reasons)))
 
 
-def _request(timeout: float, **choices: list[str]) -> Request:
+def _request(timeout: float, world_sizes: list[int], **choices: Any) -> Request:
+    # The gate makes batches of its own; the size is one that every world size divides.
+    batch = math.lcm(*world_sizes)
     return Request(
-        **choices,
-        inputs=["resident"],
-        batch_sizes=[1],
-        arms=["controlled"],
+        choices=[Choices(**choices, world_sizes=world_sizes, batch_sizes=[batch])],
         optimizer=Sgd(),
         epochs=1,
         until_accuracy=None,
         repeats=1,
         auto_repeats=None,
         seed=0,
-        threads=None,
         timeout=timeout,
         retries=0,
         train_samples=None,
@@ -160,7 +167,7 @@ def _row(certificate: Certificate) -> tuple[str, ...]:
     return (
         certificate.backend,
         certificate.mode,
-        certificate.device,
+        places(certificate),
         certificate.precision,
         certificate.model,
         *(_figure(worst.get(name)) for name in _FIGURES.values()),
@@ -168,6 +175,11 @@ def _row(certificate: Certificate) -> tuple[str, ...]:
         f"{certificate.seconds:.1f}",
         _result(certificate),
     )
+
+
+def places(what: Certificate | Contender) -> str:
+    """The device, and how many of it share a batch where there are several."""
+    return what.device if what.world_size == 1 else f"{what.world_size} x {what.device}"
 
 
 def _result(certificate: Certificate) -> str:
@@ -184,7 +196,7 @@ def failure_lines(made: Sequence[Certificate], details: bool = False) -> list[st
     """What failed and where, or every check when details are asked for."""
     lines = []
     for each in made:
-        who = f"{each.backend} {each.mode} on {each.device} in {each.precision}, {each.model}"
+        who = f"{each.backend} {each.mode} on {places(each)} in {each.precision}, {each.model}"
         if each.error:
             lines.append(f"{who}: {each.error}")
         for check in each.checks if details else each.failures:

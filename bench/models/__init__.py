@@ -8,6 +8,7 @@ whatever momentum and epsilon a paper's own code has.
 from bench.models.errors import ModelError
 from bench.models.loading import LoadedModel, load
 from bench.models.registry import MODELS, ModelEntry, all_models, build, entry, names_for
+from bench.models.width import widened
 
 __all__ = [
     "MODELS",
@@ -19,4 +20,5 @@ __all__ = [
     "entry",
     "load",
     "names_for",
+    "widened",
 ]

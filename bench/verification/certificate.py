@@ -101,6 +101,7 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
     precision: str
     checks: tuple[Check, ...]
     seconds: float
+    world_size: int = 1
     error: str = ""
 
     @property

@@ -34,22 +34,24 @@ _OTHER_ORDERS = (13, 29)
 
 
 class Subject:
-    """The contender that is checked: a backend in one mode, on one device, in one precision."""
+    """The contender that is checked: a backend in one mode and precision, on a kind of device."""
 
-    def __init__(self, backend: Backend, device: Device, mode: str, precision: str) -> None:
-        """See the class."""
+    def __init__(
+        self, backend: Backend, device: Device, mode: str, precision: str, world_size: int = 1
+    ) -> None:
+        """See the class; so many processes or devices share each batch."""
         self._backend = backend
         self._device = device
         self._mode = mode
         self.precision = precision
+        self._world_size = world_size
         self.tolerance = TOLERANCES[precision]
         self.size = size_for(precision)
 
     def session(self, case: Case, optimizer: Optimizer) -> Session:
         """A session of the contender on the case."""
-        return self._backend.session(
-            workload(case, optimizer, self._device, self._mode, self.precision)
-        )
+        asked = workload(case, optimizer, self._device, self._mode, self.precision)
+        return self._backend.session(asked._replace(world_size=self._world_size))
 
 
 def certify(

@@ -17,8 +17,9 @@ class TaskBase(msgspec.Struct, frozen=True, tag_field="task", tag=kind_of):
 
     Attributes:
         adapter: `module:class` of the backend.
-        threads: CPU threads that the framework is told to use.
-        cpus: the CPUs that the process is bound to; empty leaves the affinity as it is.
+        threads: CPU threads that the framework is told to use, in each process.
+        cpus: the CPUs that all processes together are bound to; empty leaves the affinity as it
+            is.
     """
 
     adapter: str
@@ -45,6 +46,7 @@ class TrainTask(TaskBase, frozen=True, kw_only=True):
         arm: "controlled", or "native" for the framework's own choices where its user says nothing.
         input: "resident", or "pipeline" for the framework's own loader.
         until_accuracy: end after the epoch that reaches this test accuracy; None trains all.
+        world_size: processes or devices that share each batch.
         explain: tell what the trained model answers, and the times of single steps, at the end.
     """
 
@@ -59,6 +61,7 @@ class TrainTask(TaskBase, frozen=True, kw_only=True):
     arm: str = "controlled"
     input: str = "resident"
     until_accuracy: Optional[float] = None
+    world_size: int = 1
     explain: bool = False
 
 
@@ -78,6 +81,7 @@ class VerifyTask(TaskBase, frozen=True, kw_only=True):
         device: as in `TrainTask`.
         mode: as in `TrainTask`.
         precision: as in `TrainTask`.
+        world_size: as in `TrainTask`.
         references: a folder where the reference's answers are kept for other contenders.
     """
 
@@ -85,6 +89,7 @@ class VerifyTask(TaskBase, frozen=True, kw_only=True):
     device: str
     mode: str
     precision: str = "float32"
+    world_size: int = 1
     references: Optional[str] = None
 
 
@@ -276,10 +281,14 @@ class ClockChecked(EventBase, frozen=True):
 
 
 class Finished(EventBase, frozen=True):
-    """The task ended well. Peaks in bytes; None where not known."""
+    """The task ended well. Peaks in bytes; None where not known.
+
+    `communication_seconds` are those a step that went into exchanging gradients.
+    """
 
     peak_memory_bytes: Optional[int]
     device_peak_memory_bytes: Optional[int]
+    communication_seconds: Optional[float] = None
 
 
 class Failed(EventBase, frozen=True):

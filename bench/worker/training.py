@@ -75,6 +75,7 @@ def train(task: TrainTask, backend: Backend, tell: Tell) -> None:
                 precision=task.precision,
                 seed=task.train.seed,
                 input=task.input,
+                world_size=task.world_size,
             )
         )
     del images
@@ -87,7 +88,7 @@ def train(task: TrainTask, backend: Backend, tell: Tell) -> None:
     predicted = _epochs(session, task, len(labels), test, tell)
     if predicted is None:
         return
-    peaks = peak_memory(), session.device_memory()
+    peaks = peak_memory(), session.device_memory(), session.communication_seconds()
     tell(PhaseBegan("inference"))
     tell(measure(session, test.images, min(task.evaluation_batch, len(test.images))))
     tell(Finished(*peaks))

@@ -4,17 +4,20 @@ from collections import Counter
 
 import pytest
 
-from bench.models import MODELS, ModelError, build, load, names_for
+from bench.models import MODELS, ModelError, build, load, names_for, widened
 from bench.spec.layers import (
     Activation,
     Add,
     AvgPool,
     Concatenate,
+    Dense,
     Dropout,
+    Flatten,
     GlobalAvgPool,
     MaxPool,
     Multiply,
     from_json,
+    sequential,
     to_json,
 )
 from bench.spec.parameters import count_macs, count_parameters
@@ -259,3 +262,23 @@ def test_a_path_that_is_no_python_file_is_a_sentence(tmp_path):
 def test_a_file_without_a_function_is_told_the_form():
     with pytest.raises(ModelError, match=r"path/to/file.py:function: add a colon"):
         load("mine.py", 10)
+
+
+@pytest.mark.parametrize("name", names_for((28, 28, 1)))
+@pytest.mark.parametrize("factor", [0.5, 2, 3])
+def test_every_model_can_be_widened(name, factor):
+    plain, wide = (
+        resolve(each, (28, 28, 1)) for each in (build(name), widened(build(name), factor))
+    )
+    assert wide.output_shape == plain.output_shape
+    assert (count_macs(wide) > count_macs(plain)) == (factor > 1)
+
+
+def test_the_last_layer_keeps_its_width():
+    wide = widened(sequential(Flatten(), Dense(6), Activation("relu"), Dense(10)), 1.5)
+    assert [part.units for part in wide.parts if isinstance(part, Dense)] == [9, 10]
+
+
+def test_a_width_that_leaves_nothing_is_refused():
+    with pytest.raises(ModelError, match="6 units"):
+        widened(sequential(Dense(6), Dense(10)), 0.05)

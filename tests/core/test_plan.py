@@ -3,16 +3,18 @@
 from collections import Counter
 
 import pytest
+from msgspec.structs import replace
 
 from backends.api import Recipe
 from bench.choices import ChoiceError, check_known, split_list
 from bench.plan import (
     Job,
+    Matrix,
     Trial,
     check_devices,
     choose_devices,
     choose_modes,
-    jobs,
+    fits,
     trials,
 )
 
@@ -72,12 +74,12 @@ def test_an_unknown_device_is_refused(received):
 
 
 def test_jobs_are_every_combination():
-    planned = jobs(
-        ["mlp", "cnn"],
-        [32, 64],
-        {"alpha": ("xla",), "beta": ("eager", "scan")},
-        {"alpha": ["cpu"], "beta": ["gpu:0", "cpu"]},
-    )
+    planned = Matrix(
+        models=["mlp", "cnn"],
+        batch_sizes=[32, 64],
+        modes={"alpha": ("xla",), "beta": ("eager", "scan")},
+        devices={"alpha": ["cpu"], "beta": ["gpu:0", "cpu"]},
+    ).jobs()
     assert len(planned) == len(set(planned)) == 2 * 2 * (1 + 2 * 2)
     assert Job("cnn", 32, "beta", "scan", "gpu:0") in planned
 
@@ -95,16 +97,49 @@ def test_each_repeat_is_a_block_with_every_job_once_and_one_seed():
     assert ordered != trials(planned, repeats=3, seed=8)
 
 
+SMALL = Matrix(models=["mlp"], batch_sizes=[64], modes={"a": ["x"]}, devices={"a": ["cpu"]})
+
+
 def test_only_what_is_not_usual_is_in_a_trials_name():
-    (usual,) = jobs(["mlp"], [64], {"a": ["x"]}, {"a": ["cpu"]})
+    (usual,) = SMALL.jobs()
     assert Trial(usual, 0, 1).name == "mlp-b64-a-x-cpu-r1"
-    other = jobs(["mlp"], [64], {"a": ["x"]}, {"a": ["cpu"]}, ["native"], ["tf32"], ["pipeline"])
-    assert Trial(other[0], 0, 2).name == "mlp-b64-a-x-cpu-native-tf32-pipeline-r2"
+    (other,) = replace(
+        SMALL,
+        arms=["native"],
+        precisions=["tf32"],
+        inputs=["pipeline"],
+        threads=[2],
+        world_sizes=[4],
+    ).jobs()
+    assert Trial(other, 0, 2).name == "mlp-b64-a-x-cpu-native-tf32-pipeline-threads2-world4-r2"
 
 
 def test_every_trial_has_a_name_of_its_own():
-    choices = (["mlp"], [32, 64], {"a": ("x", "y")}, {"a": ["cpu", "gpu:0"]})
-    arms, precisions = ["controlled", "native"], ["float32", "bfloat16"]
-    planned = jobs(*choices, arms, precisions, ["resident", "pipeline"])
+    planned = Matrix(
+        models=["mlp"],
+        batch_sizes=[32, 64],
+        modes={"a": ("x", "y")},
+        devices={"a": ["cpu", "gpu:0"]},
+        arms=["controlled", "native"],
+        precisions=["float32", "bfloat16"],
+        inputs=["resident", "pipeline"],
+        threads=[1, 2],
+        world_sizes=[1, 2],
+    ).jobs()
     names = [trial.name for trial in trials(planned, 2, 0)]
-    assert len(names) == len(set(names)) == 2 * 64
+    assert len(names) == len(set(names)) == 2 * 64 * 4
+
+
+def test_weak_scaling_takes_the_batch_as_many_times():
+    swept = replace(SMALL, world_sizes=[1, 2], scalings=["strong", "weak"])
+    sizes = [(job.world_size, job.batch_size) for job in swept.jobs()]
+    assert sizes == [(1, 64), (2, 64), (2, 128)]
+
+
+def test_a_selector_means_the_jobs_that_have_all_its_values():
+    one, other = replace(SMALL, threads=[None, 2]).jobs()
+    assert fits(one, {}, 1)
+    assert fits(one, {"backend": "a", "batch_size": [32, 64]}, 1)
+    assert not fits(one, {"backend": "a", "batch_size": 32}, 1)
+    assert fits(one, {"threads": 1}, 1)
+    assert not fits(other, {"threads": 1}, 1)
