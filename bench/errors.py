@@ -7,6 +7,7 @@ Each is a ValueError and lives beside what it checks:
     ModelError     bench.models      a model's name, or the user's own model file
     PluginError    backends.plugins  an installed package that brings no usable backend or model
     RecordError    bench.records     a run folder
+    RunFileError   bench.runfile     a run file in TOML
     ShapeError     bench.spec.shapes a layer that does not fit its input
 """
 
@@ -15,6 +16,15 @@ from bench.choices import ChoiceError
 from bench.data.idx import DataError
 from bench.models import ModelError
 from bench.records import RecordError
+from bench.runfile import RunFileError
 from bench.spec.shapes import ShapeError
 
-USER_ERRORS = (ChoiceError, DataError, ModelError, PluginError, RecordError, ShapeError)
+USER_ERRORS = (
+    ChoiceError,
+    DataError,
+    ModelError,
+    PluginError,
+    RecordError,
+    RunFileError,
+    ShapeError,
+)

@@ -99,6 +99,16 @@ def certificates(
             yield from _make(contender, missing, gate, executor, began)
 
 
+def kept_certificates(wanted: Mapping[Contender, Sequence[str]], gate: Gate) -> set[ContenderModel]:
+    """Those whose certificate is kept, so that none must be made."""
+    return {
+        (contender, model)
+        for contender, models in wanted.items()
+        for model in models
+        if _read(_path(gate, contender, model)) is not None
+    }
+
+
 def backend_digest(recipe: Recipe) -> str:
     """The digest of the backend's source: of all that `backend_sources` finds from its adapter."""
     module = recipe.adapter.partition(":")[0]

@@ -25,6 +25,7 @@ def make_manifest(prepared: Prepared, request: Request, command: str, verified: 
         suite_version=__version__,
         started_at=timestamp(),
         command=command,
+        title=request.title,
         machine=describe_machine(),
         dataset=prepared.dataset,
         models=experiment.models,
@@ -44,6 +45,7 @@ def make_manifest(prepared: Prepared, request: Request, command: str, verified: 
         installations={name: each for name, each in found.items() if each is not None},
         missing=prepared.missing,
         notes=prepared.notes,
+        baselines=request.baselines,
         plan=[planned_trial(trial) for trial in prepared.trials],
     )
 

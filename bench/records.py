@@ -331,13 +331,15 @@ class PlannedTrial(msgspec.Struct, frozen=True):
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """What was asked, of which suite, on which machine.
 
-    With `auto_repeats`, `plan` and `repeats` grow block by block.
+    With `auto_repeats`, `plan` and `repeats` grow block by block. `baselines` names contenders by
+    values that their trials have; the report compares the others with them.
     """
 
     schema_version: int = SCHEMA_VERSION
     suite_version: str
     started_at: str
     command: str
+    title: str = ""
     machine: Machine
     dataset: DatasetFacts
     models: dict[str, ModelFacts]
@@ -357,6 +359,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     installations: dict[str, Installation] = {}
     missing: list[Missing] = []
     notes: list[str] = []
+    baselines: dict[str, dict[str, str | int | list[str | int]]] = {}
     plan: list[PlannedTrial]
 
 

@@ -76,11 +76,13 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """What a command asks.
 
     With `auto_repeats` there are so many repeats to begin with, and more are added. A job that
-    one of `excludes` fits is left out.
+    one of `excludes` fits is left out; the report compares with those that `baselines` name.
     """
 
     choices: list[Choices]
     excludes: list[Selector] = []
+    baselines: dict[str, Selector] = {}
+    title: str = ""
     optimizer: Optimizer
     epochs: int
     until_accuracy: float | None
@@ -98,7 +100,8 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         experiment: what the trials have in common.
-        jobs: what is compared.
+        combinations: every job of the choices.
+        jobs: those of them that are not excluded: what is compared.
         trials: the processes, in order.
         dataset: the data set's facts.
         missing: backends that `all` left out since they are not installed.
@@ -106,6 +109,7 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     experiment: Experiment
+    combinations: list[Job]
     jobs: list[Job]
     trials: list[Trial]
     dataset: DatasetFacts
@@ -150,7 +154,8 @@ def prepare_run(request: Request, executor: Executor, tell: Tell | None = None) 
             request.choices, models, modes, chosen, strict=True
         )
     ]
-    planned = _left(matrices, request.excludes, threads)
+    every = list(dict.fromkeys(job for matrix in matrices for job in matrix.jobs()))
+    planned = [job for job in every if not any(fits(job, one, threads) for one in request.excludes)]
     _check_batch_sizes(planned, facts.train_examples)
     _check_number(len(planned) * request.repeats)
     wanted = {job.model for job in planned}
@@ -173,6 +178,7 @@ def prepare_run(request: Request, executor: Executor, tell: Tell | None = None) 
     )
     return Prepared(
         experiment=experiment,
+        combinations=every,
         jobs=planned,
         trials=trials(planned, request.repeats, request.seed),
         dataset=facts,
@@ -222,12 +228,6 @@ def _matrix(
         world_sizes=choices.world_sizes,
         scalings=choices.scalings,
     )
-
-
-def _left(matrices: Sequence[Matrix], excludes: Sequence[Selector], threads: int) -> list[Job]:
-    """Every job once, without those that are excluded."""
-    every = dict.fromkeys(job for matrix in matrices for job in matrix.jobs())
-    return [job for job in every if not any(fits(job, one, threads) for one in excludes)]
 
 
 def gate_of(

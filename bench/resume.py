@@ -15,7 +15,7 @@ from bench.gate import backend_digest
 from bench.identity import hardware_digest, machine_name
 from bench.manifest import trial_of
 from bench.reading import read_run
-from bench.records import Manifest, RecordError, Run, TrialRecord
+from bench.records import MANIFEST, Manifest, RecordError, Run, TrialRecord
 from bench.request import Prepared, choose_threads, facts_of, wants_gpu
 from bench.runner import Experiment
 
@@ -72,6 +72,97 @@ def resume(folder: Path, tell: Tell | None = None) -> Resumed:
     )
 
 
+class Left(msgspec.Struct, frozen=True, kw_only=True):
+    """What is left of a run file's plan.
+
+    Attributes:
+        prepared: the experiment and the trials that are left.
+        manifest: of the run as it is to be.
+        is_begun: whether the folder holds a run.
+        kept: the records that still hold.
+        reasons: why others do not, by trial.
+    """
+
+    prepared: Prepared
+    manifest: Manifest
+    is_begun: bool = False
+    kept: list[TrialRecord] = []
+    reasons: dict[str, str] = {}
+
+    def remarks(self) -> list[str]:
+        """What the user should know."""
+        if not self.is_begun:
+            return []
+        lines = [f"{len(self.kept)} records of this file's run hold and are not taken again"]
+        return lines + [f"{name} runs again: {reason}" for name, reason in self.reasons.items()]
+
+
+# What all records of a run have in common.
+_COMMON = {
+    "dataset": "data set",
+    "optimizer": "optimizer",
+    "data_dir": "data_dir",
+    "train_samples": "train_samples",
+    "epochs": "epochs",
+    "until_accuracy": "until_accuracy",
+    "seed": "seed",
+    "threads": "threads",
+}
+
+
+def go_on(folder: Path, manifest: Manifest, prepared: Prepared) -> Left:
+    """What is left to do of a plan, given what its folder may hold already.
+
+    Trials that the folder's run has and the plan has no longer stay with their records.
+
+    Args:
+        folder: of the run; it need not exist.
+        manifest: of the run that the plan would make.
+        prepared: the plan.
+
+    Raises:
+        RecordError: the run in the folder was asked for in another way.
+    """
+    if not (folder / MANIFEST).exists():
+        return Left(prepared=prepared, manifest=manifest)
+    run = read_run(folder)
+    _check_common(folder, run.manifest, manifest)
+    records = {record.trial: record for record in run.trials}
+    reasons = {
+        trial.name: _why_again(records.get(trial.name), prepared.experiment, trial.job.backend)
+        for trial in prepared.trials
+    }
+    planned = {each.trial for each in manifest.plan}
+    others = [each for each in run.manifest.plan if each.trial not in planned]
+    measured = [each for each in others if each.trial in records]
+    return Left(
+        prepared=msgspec.structs.replace(
+            prepared, trials=[trial for trial in prepared.trials if reasons[trial.name]]
+        ),
+        manifest=msgspec.structs.replace(
+            manifest,
+            started_at=run.manifest.started_at,
+            models=run.manifest.models | manifest.models,
+            repeats=max(manifest.repeats, run.manifest.repeats),
+            plan=[*manifest.plan, *measured],
+        ),
+        is_begun=True,
+        kept=[record for name, record in records.items() if not reasons.get(name)],
+        reasons={name: why for name, why in reasons.items() if why and name in records},
+    )
+
+
+def _check_common(folder: Path, old: Manifest, new: Manifest) -> None:
+    differing = [name for key, name in _COMMON.items() if getattr(old, key) != getattr(new, key)]
+    both = old.models.keys() & new.models.keys()
+    differing += [f"model {name}" for name in sorted(both) if old.models[name] != new.models[name]]
+    if differing:
+        raise RecordError(
+            f"{folder}: the run there was made with another {', '.join(differing)}, and a run has "
+            "one: name another folder with --output"
+        )
+
+
 def _prepared(folder: Path, run: Run, found: Mapping[str, Recipe]) -> Prepared:
     manifest = run.manifest
     source = prepare(Path(manifest.data_dir) if manifest.data_dir else None)
@@ -80,6 +171,7 @@ def _prepared(folder: Path, run: Run, found: Mapping[str, Recipe]) -> Prepared:
         raise RecordError(f"{folder}: the data set {manifest.dataset.name} is another than it was")
     threads, cpus = choose_threads(manifest.threads)
     planned = [trial_of(each) for each in manifest.plan]
+    jobs = list(dict.fromkeys(trial.job for trial in planned))
     return Prepared(
         experiment=Experiment(
             models=manifest.models,
@@ -96,7 +188,8 @@ def _prepared(folder: Path, run: Run, found: Mapping[str, Recipe]) -> Prepared:
             timeout=manifest.timeout_seconds,
             retries=manifest.retries,
         ),
-        jobs=list(dict.fromkeys(trial.job for trial in planned)),
+        combinations=jobs,
+        jobs=jobs,
         trials=planned,
         dataset=dataset,
         missing=manifest.missing,

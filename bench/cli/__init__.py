@@ -13,6 +13,7 @@ from bench.version import __version__
 
 COMMANDS = {
     "run": "Train the models in every backend asked for and write a report.",
+    "plan": "Print what a run file would do, what of it is done, and how long the rest takes.",
     "verify": "Prove that backends do the work that the spec states.",
     "doctor": "Examine the machine, its limits, and whether each backend's clock can be trusted.",
     "env": "List, make and remove environments that backends have of their own.",

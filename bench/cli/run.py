@@ -9,10 +9,10 @@ from typing import Any
 
 import click
 import msgspec
-from click.core import ParameterSource
 from rich.console import Console
 
-from bench.choices import ChoiceError, check_known
+from bench.choices import ChoiceError
+from bench.cli.asked import check_alone, prepared_file, request_of, request_of_file
 from bench.cli.console import message_console, result_console
 from bench.cli.execute import ALL_MEASURED, Execution
 from bench.cli.tables import plan_table
@@ -30,12 +30,10 @@ from bench.executor import LocalExecutor
 from bench.folder import RunFolder
 from bench.interrupts import Interrupts
 from bench.manifest import make_manifest
-from bench.plan import SCALINGS
 from bench.presence import other_runs, presence
-from bench.records import AutoRepeats
-from bench.request import Choices, Prepared, Request, prepare_run
+from bench.request import Prepared, prepare_run
+from bench.resume import go_on
 from bench.resume import resume as resume_run
-from bench.spec.training import Adam, Optimizer, Sgd
 from bench.version import __version__
 
 
@@ -219,23 +217,61 @@ from bench.version import __version__
 )
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
-def command(resume: Path | None, **options: Any) -> int:
+@click.argument("file", type=FilePath(), required=False)
+def command(resume: Path | None, file: Path | None, **options: Any) -> int:
     """Train the models in every backend asked for and write a report.
+
+    FILE is a run file in TOML that says it all, in the place of options: docs/run-files.md. Its
+    records lie in runs/NAME, and what holds of them is not measured again.
 
     Exit status: 0 all that was asked for was measured, 1 some trial failed, 2 the command, or a
     file or folder it names, was of no use, 3 nothing was measured, 130 interrupted.
     """
     if resume is not None:
-        _check_alone("resume", "dry_run", "quiet")
+        says = "the run in the folder says what is measured"
+        check_alone("--resume", says, "resume", "dry_run", "quiet")
         return _resume(resume, options["dry_run"], options["quiet"])
+    if file is not None:
+        says = "the file says what is measured"
+        check_alone("a run file", says, "file", "output", "dry_run", "quiet")
+        return _run_file(file, options["output"], options["dry_run"], options["quiet"])
     return _run(**options)
+
+
+def _run_file(file: Path, output: Path | None, dry_run: bool, quiet: bool) -> int:
+    messages = message_console(quiet)
+    interrupts = Interrupts()
+    executor = LocalExecutor(interrupts)
+    asked = request_of_file(command, file)
+    prepared = prepared_file(asked, executor, None if dry_run else messages.print)
+    manifest = make_manifest(prepared, asked.request, typed(), asked.verify)
+    path = output or folder_of(file)
+    left = go_on(path, manifest, prepared)
+    for line in (*prepared.remarks(), *left.remarks()):
+        messages.print(line)
+    if dry_run:
+        versions = prepared.experiment.framework_versions
+        result_console(quiet).print(plan_table(left.prepared.trials, versions))
+        return ALL_MEASURED
+    prepared = _aware_of_others(left.prepared, messages)
+    opened = RunFolder.reopen(path) if left.is_begun else RunFolder(path)
+    with opened as folder, presence(cache_folder()):
+        interrupts.listen()
+        folder.write_manifest(left.manifest)
+        execution = Execution(executor, interrupts, folder, result_console(quiet), messages)
+        return execution.run(prepared, left.manifest, left.kept)
+
+
+def folder_of(file: Path) -> Path:
+    """Where the records of a run file lie."""
+    return Path("runs") / file.stem
 
 
 def _run(output: Path | None, verify: bool, dry_run: bool, quiet: bool, **options: Any) -> int:
     results, messages = result_console(quiet), message_console(quiet)
     interrupts = Interrupts()
     executor = LocalExecutor(interrupts)
-    request = _request(**options)
+    request = request_of(**options)
     prepared = prepare_run(request, executor, None if dry_run else messages.print)
     if not prepared.trials:
         raise ChoiceError("received a choice of backends and modes that leaves nothing to run")
@@ -247,13 +283,13 @@ def _run(output: Path | None, verify: bool, dry_run: bool, quiet: bool, **option
     prepared = _aware_of_others(prepared, messages)
     with RunFolder(output or _unused_folder()) as folder, presence(cache_folder()):
         interrupts.listen()
-        manifest = make_manifest(prepared, request, _typed(), verify)
+        manifest = make_manifest(prepared, request, typed(), verify)
         folder.write_manifest(manifest)
         execution = Execution(executor, interrupts, folder, results, messages)
         return execution.run(prepared, manifest)
 
 
-def _typed() -> str:
+def typed() -> str:
     """The command as typed; bytes that are no text are shown as such."""
     typed = shlex.join(["python", "-m", "bench", *sys.argv[1:]])
     return typed.encode("utf-8", "backslashreplace").decode()
@@ -303,60 +339,3 @@ def _resume(path: Path, dry_run: bool, quiet: bool) -> int:
         interrupts.listen()
         execution = Execution(LocalExecutor(interrupts), interrupts, folder, results, messages)
         return execution.run(prepared, resumed.manifest, resumed.kept)
-
-
-def _given() -> list[str]:
-    """The names of the options that were typed."""
-    context = click.get_current_context()
-    source = context.get_parameter_source
-    return [name for name in context.params if source(name) is ParameterSource.COMMANDLINE]
-
-
-def _check_alone(*fitting: str) -> None:
-    """Refuse options that the run in the folder has settled already."""
-    for name in _given():
-        if name not in fitting:
-            raise click.UsageError(
-                f"received --resume with --{name.replace('_', '-')}, expected --resume alone: the "
-                "run in the folder says what is measured"
-            )
-
-
-def _check_not_given(*names: str) -> None:
-    """Refuse options that a fixed number of repeats has no use for."""
-    for name in _given():
-        if name in names:
-            raise click.UsageError(
-                f"received --{name.replace('_', '-')} with a number of repeats, expected it with "
-                "--repeats auto"
-            )
-
-
-def _request(
-    optimizer: str, repeats: int | None, interval: float, max_time: float, **options: Any
-) -> Request:
-    if repeats is not None:
-        _check_not_given("interval", "max_time")
-    values = {name: options.pop(name) for name in ("learning_rate", "momentum", "nesterov", "l2")}
-    check_known(options["scalings"], SCALINGS, "scaling")
-    chosen = {name: options.pop(name) for name in Choices.__struct_fields__}
-    chosen["arms"] = list(dict.fromkeys(chosen["arms"]))
-    return Request(
-        choices=[Choices(**chosen)],
-        optimizer=_optimizer(optimizer, **values),
-        repeats=repeats or 1,
-        auto_repeats=None if repeats else AutoRepeats(interval, max_time),
-        **options,
-    )
-
-
-def _optimizer(
-    name: str, learning_rate: float | None, momentum: float, nesterov: bool, l2: float
-) -> Optimizer:
-    try:
-        if name == "adam":
-            return Adam(learning_rate=learning_rate or Adam().learning_rate, l2=l2)
-        rate = learning_rate or Sgd().learning_rate
-        return Sgd(learning_rate=rate, momentum=momentum, nesterov=nesterov, l2=l2)
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
