@@ -75,8 +75,15 @@ class Trial(msgspec.Struct, frozen=True):
         return f"{job.model}-b{job.batch_size}-{contender}-r{self.repeat}"
 
 
-def choose_modes(recipes: Sequence[Recipe], received: Sequence[str]) -> dict[str, tuple[str, ...]]:
+def choose_modes(
+    recipes: Sequence[Recipe], received: Sequence[str], others: Sequence[Recipe] = ()
+) -> dict[str, tuple[str, ...]]:
     """The modes of each backend: `default`, `all`, or those of its own that are named.
+
+    Args:
+        recipes: of the backends.
+        received: the words.
+        others: backends whose modes may be named too.
 
     Raises:
         ChoiceError: a name that is a mode of none of the backends.
@@ -85,7 +92,7 @@ def choose_modes(recipes: Sequence[Recipe], received: Sequence[str]) -> dict[str
         return {recipe.name: recipe.default_modes for recipe in recipes}
     if received == [ALL]:
         return {recipe.name: recipe.modes for recipe in recipes}
-    known = dict.fromkeys(mode for recipe in recipes for mode in recipe.modes)
+    known = dict.fromkeys(mode for recipe in (*recipes, *others) for mode in recipe.modes)
     check_known(received, known, "mode")
     return {
         recipe.name: tuple(mode for mode in recipe.modes if mode in received) for recipe in recipes

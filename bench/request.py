@@ -137,7 +137,7 @@ def prepare_run(request: Request, executor: Executor, tell: Tell | None = None) 
         ValueError: in one of the classes that say what was received and what was expected.
     """
     _check_accuracy(request.until_accuracy)
-    modes = [_modes(choices) for choices in request.choices]
+    modes = _modes(request.choices)
     source = prepare(request.data_dir)
     facts = facts_of(open_decoded(source.folder), request.train_samples)
     models = [load_models(choices.models, facts, choices.widths) for choices in request.choices]
@@ -187,13 +187,17 @@ def prepare_run(request: Request, executor: Executor, tell: Tell | None = None) 
     )
 
 
-def _modes(choices: Choices) -> dict[str, tuple[str, ...]]:
-    """The modes of each backend, once all names that were typed are known to be names."""
-    check_devices(choices.devices)
-    check_known(choices.precisions, PRECISIONS, "precision")
-    check_known(choices.inputs, FEEDS, "input")
-    found = choose_backends(choices.backends, wants_gpu(choices.devices)).recipes
-    return choose_modes(found, choices.modes)
+def _modes(asked: Sequence[Choices]) -> list[dict[str, tuple[str, ...]]]:
+    """For each choice the modes of each backend, once all that was typed is known to be a name."""
+    for choices in asked:
+        check_devices(choices.devices)
+        check_known(choices.precisions, PRECISIONS, "precision")
+        check_known(choices.inputs, FEEDS, "input")
+    found = [choose_backends(each.backends, wants_gpu(each.devices)).recipes for each in asked]
+    every = [recipe for recipes_of_one in found for recipe in recipes_of_one]
+    return [
+        choose_modes(own, choices.modes, every) for own, choices in zip(found, asked, strict=True)
+    ]
 
 
 def _missing(chosen: Sequence[Chosen]) -> list[Missing]:

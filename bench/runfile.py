@@ -81,6 +81,7 @@ class Lines:
                 place = Place(header[1], seen[header[1]])
                 seen[header[1]] += 1
                 self._found[place, ""] = number
+                self._found.setdefault((Place(""), header[1].partition(".")[0]), number)
             elif key := _KEY.match(line):
                 self._found.setdefault((place, key[1]), number)
 
@@ -171,7 +172,7 @@ def read_run_file(path: Path, matrix_keys: Iterable[str], run_keys: Iterable[str
             for index, each in enumerate(reader.listed(tables, "exclude"))
         ],
         baselines={
-            name: reader.selector(Place(f"baselines.{name}"), each)
+            name: reader.selector(Place(f"baselines.{name}"), each, several=False)
             for name, each in reader.table(Place("baselines"), tables.get("baselines", {})).items()
         },
         lines=reader.lines,
@@ -219,16 +220,15 @@ class _Reader(NamedTuple):
                 )
         return table
 
-    def selector(self, place: Place, value: Any) -> Selector:
+    def selector(self, place: Place, value: Any, *, several: bool = True) -> Selector:
         table = self.table(place, value)
         self.known(place, table, _FIELDS)
         for key, each in table.items():
-            values = each if isinstance(each, list) else [each]
+            values = each if several and isinstance(each, list) else [each]
             kind = _FIELDS[key]
             if not values or not all(type(one) is kind for one in values):
-                raise self.lines.error(
-                    place, key, f"{key}: received {each!r}, expected {_KINDS[kind]} or a list"
-                )
+                wanted = f"{_KINDS[kind]} or a list" if several else _KINDS[kind]
+                raise self.lines.error(place, key, f"{key}: received {each!r}, expected {wanted}")
         return dict(table)
 
     def known(self, place: Place, table: Options, keys: Iterable[str]) -> None:

@@ -6,11 +6,13 @@ from functools import cached_property
 from reports.absences import absence_sections
 from reports.adopting import adopting_sections
 from reports.arms import arm_sections
+from reports.baselines import baseline_sections
 from reports.context import context_sections
 from reports.document import Report
 from reports.figures.gallery import Gallery, draw_all
 from reports.formats import count, listed, plain
 from reports.measurement import measurement_sections
+from reports.parallel import parallel_sections
 from reports.predictions import prediction_sections
 from reports.rankings import Ranking, rankings_of
 from reports.results import result_sections
@@ -39,6 +41,8 @@ class Edition:
         """The document."""
         sections = (
             *result_sections(self.rankings, self.gallery),
+            *baseline_sections(self.sources),
+            *parallel_sections(self.sources),
             *step_sections(self.rankings, self.sources),
             *arm_sections(self.sources),
             *prediction_sections(self.rankings, self.sources),
@@ -51,6 +55,9 @@ class Edition:
 
 
 def _title(sources: Sequence[Source]) -> str:
+    titles = {source.run.manifest.title for source in sources}
+    if len(titles) == 1 and (title := plain(titles.pop())):
+        return title
     trials = [trial for source in sources for trial in source.run.trials]
     backends = listed(sorted({plain(trial.backend) for trial in trials})) or "nothing"
     datasets = listed(sorted({plain(source.run.manifest.dataset.name) for source in sources}))

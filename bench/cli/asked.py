@@ -215,5 +215,6 @@ def _at_its_line(
     if option is not None and _key(option) in places:
         key = _key(option)
         return file.lines.error(places[key], key, f"{key}: {error.message}")
-    named = next((key for key in places if f"--{key.replace('_', '-')}" in error.message), "")
+    said = {error.message.find(f"--{key.replace('_', '-')}"): key for key in places}
+    named = said[min((at for at in said if at >= 0), default=-1)] if max(said) >= 0 else ""
     return file.lines.error(places.get(named, Place("run")), named, error.message)

@@ -1,0 +1,81 @@
+"""The sections that compare contenders across rankings: named baselines, data-parallel training."""
+
+from msgspec.structs import replace
+
+from reports.edition import Edition
+from reports.sources import read_sources
+
+
+def sections(make, folder, trials, **changes):
+    folder = make.store(folder, trials, **changes)
+    report = Edition(read_sources([folder])).report
+    return {section.anchor: section for section in report.sections}
+
+
+def rows(section):
+    return [row for part in section.parts for row in part.table.rows]
+
+
+def test_each_contender_stands_against_its_counterpart(make, tmp_path):
+    trials = [
+        *make.repeated("torch", "eager", [100.0, 101.0, 99.0]),
+        *make.repeated("jax", "scan", [300.0, 302.0, 299.0]),
+        *make.repeated("torch", "eager", [400.0, 404.0, 396.0], batch_size=256),
+        *make.repeated("jax", "jit", [100.0, 90.0, 110.0], batch_size=512),
+    ]
+    baselines = {
+        "eager torch": {"backend": "torch", "mode": "eager"},
+        "batch 64": {"batch_size": 64},
+        "nobody's": {"backend": "mxnet"},
+    }
+    found = sections(make, tmp_path / "run", trials, baselines=baselines)["baselines"]
+    assert [part.heading for part in found.parts] == ["eager torch", "batch 64"]
+    first, second = rows(found)
+    assert first[0] == "jax scan"
+    assert first[4].startswith("3.0")
+    assert first[5] == "faster"
+    assert (second[0], second[2], second[3]) == ("torch eager", "400.0", "100.0")
+
+
+def test_what_cannot_be_told_apart_is_said_to_be_so(make, tmp_path):
+    trials = [
+        *make.repeated("torch", "eager", [100.0, 120.0, 80.0]),
+        *make.repeated("jax", "scan", [110.0, 90.0, 101.0]),
+        *make.repeated("numpy", "eager", [50.0]),
+    ]
+    named = {"it": {"backend": "torch", "mode": "eager"}}
+    found = rows(sections(make, tmp_path / "run", trials, baselines=named)["baselines"])
+    assert [row[5] for row in found] == ["no measurable difference", "too few trials"]
+
+
+def test_scaling_is_strong_with_the_batch_and_weak_with_the_share(make, tmp_path):
+    trials = [
+        *make.repeated("torch", "eager", [100.0, 101.0]),
+        *make.repeated("torch", "eager", [150.0, 151.5], world_size=2),
+        *make.repeated(
+            "torch",
+            "eager",
+            [180.0, 181.8],
+            world_size=2,
+            batch_size=128,
+            communication_seconds=0.002,
+        ),
+        *make.repeated("jax", "jit", [90.0, 91.0], world_size=4),
+    ]
+    named = [replace(each, trial=f"{each.trial}-{each.world_size}") for each in trials]
+    found = rows(sections(make, tmp_path / "run", named)["parallel"])
+    shown = [(row[0], row[2], row[5], row[6]) for row in found]
+    dash = found[-1][2]
+    assert ("torch eager", "strong", "75", dash) in shown
+    assert ("torch eager", "weak", "90", "2.00") in shown
+    assert shown[-1] == ("jax jit", dash, dash, dash)
+
+
+def test_without_baselines_and_world_sizes_the_sections_are_not_there(make, tmp_path):
+    found = sections(make, tmp_path / "run", make.TRIALS)
+    assert not {"baselines", "parallel"} & found.keys()
+
+
+def test_the_title_of_the_run_is_that_of_the_report(make, tmp_path):
+    folder = make.store(tmp_path / "run", make.TRIALS, title="The question")
+    assert Edition(read_sources([folder])).report.title == "The question"

@@ -1,0 +1,192 @@
+"""Run files: what they ask, what is said of one that is wrong, and that nothing is asked twice."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bench.cli.asked import prepared_file, request_of_file
+from bench.cli.run import command
+from bench.estimates import Estimator
+from bench.executor import LocalExecutor
+from bench.plan import Job
+from bench.runfile import RunFileError
+
+EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.toml"))
+RIGHT = """\
+title = "What the tests run"
+
+[run]
+epochs = 1
+data_dir = "tiny"
+verify = false
+repeats = 2
+retries = 0
+
+[matrix]
+backends = ["numpy", "fake"]
+models = ["models.py:tiny"]
+modes = ["eager", "works"]
+batch_sizes = [8, 16]
+
+[[include]]
+backends = "numpy"
+batch_sizes = 32
+
+[[exclude]]
+backend = "fake"
+batch_size = [8, 4]
+
+[baselines.small]
+batch_size = 8
+"""
+
+
+@pytest.fixture
+def asked(tmp_path, tiny, monkeypatch, cache):
+    """The plan of a run file of this text."""
+    monkeypatch.chdir(tmp_path)
+
+    def ask(text):
+        (tmp_path / "file.toml").write_text(text)
+        made = request_of_file(command, Path("file.toml"))
+        return prepared_file(made, LocalExecutor(), None)
+
+    return ask
+
+
+def test_matrices_includes_and_excludes_make_the_jobs(asked):
+    prepared = asked(RIGHT)
+    jobs = [(job.backend, job.mode, job.batch_size) for job in prepared.jobs]
+    assert jobs == [
+        ("numpy", "eager", 8),
+        ("numpy", "eager", 16),
+        ("fake", "works", 16),
+        ("numpy", "eager", 32),
+    ]
+    assert len(prepared.trials) == 2 * len(jobs)
+    assert prepared.experiment.epochs == 1
+
+
+def test_options_without_a_key_are_those_of_the_command(asked):
+    prepared = asked(RIGHT.replace("retries = 0\n", ""))
+    assert prepared.experiment.retries == 2
+
+
+def test_several_matrices_and_widths(asked):
+    text = RIGHT.replace("[matrix]", "[[matrix]]").replace("batch_size = 8", "batch_size = 16")
+    text += '\n[[matrix]]\nbackends = ["numpy"]\nmodels = ["models.py:tiny"]\nwidths = [1, 2]\n'
+    jobs = asked(text + "batch_sizes = [16]\nthreads = [1]\n").jobs
+    assert {job.model for job in jobs} == {"tiny", "tiny-width2"}
+    assert len(jobs) == len(set(jobs)) == 5
+
+
+WRONG = [
+    ("epochs = 1", "epochs = 0", 4, "epochs: 0 is not in the range"),
+    ("epochs = 1", "epoch = 1", 4, "did you mean epochs"),
+    ("epochs = 1", "epochs = true", 4, "expected a number"),
+    ("epochs = 1", "epochs = [[1]]", 4, "expected a value or a list"),
+    ("verify = false", "verify = 0", 6, "expected true or false"),
+    ("retries = 0", 'interval = "1%"', 8, "--repeats auto"),
+    ("batch_sizes = [8, 16]", "batch_sizes = [0]", 14, "whole numbers"),
+    ("batch_sizes = [8, 16]", "batch_size = [8]", 14, "did you mean batch_sizes"),
+    ("batch_sizes = [8, 16]", "epochs = 2", 14, "unknown key 'epochs'"),
+    ('"numpy", "fake"]', '"nunpy", "fake"]', 11, "did you mean numpy"),
+    ('["eager", "works"]', '["eagre"]', 13, "did you mean eager"),
+    ("batch_sizes = 32", "batch_sizes = 1.5", 18, "whole numbers"),
+    ("batch_size = [8, 4]", 'batch_size = "8"', 22, "expected a whole number"),
+    ("batch_size = [8, 4]", "batch_size = 4", 20, "values that some job has"),
+    ("batch_size = [8, 4]", "batch = 4", 22, "did you mean batch_size"),
+    ("small]\nbatch_size = 8", "small]\nbatch_size = [8]", 25, "expected a whole number"),
+    ("small]\nbatch_size = 8", "small]\nbatch_size = 9", 24, "values that some job has"),
+    ("[baselines.small]", "[baseline.small]", 24, "did you mean baselines"),
+    ("[run]", "[run", 3, "not TOML"),
+    ('title = "What', 'title = 3 #"', 1, "expected text"),
+    ("[run]", "[[run]]", 3, "expected a table"),
+]
+
+
+@pytest.mark.parametrize(("right", "wrong", "line", "said"), WRONG)
+def test_what_is_wrong_is_said_with_its_line(asked, right, wrong, line, said):
+    assert right in RIGHT
+    with pytest.raises(RunFileError) as caught:
+        asked(RIGHT.replace(right, wrong, 1))
+    assert said in str(caught.value)
+    assert f"line {line}" in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"x" * (2**20 + 1)])
+def test_a_file_that_is_none_is_refused(bench, tmp_path, content, no_traceback):
+    (tmp_path / "file.toml").write_bytes(content)
+    for verb in ("run", "plan"):
+        assert no_traceback(bench(verb, str(tmp_path / "file.toml"))).returncode == 2
+    for path in (tmp_path, tmp_path / "nowhere.toml"):
+        assert no_traceback(bench("plan", str(path))).returncode == 2
+
+
+def test_what_is_recorded_is_not_taken_again(bench, tmp_path, tiny, no_traceback):
+    file, out = tmp_path / "file.toml", tmp_path / "runs" / "file"
+    file.write_text(RIGHT)
+
+    def run(*options):
+        return no_traceback(bench("run", "file.toml", *options, cwd=tmp_path))
+
+    def starts():
+        lines = [json.loads(line) for line in (out / "trials.jsonl").read_text().splitlines()]
+        return [line["trial"] for line in lines]
+
+    assert run().returncode == 0
+    first = starts()
+    assert len(first) == len(set(first)) == 8
+    again = run()
+    assert again.returncode == 0
+    assert "8 records of this file's run hold" in again.stderr
+    assert starts() == first
+    file.write_text(RIGHT.replace("batch_sizes = 32", "batch_sizes = 4"))
+    planned = no_traceback(bench("plan", "file.toml", cwd=tmp_path))
+    assert planned.returncode == 0
+    assert "8 trials of 4 jobs; 6 are recorded and hold, 2 are left" in planned.stdout
+    assert run().returncode == 0
+    assert starts()[:8] == first
+    assert [name for name in starts()[8:] if "-b4-numpy-" in name] == starts()[8:]
+    assert len(starts()) == 10
+    file.write_text(RIGHT.replace("epochs = 1", "epochs = 2"))
+    refused = run()
+    assert refused.returncode == 2
+    assert "another epochs" in refused.stderr
+    assert run("--output", "elsewhere").returncode == 0
+
+
+def test_a_run_file_stands_alone(bench, tmp_path):
+    (tmp_path / "file.toml").write_text(RIGHT)
+    done = bench("run", "file.toml", "--epochs", "3", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "the file says what is measured" in done.stderr
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_the_examples_are_right(path, cache):
+    made = request_of_file(command, path)
+    prepared = prepared_file(made, LocalExecutor(), None)
+    assert prepared.trials
+
+
+def test_a_trial_is_estimated_by_those_most_alike(make, asked):
+    experiment = asked(RIGHT).experiment  # one epoch
+    known = [
+        make.trial("numpy", "eager", model="tiny", batch_size=8, threads=9),
+        make.trial("numpy", "eager", 2, model="tiny", batch_size=16, wall_seconds=11.3),
+        make.trial("fake", "works", model="tiny", batch_size=8, outcome="failed"),
+    ]
+    estimator = Estimator(known)
+
+    def estimate(backend, mode, batch_size=8):
+        job = Job("tiny", batch_size, backend, mode, "cpu", threads=9)
+        return estimator.estimate(job, experiment, examples=59_968)
+
+    # Of 4 seconds 1.3 went into three epochs of as many images: one of them takes a third.
+    assert estimate("numpy", "eager") == (pytest.approx(4.0 - 1.3 + 1.3 / 3), 0)
+    assert estimate("numpy", "eager", 16) == (pytest.approx(11.3 - 1.3 + 1.3 / 3), 1)
+    assert estimate("numpy", "other").likeness == 3
+    assert estimate("fake", "works").likeness == 4
+    assert Estimator([]).estimate(Job("m", 1, "b", "x", "cpu"), experiment, 1).likeness is None
