@@ -6,6 +6,7 @@ the memory bus does. The work is cut into pieces of which the median counts: a h
 half of the canary says nothing of a trial.
 """
 
+from bisect import insort
 from statistics import median
 from time import perf_counter
 
@@ -22,25 +23,32 @@ class Canary:
     def __init__(self) -> None:
         """Time it a few times, so that the first trial has something to be compared with."""
         self._target = memoryview(bytearray(_BLOCK))
-        self._times: list[float] = []
-        for _ in range(_FIRST_TIMES + 1):
+        self._piece()  # touches its memory for the first time
+        self._ordered: list[float] = []  # so that the median of 10,000 times needs no sorting
+        self._last = 0.0
+        for _ in range(_FIRST_TIMES):
             self.time()
-        del self._times[0]  # the first touched its memory for the first time
 
     @property
     def usual_seconds(self) -> float:
         """The median of all times so far: it follows a machine that slows down as it warms up."""
-        return median(self._times)
+        middle = len(self._ordered) // 2
+        return (self._ordered[middle] + self._ordered[-middle - 1]) / 2
 
     @property
     def last_seconds(self) -> float:
         """The latest time."""
-        return self._times[-1]
+        return self._last
 
     def time(self) -> float:
-        """Do the work and return the seconds of its median piece, a fiftieth of one or so."""
-        self._times.append(median(self._piece() for _ in range(_PIECES)))
-        return self._times[-1]
+        """Do the work and return what it took."""
+        self._last = self.work()
+        insort(self._ordered, self._last)
+        return self._last
+
+    def work(self) -> float:
+        """The seconds of the work's median piece, a fiftieth of one or so."""
+        return median(self._piece() for _ in range(_PIECES))
 
     def _piece(self) -> float:
         start = perf_counter()

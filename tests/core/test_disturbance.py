@@ -94,9 +94,16 @@ def test_usage_adds_up_and_what_is_unknown_stays_so():
 class Steady(Canary):
     """Takes the same time always: what the machine does while a test runs is not the test's."""
 
-    def time(self):
-        self._times.append(0.1)
+    def work(self):
         return 0.1
+
+
+def test_the_usual_time_of_the_canary_is_the_median_of_all(monkeypatch):
+    canary, times = Steady(), iter([0.5, 0.2, 0.3])
+    monkeypatch.setattr(canary, "work", lambda: next(times))
+    assert [canary.time() for _ in range(3)] == [0.5, 0.2, 0.3]
+    assert canary.last_seconds == 0.3
+    assert canary.usual_seconds == pytest.approx((0.1 + 0.2) / 2)  # three times 0.1 at the start
 
 
 def watch(trials, retries=2):
