@@ -58,7 +58,7 @@ def bench():
             [sys.executable, "-m", "bench", *arguments],
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=options.pop("timeout", 300),
             cwd=options.pop("cwd", ROOT),
             **options,
         )

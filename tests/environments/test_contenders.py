@@ -10,6 +10,8 @@ from bench.environments.making import missing_system_packages
 
 BESIDE = ("flax", "mlx", "paddle")  # could share an environment with the others
 OWN = [recipe for recipe in recipes().values() if recipe.isolated or recipe.name in BESIDE]
+# Theano compiles C++ for every session of a certificate; the network of all layers has ten.
+SECONDS = 3600
 MODELS = "mlp,linear_mlp,lenet5,cnn"
 # No layers of windows: its users serve statistics.
 LACKING = {"pytensor": ("lenet5", "cnn")}
@@ -24,7 +26,8 @@ def test_a_backend_in_an_environment_of_its_own_does_the_work_and_trains(
         pytest.skip(f"not on this machine: {', '.join(missing)}")
     made = bench("env", "create", recipe.name)
     assert made.returncode == 0, made.stderr
-    verified = bench("verify", "--backends", recipe.name, "--models", MODELS)
+    models = ["--models", MODELS]
+    verified = bench("verify", "--backends", recipe.name, *models, timeout=SECONDS)
     assert verified.returncode == 0, verified.stdout + verified.stderr
     for model in MODELS.split(","):
         word = "unsupported" if model in LACKING.get(recipe.name, ()) else "pass"
