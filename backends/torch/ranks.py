@@ -61,12 +61,13 @@ class Message(NamedTuple):
 MAKE, FORGET = "make", "forget"
 
 
-def seats(world_size: int, exchange: str, meeting: str, threads: int) -> list[Seat]:
-    """A seat for each process; they share the CPUs that this one may use now, in equal parts."""
-    shares = cpu_shares(_usable_cpus(), world_size)
+def seats(
+    world_size: int, exchange: str, meeting: str, threads: int, cpus: tuple[int, ...]
+) -> list[Seat]:
+    """A seat for each process; they share the CPUs in equal parts."""
     return [
         Seat(rank, world_size, exchange, meeting, threads, share)
-        for rank, share in enumerate(shares)
+        for rank, share in enumerate(cpu_shares(cpus, world_size))
     ]
 
 
@@ -78,7 +79,8 @@ def cpu_shares(cpus: tuple[int, ...], world_size: int) -> list[tuple[int, ...]]:
     return [cpus[rank * size : (rank + 1) * size] for rank in range(world_size)]
 
 
-def _usable_cpus() -> tuple[int, ...]:
+def usable_cpus() -> tuple[int, ...]:
+    """The CPUs that this process may use now; empty where the system does not tell."""
     return tuple(sorted(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else ()
 
 

@@ -49,7 +49,7 @@ class SharedSession(TorchSession):
         if self._device.type != "cpu":
             net = _with_shared_statistics(net)
         self._shared = DistributedDataParallel(
-            net, broadcast_buffers=False, gradient_as_bucket_view=True
+            net, forward_sync_buffers=False, gradient_as_bucket_view=True
         )
         return self._shared
 

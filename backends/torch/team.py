@@ -29,9 +29,11 @@ from backends.torch.ranks import (
     seats,
     serve,
     take_seat,
+    usable_cpus,
 )
 from backends.torch.sharing import SharedSession, require_shareable
 from bench.spec.weights import FloatArray, IntArray, Weights
+from bench.worker.process import bind_to
 
 # A process that failed says why in the moment in which the others see their exchange break off.
 _SECONDS_TO_SAY = 5.0
@@ -70,10 +72,11 @@ class Team:
     def __init__(self, world_size: int, device: Device) -> None:
         """Start them and meet them; this process keeps its own share of the CPUs alone."""
         self._numbers = count()
+        self._cpus = usable_cpus()
         self._is_whole = True
         exchange = "nccl" if device.kind == "gpu" else "gloo"
         meeting = os.path.join(tempfile.mkdtemp(prefix="meeting-"), "file")
-        own, *others = seats(world_size, exchange, meeting, torch.get_num_threads())
+        own, *others = seats(world_size, exchange, meeting, torch.get_num_threads(), self._cpus)
         self._ranks = [_started(seat) for seat in others]
 
         def meet() -> None:
@@ -117,7 +120,7 @@ class Team:
                     rank.messages.send(Message(FORGET, number))
 
     def close(self) -> None:
-        """End the other processes."""
+        """End the other processes; their CPUs are this one's again."""
         self._is_whole = False
         for rank in self._ranks:
             rank.process.kill()
@@ -126,6 +129,7 @@ class Team:
             rank.messages.close()
         if distributed.is_initialized():
             distributed.destroy_process_group()
+        bind_to(self._cpus)
 
     def _hear_all(self) -> None:
         for rank in self._ranks:
