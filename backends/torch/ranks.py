@@ -16,7 +16,7 @@ import torch
 from torch import distributed
 
 from backends.torch import platform
-from backends.torch.sharing import SharedSession, on_device_of
+from backends.torch.sharing import SharedSession, own_workload
 from bench.worker.process import bind_to, end_with_parent
 
 # Equal parts take equal times: a process that lets the others wait for so long hangs.
@@ -121,7 +121,7 @@ def serve(seat: Seat, messages: Connection) -> None:
 
 def _obey(message: Message, seat: Seat, sessions: dict[int, SharedSession]) -> None:
     if message.method == MAKE:
-        workload = on_device_of(seat.rank, message.arguments[0])
+        workload = own_workload(seat.rank, message.arguments[0])
         platform.allow_tf32(workload.precision == "tf32")
         sessions[message.session] = SharedSession(workload)
     elif message.method == FORGET:

@@ -109,9 +109,9 @@ def require_shareable(workload: Workload) -> None:
         lower(workload.model)
 
 
-def on_device_of(rank: int, workload: Workload) -> Workload:
-    """The workload on the device of the process of that rank; all share the CPU."""
+def own_workload(rank: int, workload: Workload) -> Workload:
+    """The workload of the process of that rank: on a GPU of its own, with dropout of its own."""
     device = workload.device
-    if device.kind == "cpu":
-        return workload
-    return workload._replace(device=Device(device.kind, device.index + rank, device.title))
+    if device.kind == "gpu":
+        device = Device(device.kind, device.index + rank, device.title)
+    return workload._replace(device=device, seed=workload.seed + rank)
