@@ -40,6 +40,20 @@ def _refusal(framework: str, what: str, received: str, known: Collection[str]) -
     return f"{what}: received {received!r}, {framework} has only {', '.join(known) or 'none'}"
 
 
+def part_of(batch: int, world_size: int) -> int:
+    """How many images of a batch each of the processes or devices that share it takes.
+
+    Raises:
+        ValueError: they cannot take equally many.
+    """
+    if batch % world_size:
+        raise ValueError(
+            f"received a batch of {batch} images and world size {world_size}, expected a "
+            "multiple of the world size: each process takes an equal part"
+        )
+    return batch // world_size
+
+
 class Recipe(msgspec.Struct, frozen=True):
     """What the suite knows of a backend without importing its framework.
 

@@ -118,13 +118,14 @@ def backend_digest(recipe: Recipe) -> str:
 def equivalence_of(made: Iterable[Certificate]) -> dict[ContenderModel, Equivalence]:
     """Whether each certificate passed; what a backend lacks was not checked."""
     return {
-        (_contender(each), each.model): "passed" if each.passed else "failed"
+        (contender_checked(each), each.model): "passed" if each.passed else "failed"
         for each in made
         if not each.is_unsupported
     }
 
 
-def _contender(each: Certificate) -> Contender:
+def contender_checked(each: Certificate) -> Contender:
+    """Whom a certificate is of."""
     return Contender(each.backend, each.mode, each.device, each.precision, each.world_size)
 
 

@@ -21,4 +21,7 @@ RECIPE = Recipe(
     precisions=("float32", "bfloat16", "float64"),
     inputs=("resident", "pipeline"),
     gpu_precisions=("float16", "tf32"),
+    parallel_modes=("jit", "scan"),
+    # Of the CPU; accelerators are as many as there are.
+    parallel_environment={"JAX_NUM_CPU_DEVICES": "{world_size}"},
 )

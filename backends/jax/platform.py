@@ -7,7 +7,7 @@ from typing import Any, Optional
 
 import jax
 
-from backends.api import Device
+from backends.api import Device, Unsupported
 
 # JAX's name of a platform, and the suite's; cuda and rocm both go by gpu.
 _KINDS = {"gpu": "gpu", "METAL": "mps", "mps": "mps"}
@@ -26,6 +26,22 @@ def devices() -> list[Device]:
 def jax_device(device: Device) -> Any:
     """JAX's handle of a device; the CPU is there beside any accelerator."""
     return jax.devices("cpu")[0] if device.kind == "cpu" else jax.devices()[device.index]
+
+
+def sharing_devices(device: Device, world_size: int) -> list[Any]:
+    """So many of JAX's devices, of the device's kind and from it on.
+
+    Raises:
+        Unsupported: there are fewer.
+    """
+    first = jax_device(device)
+    alike = jax.devices(first.platform)
+    found: list[Any] = alike[alike.index(first) :][:world_size]
+    if len(found) < world_size:
+        raise Unsupported(
+            f"world size {world_size}: from {device.name} on, JAX sees {len(found)} of them"
+        )
+    return found
 
 
 def precisions(device: Device) -> list[str]:

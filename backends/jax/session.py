@@ -9,14 +9,23 @@ from typing import Any, Callable, Optional
 import jax
 import jax.numpy as jnp
 import numpy as np
-import numpy.typing as npt
 
-from backends.api import Backend, Device, Gradients, Session, Work, Workload, require
+from backends.api import (
+    Backend,
+    Device,
+    Gradients,
+    Session,
+    Work,
+    Workload,
+    part_of,
+    require,
+)
 from backends.jax import RECIPE, limits, platform
 from backends.jax.lowering import lower
 from backends.jax.native import jax_defaults
 from backends.jax.optimizers import initial_slots
 from backends.jax.pipeline import PipelineLoop, loader, scaled
+from backends.jax.sharing import Places, WaitingLoop, on_first
 from backends.jax.steps import (
     Data,
     Fetch,
@@ -48,11 +57,12 @@ _LOOPS: dict[str, type[Loop]] = {"jit": JitLoop, "scan": ScanLoop}
 
 
 class JaxSession(Session):
-    """The state of training and the training set on a device, and the programs that change it."""
+    """The state of training and the training set on devices, and the programs that change it."""
 
     def __init__(self, workload: Workload) -> None:
         """Lower the model; place weights and data."""
-        self._device = platform.jax_device(workload.device)
+        self._places = Places(platform.sharing_devices(workload.device, workload.world_size))
+        self._device = self._places.first
         self._dtype, self._short = (np.dtype(kind) for kind in _PRECISIONS[workload.precision])
         self._products = "tensorfloat32" if workload.precision == "tf32" else "highest"
         self._addresses = list(workload.weights)
@@ -61,13 +71,17 @@ class JaxSession(Session):
         apply = lower(workload.model, windowed_for(kind, _LOOPS[workload.mode] is ScanLoop))
         infer = lower(workload.model, windowed_for(kind, in_loop=False))
         differentiate = make_differentiate(
-            apply, workload.seed, loss_scale(workload.precision), self._fetch(workload)
+            apply,
+            workload.seed,
+            loss_scale(workload.precision),
+            self._places.shared_fetch(self._fetch(workload)),
         )
         self._differentiate = jax.jit(differentiate)
         self._infer = jax.jit(
             lambda weights, images: infer(weights, images.astype(self._short), False, None)[0]
         )
-        self._loop = self._make_loop(workload, make_step(differentiate, workload.optimizer))
+        step = self._places.shared_step(make_step(differentiate, workload.optimizer))
+        self._loop = self._make_loop(workload, step)
         self._programs: dict[tuple[int, ...], Any] = {}
         with self._settings():
             self._data = self._resident(workload)
@@ -92,7 +106,8 @@ class JaxSession(Session):
     def predict(self, images: FloatArray) -> FloatArray:
         """Logits (n, classes) of (n, height, width, channels) images; see `Session.predict`."""
         with self._settings():
-            return np.array(self._infer(self._everything(), self._place(images)))
+            placed = jax.device_put(images, self._device, may_alias=False)
+            return np.array(self._infer(self._everything(), placed))
 
     def predictor(self, batch_size: int) -> Callable[[FloatArray], FloatArray]:
         """The compiled program itself, without what `predict` does anew at each call."""
@@ -109,10 +124,12 @@ class JaxSession(Session):
         return predict
 
     def _everything(self) -> dict[str, Any]:
-        return {**self._state.weights, **self._state.statistics}
+        """What the first device holds, on which predictions run."""
+        return on_first({**self._state.weights, **self._state.statistics})
 
     def gradients(self, batch: IntArray) -> Gradients:
         """Logits, loss and gradients of one batch; see `Session.gradients`."""
+        part_of(len(batch), self._places.number)
         with self._settings():
             batch = self._given(batch)
             loss, logits, gradients, _ = self._differentiate(self._state, batch, self._data)
@@ -124,7 +141,7 @@ class JaxSession(Session):
         return {address: held[address] for address in self._addresses}
 
     def device_memory(self) -> Optional[int]:
-        """Peak bytes in the device's allocator; None on the CPU, where JAX does not count."""
+        """Peak bytes in the first device's allocator; None on the CPU, where JAX does not count."""
         return platform.peak_memory(self._device)
 
     @contextmanager
@@ -136,10 +153,6 @@ class JaxSession(Session):
             settings.enter_context(jax.default_matmul_precision(self._products))
             yield
 
-    def _place(self, values: npt.NDArray[Any]) -> Any:
-        """A copy on the device: a view would let the caller's later writes through."""
-        return jax.device_put(values, self._device, may_alias=False)
-
     def _fetch(self, workload: Workload) -> Fetch:
         if workload.input == "resident":
             return fetch_resident
@@ -148,7 +161,8 @@ class JaxSession(Session):
     def _make_loop(self, workload: Workload, step: Step) -> Loop:
         if workload.input == "resident":
             self._given: Callable[[IntArray], Any] = lambda batch: batch
-            return _LOOPS[workload.mode](step)
+            waits = workload.mode == "jit" and self._places.are_parts_of_the_cpu
+            return WaitingLoop(step) if waits else _LOOPS[workload.mode](step)
         load = loader(workload.images, workload.labels, self._device)
         self._given = lambda batch: next(load(batch[np.newaxis]))
         return PipelineLoop(step, load)
@@ -157,21 +171,22 @@ class JaxSession(Session):
         """The training set on the device; a pipeline leaves none there."""
         if workload.input == "pipeline":
             return Data(None, None)
-        images = self._place(workload.images.astype(self._short, copy=False))
-        return Data(images, self._place(workload.labels))
+        images = self._places.place(workload.images.astype(self._short, copy=False))
+        return Data(images, self._places.place(workload.labels))
 
     def _initial_state(self, workload: Workload) -> State:
         specs = weight_specs(workload.model)
         placed = {
-            address: self._place(value.astype(self._dtype))
+            address: self._places.place(value.astype(self._dtype))
             for address, value in workload.weights.items()
         }
         weights = {address: value for address, value in placed.items() if specs[address].trainable}
         statistics = {address: placed[address] for address in placed if address not in weights}
         slots = initial_slots(workload.optimizer, weights)
-        return State(weights, statistics, slots, self._place(np.zeros((), np.int32)))
+        return State(weights, statistics, slots, self._places.place(np.zeros((), np.int32)))
 
     def _plan(self, batches: IntArray, learning_rates: FloatArray) -> Plan:
+        part_of(batches.shape[1], self._places.number)
         return Plan(batches.astype(np.int32), learning_rates.astype(self._dtype))
 
     def _program(self, plan: Plan) -> Any:

@@ -180,7 +180,8 @@ class JitLoop(Loop):
         """One call a step; none waits for the one before."""
         leaves, tree = jax.tree.flatten(state)
         held = tuple(leaves)
-        rates = {rate: jnp.asarray(rate) for rate in set(plan.rate)}
+        where = state.number.sharding
+        rates = {rate: jax.device_put(rate, where) for rate in set(plan.rate)}
         losses = []
         for batch, rate in zip(self.batches(plan), plan.rate):
             held, loss = program(held, batch, rates[rate], *data)

@@ -21,4 +21,7 @@ RECIPE = Recipe(
     precisions=("float32", "bfloat16", "float64"),
     inputs=("resident", "pipeline"),
     gpu_precisions=("float16", "tf32"),
+    parallel_modes=("graph",),
+    # The adapter's own: TensorFlow is told in its own words, and before anything runs.
+    parallel_environment={"EVENBENCH_TENSORFLOW_CPU_DEVICES": "{world_size}"},
 )

@@ -12,7 +12,14 @@ import tensorflow as tf
 
 from backends.api import Unsupported
 from backends.tensorflow import windows
-from backends.tensorflow.normalisation import Channels, normalise_by_moments, normalise_fused
+from backends.tensorflow.normalisation import (
+    Channels,
+    Normalise,
+    normalise_by_moments,
+    normalise_fused,
+    normalise_over,
+)
+from backends.tensorflow.sharing import OneDevice
 from backends.tensorflow.weights import Variables, typed
 from bench.spec.layers import (
     Activation,
@@ -81,12 +88,14 @@ class Target(NamedTuple):
         on_cpu: whether the device is the CPU.
         through_xla: whether XLA compiles the operations.
         seed: for dropout.
+        devices: those that share each batch.
     """
 
     variables: Variables
     on_cpu: bool
     through_xla: bool
     seed: int
+    devices: OneDevice
 
     @property
     def shifts_windows(self) -> bool:
@@ -168,7 +177,11 @@ def _(layer: DepthwiseConv, node: Node, target: Target) -> Forward:
 @_lower.register
 def _(layer: BatchNorm, node: Node, target: Target) -> Forward:
     channels = Channels(*(target.weight(node, name) for name in Channels._fields))
-    normalise = normalise_fused if channels.scale.dtype == tf.float32 else normalise_by_moments
+    normalise: Normalise = (
+        normalise_fused if channels.scale.dtype == tf.float32 else normalise_by_moments
+    )
+    if target.devices.number > 1:
+        normalise = normalise_over(target.devices)
 
     def forward(x: tf.Tensor, run: Pass) -> tf.Tensor:
         # A short type would lose the statistics.
@@ -225,7 +238,7 @@ def _(layer: Dropout, node: Node, target: Target) -> Forward:
     def forward(x: tf.Tensor, run: Pass) -> tf.Tensor:
         if not (run.training and layer.rate):
             return x
-        seed = tf.stack([tf.constant(stream, tf.int64), run.step])
+        seed = tf.stack([target.devices.own_stream(stream), run.step])
         return tf.nn.experimental.stateless_dropout(x, layer.rate, seed)
 
     return forward

@@ -1,4 +1,7 @@
-"""Batch normalisation: the fused kernel in float32, and the formula in float64, which it lacks."""
+"""Batch normalisation: the fused kernel in float32, and the formula where that does not do.
+
+The kernel has no float64, and knows no batch beside that of its own device.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from backends.tensorflow.sharing import OneDevice
 from bench.spec.layers import BatchNorm
 
 
@@ -56,6 +60,25 @@ def normalise_by_moments(
     count = tf.cast(tf.size(x) // x.shape[-1], x.dtype)
     unbiased = variance * (count / (count - 1))
     return y, _moved(channels.mean, mean, spec), _moved(channels.variance, unbiased, spec)
+
+
+def normalise_over(devices: OneDevice) -> Normalise:
+    """A normalisation by the statistics of a batch that several devices share; see `Normalise`."""
+
+    def normalise(
+        x: tf.Tensor, channels: Channels, spec: BatchNorm, training: bool
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        if not training:
+            return normalise_by_moments(x, channels, spec, training)
+        axes = list(range(x.shape.rank - 1))
+        (mean,) = devices.averaged([tf.reduce_mean(x, axes)])
+        (variance,) = devices.averaged([tf.reduce_mean(tf.math.squared_difference(x, mean), axes)])
+        y, _, _ = _normalised(x, channels, spec, mean, variance)
+        count = tf.cast(devices.number * (tf.size(x) // x.shape[-1]), x.dtype)
+        unbiased = variance * (count / (count - 1))
+        return y, _moved(channels.mean, mean, spec), _moved(channels.variance, unbiased, spec)
+
+    return normalise
 
 
 def _normalised(

@@ -79,7 +79,8 @@ class SgdUpdate(Update):
         gradients = _with_l2(gradients, self._weights, self._spec.l2)
         if not self._spec.momentum:
             for weight, gradient in zip(self._weights, gradients):
-                weight.assign_sub(rate * gradient)
+                # As `assign_sub`, which a replica may not call: it changes its own copy.
+                tf.raw_ops.AssignSubVariableOp(resource=weight.handle, value=rate * gradient)
         for weight, velocity, gradient in zip(self._weights, self.state, gradients):
             tf.raw_ops.ResourceApplyMomentum(
                 var=weight.handle,

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import os
+
 import tensorflow as tf
 
 from backends.api import Device
 
+# Into how many devices the CPU is split for data-parallel training; see the recipe.
+CPU_DEVICES = "EVENBENCH_TENSORFLOW_CPU_DEVICES"
+
 
 def configure(threads: int) -> None:
-    """Set the threads, and GPU memory that grows with what is used.
+    """Set the threads, the devices of the CPU, and GPU memory that grows with what is used.
 
-    One operation runs at a time, in `threads` threads: running two at once gained nothing for a
-    chain of layers, and would take more threads than the other frameworks have.
+    One operation runs at a time on each device, in `threads` threads: running two at once gained
+    nothing for a chain of layers, and would take more threads than the other frameworks have.
     """
+    devices = int(os.environ.get(CPU_DEVICES, "1"))
     tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(devices)
+    if devices > 1:
+        (cpu,) = tf.config.list_physical_devices("CPU")
+        parts = [tf.config.LogicalDeviceConfiguration()] * devices
+        tf.config.set_logical_device_configuration(cpu, parts)
     for gpu in tf.config.list_physical_devices("GPU"):
         tf.config.experimental.set_memory_growth(gpu, True)
 
@@ -43,6 +53,15 @@ def precisions(device: Device) -> list[str]:
 def name_of(device: Device) -> str:
     """The device in TensorFlow's words: `GPU:0`."""
     return f"{device.kind.upper()}:{device.index}"
+
+
+def names_from(device: Device, number: int) -> list[str]:
+    """At most so many devices of the device's kind and from it on, in TensorFlow's words."""
+    if number == 1:
+        return [name_of(device)]  # without starting TensorFlow to ask what there is
+    known = len(tf.config.list_logical_devices(device.kind.upper()))
+    indices = range(device.index, min(known, device.index + number))
+    return [name_of(Device(device.kind, index)) for index in indices]
 
 
 def versions() -> dict[str, str]:

@@ -8,7 +8,16 @@ from typing import Any, Optional, cast
 import numpy as np
 import tensorflow as tf
 
-from backends.api import Backend, Device, Gradients, Session, Work, Workload, require
+from backends.api import (
+    Backend,
+    Device,
+    Gradients,
+    Session,
+    Work,
+    Workload,
+    part_of,
+    require,
+)
 from backends.native import Defaults
 from backends.tensorflow import RECIPE, limits, platform
 from backends.tensorflow.loops import (
@@ -24,6 +33,7 @@ from backends.tensorflow.lowering import Pass, Target, lower
 from backends.tensorflow.native import keras_defaults
 from backends.tensorflow.optimizers import Settings, update_rule
 from backends.tensorflow.pipeline import Loader, pipeline_loop, scaled
+from backends.tensorflow.sharing import devices_of
 from backends.tensorflow.weights import copy_of, place_weights, trainable, typed
 from bench.spec.layers import Conv
 from bench.spec.precision import loss_scale
@@ -40,16 +50,17 @@ _PRECISIONS = {
 
 
 class TensorFlowSession(Session):
-    """A model with its variables, its optimizer's state and its data on one device."""
+    """A model with its variables, its optimizer's state and its data on one device or several."""
 
     def __init__(self, workload: Workload) -> None:
         """Lower the model; place weights and data."""
         self._device = platform.name_of(workload.device)
+        self._devices = devices_of(workload)
         self._dtype, self._short = _PRECISIONS[workload.precision]
         self._loss_scale = loss_scale(workload.precision)
         self._mode = workload.mode
         self._input_shape = workload.model.input_shape
-        with tf.device(self._device):
+        with self._devices.placing():
             self._examples = self._input(workload)
             self._variables = place_weights(workload.model, workload.weights, self._dtype)
             self._trainable = trainable(self._variables)
@@ -59,6 +70,7 @@ class TensorFlowSession(Session):
             on_cpu=workload.device.kind == "cpu",
             through_xla=workload.mode == "xla",
             seed=workload.seed,
+            devices=self._devices,
         )
         self._forward = lower(workload.model, target)
         self._run = self._loop(workload)
@@ -68,6 +80,7 @@ class TensorFlowSession(Session):
 
     def compile(self, steps: int, batch_size: int) -> None:
         """Make the call of `train` end after one step, and undo it; see `Session.compile`."""
+        part_of(batch_size, self._devices.number)
         state = [*self._variables.values(), *self._update.state]
         before = [copy_of(variable) for variable in state]
         batches = np.zeros((steps, batch_size), np.int32)
@@ -79,6 +92,7 @@ class TensorFlowSession(Session):
 
     def train(self, batches: IntArray, learning_rates: FloatArray) -> FloatArray:
         """Train one step on each batch, in order; see `Session.train`."""
+        part_of(batches.shape[1], self._devices.number)
         with tf.device(self._device):
             losses = self._run(self._schedule(batches, learning_rates), len(batches))
         self._steps_done += len(batches)
@@ -107,6 +121,7 @@ class TensorFlowSession(Session):
 
     def gradients(self, batch: IntArray) -> Gradients:
         """Logits, loss and gradients of one batch; see `Session.gradients`."""
+        part_of(len(batch), self._devices.number)
         with tf.device(self._device):
             indices = self._given(batch)
             number = tf.constant(self._steps_done, tf.int64)
@@ -128,9 +143,9 @@ class TensorFlowSession(Session):
         """What gives the images and labels of a batch, as the loop passes it to a step."""
         if workload.input == "pipeline":
             return lambda batch: scaled(batch, self._short)
-        images = tf.cast(tf.constant(workload.images), self._short)
+        images = self._devices.held(workload.images, self._short)
         # 64 bits, because TensorFlow keeps tensors of 32-bit integers off the GPU.
-        labels = tf.constant(workload.labels, tf.int64)
+        labels = self._devices.held(workload.labels, tf.int64)
         return lambda batch: (tf.gather(images, batch), tf.gather(labels, batch))
 
     def _loop(self, workload: Workload) -> Run:
@@ -161,7 +176,7 @@ class TensorFlowSession(Session):
         self, batch: tf.Tensor, run: Pass
     ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
         """Logits, loss and gradients of one batch of indices."""
-        images, labels = self._examples(batch)
+        images, labels = self._examples(self._devices.own_part(batch))
         with tf.GradientTape() as tape:
             logits = self._logits(images, run)
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
@@ -170,18 +185,28 @@ class TensorFlowSession(Session):
         gradients = tape.gradient(scaled, list(self._trainable.values()))
         if self._loss_scale != 1:
             gradients = [gradient / self._loss_scale for gradient in gradients]
+        loss, *gradients = self._devices.averaged([loss, *gradients])
         return logits, loss, gradients
 
     def _gradients(
         self, batch: tf.Tensor, step: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
-        return self._backward(batch, Pass(step))
+        found = self._devices.on_each(lambda: self._backward(batch, Pass(step)))
+        logits, loss, gradients = found
+        alike = [self._devices.first(each) for each in (loss, *gradients)]
+        return self._devices.joined(logits), alike[0], alike[1:]
 
     def _step(self, batch: tf.Tensor, step: tf.Tensor, settings: Settings) -> tf.Tensor:
+        losses = self._devices.on_each(self._own_step, batch, step, settings)
+        return self._devices.first(losses)
+
+    def _own_step(self, batch: tf.Tensor, step: tf.Tensor, settings: Settings) -> tf.Tensor:
+        """A replica's step: on its part of the batch, with its copies of the variables."""
         run = Pass(step)
         _, loss, gradients = self._backward(batch, run)
         for statistic, value in run.statistics:
-            statistic.assign(value)
+            # As `assign`, which a replica may not call: it changes its own copy.
+            tf.raw_ops.AssignVariableOp(resource=statistic.handle, value=value)
         self._update.apply(gradients, settings)
         return loss
 

@@ -20,4 +20,5 @@ RECIPE = Recipe(
     precisions=("float32", "bfloat16", "float64"),
     inputs=("resident", "pipeline"),
     gpu_precisions=("float16", "tf32"),
+    parallel_modes=("eager",),
 )

@@ -65,8 +65,12 @@ class TorchSession(Session):
         self._net = Mixed(self._model, self._dtype) if self._dtype != kept else self._model
         self._mode = workload.mode
         self._step = _STEPS[workload.mode](
-            self._net, workload.optimizer, self._examples, self._loss_scale
+            self._trained(self._net), workload.optimizer, self._examples, self._loss_scale
         )
+
+    def _trained(self, net: nn.Module) -> nn.Module:
+        """The net as a step calls it."""
+        return net
 
     def compile(self, steps: int, batch_size: int) -> None:
         """Run a few steps on copies of one example, and undo them; see `Session.compile`."""
@@ -192,7 +196,7 @@ class TorchBackend(Backend):
         kinds = (MemoryError, torch.OutOfMemoryError)
         return isinstance(error, kinds) or any(text in str(error) for text in _OUT_OF_MEMORY)
 
-    def session(self, workload: Workload) -> TorchSession:
+    def session(self, workload: Workload) -> Session:
         """Lower the model and place weights and data; see `Backend.session`."""
         require(
             RECIPE.title, "device", workload.device.name, [device.name for device in self.devices()]
@@ -205,4 +209,9 @@ class TorchBackend(Backend):
         platform.allow_tf32(workload.precision == "tf32")
         if workload.mode == "compile" and workload.device.kind == "cpu":
             platform.require_compiler()
+        if workload.world_size > 1:
+            # Imported where it is needed: it takes its classes from this module.
+            from backends.torch.team import LeadSession
+
+            return LeadSession(workload)
         return TorchSession(workload)

@@ -16,13 +16,19 @@ from bench.cli.progress import checking
 from bench.cli.tables import table
 from bench.cli.values import CountList, Duration, NameList
 from bench.executor import LocalExecutor
-from bench.gate import Contender, Gate, certificates, contenders
+from bench.gate import Contender, Gate, certificates, contender_checked, contenders
 from bench.plan import ALL, lacking_for
 from bench.request import Choices, Prepared, Request, gate_of, prepare_run
 from bench.spec.training import Sgd
 from bench.verification.case import OPTIMIZERS, USUAL
 from bench.verification.certificate import Certificate
-from bench.verification.every_layer import EVERY_LAYER, EVERY_LAYER_SHAPE, every_layer
+from bench.verification.every_layer import (
+    EVERY_LAYER,
+    EVERY_LAYER_SHAPE,
+    UNNORMALISED,
+    every_layer,
+    unnormalised,
+)
 from bench.worker.protocol import ModelCheck
 
 ALL_PASSED, SOME_FAILED, NOTHING_CHECKED = 0, 1, 3
@@ -56,8 +62,9 @@ def command(details: bool, fresh: bool, **options: Any) -> int:
     Each backend is given the same weights and batches as a reference in NumPy and float64, and
     all that comes out is compared: logits, loss, gradients, and the weights after 1, 10 and 50
     steps. Every optimizer is checked on a small network with every layer, each model with SGD and
-    momentum. Figures are the largest difference as a share of the largest value;
-    `steps` is the worst in training.
+    momentum. Where that network is unsupported because processes share its batches, optimizers are
+    checked on it without batch normalisation, on a line of its own. Figures are the largest
+    difference as a share of the largest value; `steps` is the worst in training.
 
     Exit status: 0 all passed but for what a backend says that it lacks, 1 some failed, 2 the
     command was wrong, 3 nothing was checked.
@@ -72,19 +79,35 @@ def command(details: bool, fresh: bool, **options: Any) -> int:
         raise ChoiceError("received a choice that leaves nothing to check, expected a backend")
     wanted = {contender: [EVERY_LAYER, *models] for contender, models in found.items()}
     gate = gate_of(prepared, USUAL, options["timeout"], fresh=fresh)
-    first = {EVERY_LAYER: ModelCheck(every_layer(), EVERY_LAYER_SHAPE, OPTIMIZERS)}
-    gate = msgspec.structs.replace(gate, models={**first, **gate.models})
+    gate = msgspec.structs.replace(gate, models={**_with_every_optimizer(), **gate.models})
 
     def began(contender: Contender, model: str) -> None:
         messages.print(checking(contender, model))
 
     start = time.monotonic()
     made = [*_not_installed(wanted, gate), *certificates(wanted, gate, executor, began)]
+    made += certificates(_still_wanted(made), gate, executor, began)
     console.print(certificate_table(made))
     for line in failure_lines(made, details):
         console.print(line, soft_wrap=True)
     messages.print(f"{_counts(made)}, in {time.monotonic() - start:.0f} s")
     return _status(made)
+
+
+def _with_every_optimizer() -> dict[str, ModelCheck]:
+    layers = {EVERY_LAYER: every_layer(), UNNORMALISED: unnormalised(every_layer())}
+    return {
+        name: ModelCheck(layer, EVERY_LAYER_SHAPE, OPTIMIZERS) for name, layer in layers.items()
+    }
+
+
+def _still_wanted(made: Sequence[Certificate]) -> dict[Contender, list[str]]:
+    """Who shares batches, but not those of a normalisation: its optimizers are still unchecked."""
+    return {
+        contender_checked(each): [UNNORMALISED]
+        for each in made
+        if each.model == EVERY_LAYER and each.is_unsupported and each.world_size > 1
+    }
 
 
 def _counts(made: Sequence[Certificate]) -> str:

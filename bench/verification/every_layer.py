@@ -6,6 +6,8 @@ of weight is here. A model's own certificate then needs one optimizer.
 
 from __future__ import annotations
 
+import msgspec
+
 from bench.spec.layers import (
     ACTIVATIONS,
     Activation,
@@ -28,6 +30,7 @@ from bench.spec.layers import (
 
 EVERY_LAYER = "every_layer"
 EVERY_LAYER_SHAPE = (21, 18, 2)
+UNNORMALISED = "every_layer_unnormalised"
 
 
 def every_layer() -> Layer:
@@ -55,3 +58,13 @@ def every_layer() -> Layer:
         Flatten(),
         Dense(7),
     )
+
+
+def unnormalised(layer: Layer) -> Layer:
+    """The layer with every batch normalisation taken out."""
+    if isinstance(layer, BatchNorm):
+        return Identity()
+    parts = getattr(layer, "parts", None)
+    if parts is None:
+        return layer
+    return msgspec.structs.replace(layer, parts=tuple(unnormalised(part) for part in parts))

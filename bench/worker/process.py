@@ -8,6 +8,7 @@ import resource
 import signal
 import sys
 import time
+from contextlib import suppress
 from typing import Optional
 
 _PR_SET_PDEATHSIG = 1  # from <linux/prctl.h>
@@ -20,9 +21,22 @@ def end_with_parent() -> None:
 
 
 def bind_to(cpus: tuple[int, ...]) -> None:
-    """Bind this process to the CPUs: the one setting that reaches every framework's threads."""
+    """Bind this process to the CPUs: the one setting that reaches every framework's threads.
+
+    Threads that run already are bound too, each by itself; those that come inherit it.
+    """
     if cpus and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, cpus)
+        for thread in _threads():
+            with suppress(ProcessLookupError):  # it has ended
+                os.sched_setaffinity(thread, cpus)
+
+
+def _threads() -> list[int]:
+    """The threads of this process; 0, the one that asks, where the system does not tell."""
+    try:
+        return [int(name) for name in os.listdir("/proc/self/task")]
+    except OSError:
+        return [0]
 
 
 def resident_memory() -> Optional[int]:
