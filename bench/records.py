@@ -326,12 +326,32 @@ class PlannedTrial(msgspec.Struct, frozen=True):
     input: Feed = "resident"
     threads: int | None = None
     world_size: int = 1
+    place: str = ""
+
+
+# Whether the nodes of a cluster share the plan, or each kind of machine among them does all of it.
+NodesChoice = Literal["any", "each"]
+
+
+class ClusterChoice(msgspec.Struct, frozen=True, kw_only=True):
+    """On which nodes of a cluster a run measures.
+
+    Attributes:
+        nodes: whether they share the plan, or each kind of machine does all of it.
+        accelerator_type: that each node has, by Ray's name; empty is any or none.
+        threads: of each process, as typed; null: a node's CPUs, shared among its processes.
+    """
+
+    nodes: NodesChoice = "any"
+    accelerator_type: str = ""
+    threads: int | None = None
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """What was asked, of which suite, on which machine.
 
-    With `auto_repeats`, `plan` and `repeats` grow block by block.
+    With `auto_repeats`, `plan` and `repeats` grow block by block. `machine` is that of the runner,
+    also where `cluster` says that nodes measured: each record names its own.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -358,6 +378,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     missing: list[Missing] = []
     notes: list[str] = []
     plan: list[PlannedTrial]
+    cluster: ClusterChoice | None = None
 
 
 class Run(msgspec.Struct, frozen=True):

@@ -5,7 +5,7 @@ import shlex
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 import msgspec
@@ -15,6 +15,7 @@ from rich.console import Console
 from bench.choices import ChoiceError, check_known
 from bench.cli.console import message_console, result_console
 from bench.cli.execute import ALL_MEASURED, Execution
+from bench.cli.nodes import nodes_for, resume_on, seen
 from bench.cli.tables import plan_table
 from bench.cli.values import (
     CountList,
@@ -31,8 +32,8 @@ from bench.folder import RunFolder
 from bench.interrupts import Interrupts
 from bench.manifest import make_manifest
 from bench.plan import SCALINGS
-from bench.presence import other_runs, presence
-from bench.records import AutoRepeats
+from bench.presence import other_runs
+from bench.records import AutoRepeats, NodesChoice
 from bench.request import Choices, Prepared, Request, prepare_run
 from bench.resume import resume as resume_run
 from bench.spec.training import Adam, Optimizer, Sgd
@@ -217,6 +218,26 @@ from bench.version import __version__
     help="Go on with the run in this folder: only what is missing, failed or out of date runs. "
     "Everything else is as that run was asked for.",
 )
+@click.option(
+    "--cluster",
+    metavar="auto|ADDRESS",
+    help="Run the trials on the nodes of a Ray cluster that this machine is one of: `auto`, or "
+    "host:port. Default: on this machine. (docs/cluster.md)",
+)
+@click.option(
+    "--nodes",
+    type=click.Choice(get_args(NodesChoice)),
+    default="any",
+    show_default=True,
+    help="With --cluster: the nodes share the plan (`any`), or each kind of machine among them "
+    "does all of it (`each`).",
+)
+@click.option(
+    "--accelerator-type",
+    default="",
+    metavar="NAME",
+    help="With --cluster: only nodes that have it, by Ray's name: H100.",
+)
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 def command(resume: Path | None, **options: Any) -> int:
@@ -226,17 +247,30 @@ def command(resume: Path | None, **options: Any) -> int:
     file or folder it names, was of no use, 3 nothing was measured, 130 interrupted.
     """
     if resume is not None:
-        _check_alone("resume", "dry_run", "quiet")
-        return _resume(resume, options["dry_run"], options["quiet"])
+        _check_alone("resume", "cluster", "dry_run", "quiet")
+        return _resume(resume, options["cluster"], options["dry_run"], options["quiet"])
     return _run(**options)
 
 
-def _run(output: Path | None, verify: bool, dry_run: bool, quiet: bool, **options: Any) -> int:
+def _run(
+    output: Path | None,
+    verify: bool,
+    dry_run: bool,
+    quiet: bool,
+    cluster: str | None,
+    nodes: NodesChoice,
+    accelerator_type: str,
+    **options: Any,
+) -> int:
     results, messages = result_console(quiet), message_console(quiet)
     interrupts = Interrupts()
     executor = LocalExecutor(interrupts)
     request = _request(**options)
-    prepared = prepare_run(request, executor, None if dry_run else messages.print)
+    measuring = nodes_for(request, cluster, nodes, accelerator_type, messages)
+    tell = None if dry_run or measuring else messages.print
+    prepared = prepare_run(request, executor, tell, measuring.cpus if measuring else None)
+    if measuring:
+        prepared = measuring.placed(prepared, request.repeats, request.seed)
     if not prepared.trials:
         raise ChoiceError("received a choice of backends and modes that leaves nothing to run")
     for line in prepared.remarks():
@@ -244,12 +278,13 @@ def _run(output: Path | None, verify: bool, dry_run: bool, quiet: bool, **option
     if dry_run:
         results.print(plan_table(prepared.trials, prepared.experiment.framework_versions))
         return ALL_MEASURED
-    prepared = _aware_of_others(prepared, messages)
-    with RunFolder(output or _unused_folder()) as folder, presence(cache_folder()):
+    prepared = prepared if measuring else _aware_of_others(prepared, messages)
+    with RunFolder(output or _unused_folder()) as folder, seen(measuring):
         interrupts.listen()
-        manifest = make_manifest(prepared, request, _typed(), verify)
+        choice = measuring.choice if measuring else None
+        manifest = make_manifest(prepared, request, _typed(), verify, choice)
         folder.write_manifest(manifest)
-        execution = Execution(executor, interrupts, folder, results, messages)
+        execution = Execution(executor, interrupts, folder, results, messages, measuring)
         return execution.run(prepared, manifest)
 
 
@@ -279,9 +314,13 @@ def _aware_of_others(prepared: Prepared, messages: Console) -> Prepared:
     return msgspec.structs.replace(prepared, notes=[*prepared.notes, note])
 
 
-def _resume(path: Path, dry_run: bool, quiet: bool) -> int:
+def _resume(path: Path, cluster: str | None, dry_run: bool, quiet: bool) -> int:
     results, messages = result_console(quiet), message_console(quiet)
-    resumed = resume_run(path, None if dry_run else messages.print)
+    measuring = None
+    if cluster is None:
+        resumed = resume_run(path, None if dry_run else messages.print)
+    else:
+        resumed, measuring = resume_on(path, cluster, messages)
     messages.print(
         f"{len(resumed.kept)} records are kept: same job, framework version, backend source and "
         "machine"
@@ -298,10 +337,11 @@ def _resume(path: Path, dry_run: bool, quiet: bool) -> int:
         results.print(plan_table(resumed.prepared.trials, versions))
         return ALL_MEASURED
     interrupts = Interrupts()
-    prepared = _aware_of_others(resumed.prepared, messages)
-    with RunFolder.reopen(path) as folder, presence(cache_folder()):
+    prepared = resumed.prepared if measuring else _aware_of_others(resumed.prepared, messages)
+    with RunFolder.reopen(path) as folder, seen(measuring):
         interrupts.listen()
-        execution = Execution(LocalExecutor(interrupts), interrupts, folder, results, messages)
+        executor = LocalExecutor(interrupts)
+        execution = Execution(executor, interrupts, folder, results, messages, measuring)
         return execution.run(prepared, resumed.manifest, resumed.kept)
 
 
