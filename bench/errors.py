@@ -3,6 +3,7 @@
 Each is a ValueError and lives beside what it checks:
 
     ChoiceError    bench.choices     a name, number or combination on the command line
+    ClusterError   bench.cluster     a cluster that cannot be reached or has no node of use
     DataError      bench.data.idx    a data set's files
     ModelError     bench.models      a model's name, or the user's own model file
     PluginError    backends.plugins  an installed package that brings no usable backend or model
@@ -13,6 +14,7 @@ Each is a ValueError and lives beside what it checks:
 
 from backends.plugins import PluginError
 from bench.choices import ChoiceError
+from bench.cluster.errors import ClusterError
 from bench.data.idx import DataError
 from bench.models import ModelError
 from bench.records import RecordError
@@ -21,6 +23,7 @@ from bench.spec.shapes import ShapeError
 
 USER_ERRORS = (
     ChoiceError,
+    ClusterError,
     DataError,
     ModelError,
     PluginError,

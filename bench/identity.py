@@ -8,6 +8,8 @@ import msgspec
 
 from bench.machine import describe_machine
 
+_PLACE_LETTERS = 8
+
 
 def machine_name() -> str:
     """The machine's own name."""
@@ -27,3 +29,8 @@ def hardware_digest() -> str:
         [(gpu.name, gpu.memory_bytes) for gpu in machine.gpus],
     )
     return hashlib.sha256(msgspec.json.encode(facts)).hexdigest()
+
+
+def place_of(digest: str) -> str:
+    """The short name of a kind of machine, by its hardware's digest: in the names of trials."""
+    return digest[:_PLACE_LETTERS]

@@ -3,13 +3,19 @@
 from bench.installation import installation_of
 from bench.machine import describe_machine
 from bench.plan import Job, Trial
-from bench.records import Manifest, PlannedTrial
+from bench.records import ClusterChoice, Manifest, PlannedTrial
 from bench.request import Prepared, Request
 from bench.runner import timestamp
 from bench.version import __version__
 
 
-def make_manifest(prepared: Prepared, request: Request, command: str, verified: bool) -> Manifest:
+def make_manifest(
+    prepared: Prepared,
+    request: Request,
+    command: str,
+    verified: bool,
+    cluster: ClusterChoice | None = None,
+) -> Manifest:
     """The manifest of a run that is about to start.
 
     Args:
@@ -17,6 +23,7 @@ def make_manifest(prepared: Prepared, request: Request, command: str, verified: 
         request: what was asked.
         command: as typed.
         verified: whether each contender is checked before the trials.
+        cluster: on which nodes, where it is not this machine.
     """
     experiment = prepared.experiment
     installed = experiment.framework_versions.items()
@@ -47,6 +54,7 @@ def make_manifest(prepared: Prepared, request: Request, command: str, verified: 
         notes=prepared.notes,
         baselines=request.baselines,
         plan=[planned_trial(trial) for trial in prepared.trials],
+        cluster=cluster,
     )
 
 
@@ -67,6 +75,7 @@ def planned_trial(trial: Trial) -> PlannedTrial:
         input=job.input,
         threads=job.threads,
         world_size=job.world_size,
+        place=job.place,
     )
 
 
@@ -83,5 +92,6 @@ def trial_of(planned: PlannedTrial) -> Trial:
         planned.input,
         planned.threads,
         planned.world_size,
+        planned.place,
     )
     return Trial(job, planned.seed, planned.repeat)

@@ -35,6 +35,8 @@ class Job(msgspec.Struct, frozen=True):
         input: where each step's images come from.
         threads: CPU threads of each process; None is the run's number.
         world_size: processes or devices that share each step's batch.
+        place: the kind of machine that does it, as `bench.identity.place_of` names it; empty is
+            any.
     """
 
     model: str
@@ -47,6 +49,7 @@ class Job(msgspec.Struct, frozen=True):
     input: Feed = "resident"
     threads: int | None = None
     world_size: int = 1
+    place: str = ""
 
 
 def unusual(job: Job) -> list[str]:
@@ -57,6 +60,8 @@ def unusual(job: Job) -> list[str]:
         words.append(f"threads{job.threads}")
     if job.world_size > 1:
         words.append(f"world{job.world_size}")
+    if job.place:
+        words.append(f"at{job.place}")
     return words
 
 

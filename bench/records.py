@@ -326,6 +326,25 @@ class PlannedTrial(msgspec.Struct, frozen=True):
     input: Feed = "resident"
     threads: int | None = None
     world_size: int = 1
+    place: str = ""
+
+
+# Whether the nodes of a cluster share the plan, or each kind of machine among them does all of it.
+NodesChoice = Literal["any", "each"]
+
+
+class ClusterChoice(msgspec.Struct, frozen=True, kw_only=True):
+    """On which nodes of a cluster a run measures.
+
+    Attributes:
+        nodes: whether they share the plan, or each kind of machine does all of it.
+        accelerator_type: that each node has, by Ray's name; empty is any or none.
+        threads: of each process, as typed; null: a node's CPUs, shared among its processes.
+    """
+
+    nodes: NodesChoice = "any"
+    accelerator_type: str = ""
+    threads: int | None = None
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -333,6 +352,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
     With `auto_repeats`, `plan` and `repeats` grow block by block. `baselines` names contenders by
     values that their trials have; the report compares the others with them.
+    With `auto_repeats`, `plan` and `repeats` grow block by block. `machine` is that of the runner,
+    also where `cluster` says that nodes measured: each record names its own.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -361,6 +382,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     notes: list[str] = []
     baselines: dict[str, dict[str, str | int | list[str | int]]] = {}
     plan: list[PlannedTrial]
+    cluster: ClusterChoice | None = None
 
 
 class Run(msgspec.Struct, frozen=True):

@@ -2,19 +2,18 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
 import msgspec
 
-from bench.executor import Executor
 from bench.folder import RunFolder
 from bench.manifest import planned_trial, trial_of
 from bench.plan import Job, Trial, block
 from bench.reading import read_run
 from bench.records import AutoRepeats, Manifest, TrialRecord
-from bench.runner import Experiment, Observer, run_trials
+from bench.runner import Observer
 from bench.statistics.families import Sample, ratio_of
 
 # An interval of a few blocks is narrow by chance too often: five at least, and narrow enough after
@@ -97,8 +96,7 @@ def run_blocks(
     trials: Sequence[Trial],
     manifest: Manifest,
     kept: Sequence[TrialRecord],
-    experiment: Experiment,
-    executor: Executor,
+    run: Callable[[Sequence[Trial]], Iterable[TrialRecord]],
     folder: RunFolder,
     observer: Observer,
 ) -> Manifest:
@@ -111,8 +109,7 @@ def run_blocks(
         trials: those of the manifest's plan that are to run.
         manifest: of the run, as it is on the disk.
         kept: records of the plan's other trials.
-        experiment: what the trials have in common.
-        executor: where workers run.
+        run: runs trials here or elsewhere; each record is in the folder when it comes.
         folder: of the run.
         observer: watches.
 
@@ -123,8 +120,8 @@ def run_blocks(
     began = time.monotonic()
     while True:
         is_interrupted = False
-        for record in run_trials(trials, experiment, executor, folder, observer):
-            is_interrupted = record.outcome == "interrupted"
+        for record in run(trials):
+            is_interrupted = is_interrupted or record.outcome == "interrupted"
         rule = manifest.auto_repeats
         if rule is None or rule.ended or is_interrupted:
             return manifest

@@ -125,13 +125,19 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
         return lines
 
 
-def prepare_run(request: Request, executor: Executor, tell: Tell | None = None) -> Prepared:
+def prepare_run(
+    request: Request,
+    executor: Executor,
+    tell: Tell | None = None,
+    cpus: Sequence[int] | None = None,
+) -> Prepared:
     """Check the request, prepare the data and the environments, and make the plan.
 
     Args:
         request: what is asked.
         executor: asks backends for their devices.
         tell: called with what takes time; without it, no environment is made.
+        cpus: those that there are where the trials run, if not this process's own.
 
     Raises:
         ValueError: in one of the classes that say what was received and what was expected.
@@ -141,7 +147,7 @@ def prepare_run(request: Request, executor: Executor, tell: Tell | None = None) 
     source = prepare(request.data_dir)
     facts = facts_of(open_decoded(source.folder), request.train_samples)
     models = [load_models(choices.models, facts, choices.widths) for choices in request.choices]
-    threads, cpus = _choose_cpus(request.choices)
+    threads, cpus = _choose_cpus(request.choices, tuple(cpus or usable_cpus()))
     # Last, since it can take minutes: what was typed wrong is said before.
     chosen = [
         choose_backends(choices.backends, wants_gpu(choices.devices), tell)
@@ -398,13 +404,38 @@ def _model_facts(name: str, layer: Layer, dataset: DatasetFacts) -> ModelFacts:
     )
 
 
-def _choose_cpus(choices: Sequence[Choices]) -> tuple[int, tuple[int, ...]]:
+def share_cpus(
+    jobs: Sequence[Job], asked: int | None, usable: Sequence[int]
+) -> tuple[int, tuple[int, ...]]:
+    """As `_choose_cpus`, of jobs that are planned already.
+
+    Args:
+        jobs: those of the run.
+        asked: threads of a process where a job says nothing; None shares the CPUs.
+        usable: the CPUs that there are.
+
+    Raises:
+        ChoiceError: the processes of a job would have more threads than there are CPUs.
+    """
+    worlds = max((job.world_size for job in jobs), default=1)
+    threads = asked or max(1, len(usable) // worlds)
+    most = max((job.world_size * (job.threads or threads) for job in jobs), default=threads)
+    if most > len(usable):
+        raise ChoiceError(
+            f"received processes with {most} threads in all, expected at most {len(usable)}: this "
+            "process may use no more CPUs"
+        )
+    return threads, tuple(usable[:most])
+
+
+def _choose_cpus(
+    choices: Sequence[Choices], usable: tuple[int, ...]
+) -> tuple[int, tuple[int, ...]]:
     """The threads of a process where a job says nothing, and the CPUs of all processes together.
 
     Raises:
         ChoiceError: the processes of a job would have more threads than there are CPUs.
     """
-    usable = usable_cpus()
     worlds = max(size for each in choices for size in each.world_sizes)
     asked = [count for each in choices for count in each.threads]
     if not asked and worlds > len(usable):
@@ -424,17 +455,19 @@ def _choose_cpus(choices: Sequence[Choices]) -> tuple[int, tuple[int, ...]]:
             f"received processes with {most} threads in all, expected at most {len(usable)}: ask "
             "for a smaller world size or fewer threads, this process may use no more CPUs"
         )
-    choose_threads(threads)
+    choose_threads(threads, usable)
     return threads, usable[:most]
 
 
-def choose_threads(asked: int | None) -> tuple[int, tuple[int, ...]]:
+def choose_threads(
+    asked: int | None, usable: tuple[int, ...] | None = None
+) -> tuple[int, tuple[int, ...]]:
     """The number of threads and the CPUs that every worker is bound to.
 
     Raises:
         ChoiceError: more threads than CPUs.
     """
-    usable = usable_cpus()
+    usable = usable or usable_cpus()
     threads = asked or len(usable)
     if threads > len(usable):
         raise ChoiceError(

@@ -74,7 +74,17 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
         return job.threads or self.threads
 
 
-class Observer(Protocol):
+class TrialObserver(Protocol):
+    """Watches a trial while it is measured."""
+
+    def trial_event(self, trial: Trial, event: Event) -> None:
+        """Its worker told something."""
+
+    def trial_disturbed(self, trial: Trial, record: TrialRecord) -> None:
+        """What was measured was disturbed, and is measured again."""
+
+
+class Observer(TrialObserver, Protocol):
     """Watches a run; what it shows is no part of the measurement."""
 
     def check_began(self, contender: Contender, model: str) -> None:
@@ -83,14 +93,8 @@ class Observer(Protocol):
     def trials_planned(self, number: int) -> None:
         """So many trials are added to the plan."""
 
-    def trial_began(self, trial: Trial) -> None:
-        """A trial starts."""
-
-    def trial_event(self, trial: Trial, event: Event) -> None:
-        """Its worker told something."""
-
-    def trial_disturbed(self, trial: Trial, record: TrialRecord) -> None:
-        """What was measured was disturbed, and is measured again."""
+    def trial_began(self, trial: Trial, node: str = "") -> None:
+        """A trial starts, on that node of a cluster where there are several."""
 
     def trial_ended(self, trial: Trial, record: TrialRecord) -> None:
         """It is over, and its record is on the disk."""
@@ -113,19 +117,45 @@ def run_trials(
     watch = Watch(len(planned), experiment.retries)
     for trial in planned:
         observer.trial_began(trial)
-        explained: list[Explained] = []
-        record = watch.settle(
-            partial(_run_trial, trial, experiment, executor, observer, explained),
-            partial(observer.trial_disturbed, trial),
-        )
-        record = judged(msgspec.structs.replace(record, limit=_limit(record, experiment)))
-        folder.append(record)
-        for told in explained[-1:]:  # of a trial that was taken again, that of the one that is kept
-            folder.append_explanation(Explanation(trial.name, trial.job.model, told))
+        measured_now = measure(trial, experiment, executor, observer, watch)
+        record = measured_now.record
+        keep_measured(trial, measured_now, folder)
         observer.trial_ended(trial, record)
         yield record
         if record.outcome == "interrupted":
             return
+
+
+class Measured(msgspec.Struct, frozen=True):
+    """What a trial gave: its record, and what its model answered where that was asked."""
+
+    record: TrialRecord
+    explained: Explained | None
+
+
+def measure(
+    trial: Trial,
+    experiment: Experiment,
+    executor: Executor,
+    observer: TrialObserver,
+    watch: Watch,
+) -> Measured:
+    """Run one trial, and again while it is disturbed."""
+    explained: list[Explained] = []
+    record = watch.settle(
+        partial(_run_trial, trial, experiment, executor, observer, explained),
+        partial(observer.trial_disturbed, trial),
+    )
+    record = judged(msgspec.structs.replace(record, limit=_limit(record, experiment)))
+    # Of a trial that was taken again, that of the one that is kept.
+    return Measured(record, explained[-1] if explained else None)
+
+
+def keep_measured(trial: Trial, found: Measured, folder: RunFolder) -> None:
+    """Put what a trial gave on the disk."""
+    folder.append(found.record)
+    if found.explained:
+        folder.append_explanation(Explanation(trial.name, trial.job.model, found.explained))
 
 
 def _limit(record: TrialRecord, experiment: Experiment) -> Limit | None:
@@ -137,14 +167,14 @@ def _run_trial(
     trial: Trial,
     experiment: Experiment,
     executor: Executor,
-    observer: Observer,
+    observer: TrialObserver,
     explained: list[Explained],
 ) -> TrialRecord:
     if experiment.framework_versions[trial.job.backend] is None:
         reason = not_installed(experiment.recipes[trial.job.backend])
-        return _blank(trial, experiment, Verdict("unavailable", reason))
+        return blank(trial, experiment, Verdict("unavailable", reason))
     if lacking := lacking_for(trial.job, experiment.recipes):
-        return _blank(trial, experiment, Verdict("unsupported", lacking))
+        return blank(trial, experiment, Verdict("unsupported", lacking))
     events: list[Event] = []
 
     def on_event(event: Event) -> None:
@@ -156,7 +186,7 @@ def _run_trial(
 
     started = time.monotonic()
     others = other_runs(cache_folder())
-    began = _blank(trial, experiment, INTERRUPTED)
+    began = blank(trial, experiment, INTERRUPTED)
     recipe = experiment.recipes[trial.job.backend]
     try:
         end = executor.run(
@@ -225,7 +255,7 @@ def task_of(trial: Trial, experiment: Experiment) -> TrainTask:
     )
 
 
-def _blank(trial: Trial, experiment: Experiment, verdict: Verdict) -> TrialRecord:
+def blank(trial: Trial, experiment: Experiment, verdict: Verdict) -> TrialRecord:
     """The trial's record as far as the plan tells it."""
     job = trial.job
     facts = experiment.models[job.model]

@@ -1,6 +1,6 @@
 """From the options of `bench run`, typed or in a run file, to what is asked."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,11 @@ from bench.runfile import Options, Place, RunFile, RunFileError, read_run_file
 from bench.spec.training import Adam, Optimizer, Sgd
 
 # Options that say how the command goes on, not what is measured.
-_OF_THE_COMMAND = ("file", "output", "resume", "dry_run", "quiet", "help")
+OF_THE_COMMAND = (
+    *("output", "dry_run", "quiet"),
+    *("cluster", "nodes", "accelerator_type"),
+)
+_NO_KEYS = (*OF_THE_COMMAND, "file", "resume", "help")
 
 
 def request_of(
@@ -123,9 +127,7 @@ def request_of_file(command: click.Command, path: Path) -> FromFile:
     Raises:
         bench.runfile.RunFileError: the file is not right.
     """
-    known = {
-        _key(option): option for option in command.params if option.name not in _OF_THE_COMMAND
-    }
+    known = {_key(option): option for option in command.params if option.name not in _NO_KEYS}
     of_matrix = [key for key, each in known.items() if each.name in Choices.__struct_fields__]
     file = read_run_file(path, of_matrix, [key for key in known if key not in of_matrix])
     made = [_asked(command, known, file, place, options) for place, options in file.matrices]
@@ -140,7 +142,12 @@ def request_of_file(command: click.Command, path: Path) -> FromFile:
     return FromFile(file, request, verify)
 
 
-def prepared_file(asked: FromFile, executor: Executor, tell: Tell | None) -> Prepared:
+def prepared_file(
+    asked: FromFile,
+    executor: Executor,
+    tell: Tell | None,
+    cpus: Sequence[int] | None = None,
+) -> Prepared:
     """Check what a run file asks and make the plan; see `bench.request.prepare_run`.
 
     Raises:
@@ -149,7 +156,7 @@ def prepared_file(asked: FromFile, executor: Executor, tell: Tell | None) -> Pre
     """
     lines = asked.file.lines
     try:
-        prepared = prepare_run(asked.request, executor, tell)
+        prepared = prepare_run(asked.request, executor, tell, cpus)
     except (ChoiceError, ModelError) as error:
         raise lines.about(str(error)) from error
     threads = prepared.experiment.threads
@@ -181,9 +188,7 @@ def _asked(
             raise file.lines.error(places[key], key, f"{key}: {error}") from error
     try:
         with command.make_context("run", arguments) as context:
-            values = {
-                name: value for name, value in context.params.items() if name not in _OF_THE_COMMAND
-            }
+            values = {name: value for name, value in context.params.items() if name not in _NO_KEYS}
             verify = values.pop("verify")
             return verify, request_of(**values)
     except click.UsageError as error:

@@ -1,8 +1,9 @@
 """Run what was prepared: check the contenders, run the trials, write the report."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 from rich.console import Console
@@ -18,20 +19,27 @@ from bench.reading import read_run
 from bench.records import Equivalence, Manifest, TrialRecord
 from bench.repeats import run_blocks
 from bench.request import Prepared, gate_of, known_limits
-from bench.runner import Observer
+from bench.runner import Observer, run_trials
 from bench.verification.case import careful
+
+if TYPE_CHECKING:
+    from bench.cluster.connecting import Cluster
 
 ALL_MEASURED, SOME_FAILED, NOTHING_MEASURED, INTERRUPTED = 0, 1, 3, 130
 
 
 class Execution(NamedTuple):
-    """Where a run's workers run, what stops it, and where its records and words go."""
+    """Where a run's workers run, what stops it, and where its records and words go.
+
+    With a cluster they run on its nodes.
+    """
 
     executor: Executor
     interrupts: Interrupts
     folder: RunFolder
     results: Console
     messages: Console
+    cluster: "Cluster | None" = None
 
     def run(self, prepared: Prepared, manifest: Manifest, kept: Sequence[TrialRecord] = ()) -> int:
         """Run the trials and write the report.
@@ -68,6 +76,11 @@ class Execution(NamedTuple):
         observer: Observer,
     ) -> Manifest:
         """The manifest as it has become; nothing is measured if the checks are stopped."""
+        if self.cluster is not None:
+            crew = self.cluster.crew(
+                prepared, manifest, kept, self.folder, observer, self.interrupts, self._say
+            )
+            return run_blocks(prepared.trials, manifest, kept, crew.run, self.folder, observer)
         experiment = prepared.experiment
         try:
             equivalence = self._verified(prepared, observer) if manifest.verified else {}
@@ -75,9 +88,17 @@ class Execution(NamedTuple):
         except KeyboardInterrupt:
             return manifest
         experiment = msgspec.structs.replace(experiment, equivalence=equivalence, limits=limits)
-        return run_blocks(
-            prepared.trials, manifest, kept, experiment, self.executor, self.folder, observer
+        run = partial(
+            run_trials,
+            experiment=experiment,
+            executor=self.executor,
+            folder=self.folder,
+            observer=observer,
         )
+        return run_blocks(prepared.trials, manifest, kept, run, self.folder, observer)
+
+    def _say(self, text: str) -> None:
+        self.messages.print(text)
 
     def _limit_began(self, backend: str, device: str) -> None:
         self.messages.print(f"measuring the limit of {backend} on {device}")

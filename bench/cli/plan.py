@@ -8,18 +8,17 @@ import click
 from rich.table import Table
 
 from bench.cli.asked import FromFile, prepared_file, request_of_file
+from bench.cli.carrying import folder_of, left_of, remarks
 from bench.cli.console import message_console, result_console
 from bench.cli.run import command as run_command
-from bench.cli.run import folder_of, typed
 from bench.cli.tables import table
 from bench.cli.values import FilePath
 from bench.estimates import Estimate, Estimator, earlier_records
 from bench.executor import LocalExecutor
 from bench.gate import Contender, contender_of, contenders, kept_certificates
-from bench.manifest import make_manifest
 from bench.plan import Job
 from bench.request import Prepared, gate_of
-from bench.resume import Left, go_on
+from bench.resume import Left
 from bench.verification.case import careful
 
 _MINUTES = 90.0  # above, seconds are not worth reading
@@ -50,15 +49,14 @@ def command(file: Path, output: Path | None, records: Path) -> int:
     """
     asked = request_of_file(run_command, file)
     prepared = prepared_file(asked, LocalExecutor(), None)
-    manifest = make_manifest(prepared, asked.request, typed(), asked.verify)
-    left = go_on(output or folder_of(file), manifest, prepared)
+    left = left_of(asked, prepared, output or folder_of(file))
     estimator = Estimator(earlier_records(records))
     examples = prepared.dataset.train_examples
     estimates = {
         job: estimator.estimate(job, prepared.experiment, examples) for job in prepared.jobs
     }
     results, messages = result_console(), message_console()
-    for line in (*prepared.remarks(), *left.remarks()):
+    for line in (*prepared.remarks(), *remarks(left)):
         messages.print(line)
     kept = _kept(prepared) if asked.verify else set()
     results.print(_table(asked, prepared, left, estimates, kept))

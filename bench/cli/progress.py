@@ -5,7 +5,7 @@ ticks would take time from the trial that is being measured.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -42,6 +42,7 @@ class PlainLines:
         self._console = console
         self._total = total
         self._done = 0
+        self._nodes: dict[Trial, str] = {}
 
     def check_began(self, contender: Contender, model: str) -> None:
         """Say what is checked."""
@@ -51,8 +52,11 @@ class PlainLines:
         """Count them in."""
         self._total += number
 
-    def trial_began(self, trial: Trial) -> None:
-        """Nothing to say yet."""
+    def trial_began(self, trial: Trial, node: str = "") -> None:
+        """Say where, if there are several nodes: one that hangs is then known by name."""
+        if node:
+            self._nodes[trial] = f"{node}: "
+            self._console.print(f"{node}: {in_words(trial)}: starting")
 
     def trial_event(self, trial: Trial, event: Event) -> None:
         """Nothing to say yet."""
@@ -64,41 +68,48 @@ class PlainLines:
     def trial_ended(self, trial: Trial, record: TrialRecord) -> None:
         """Say how it ended."""
         self._done += 1
-        self._console.print(f"[{self._done}/{self._total}] {ended(trial, record)}")
+        node = self._nodes.pop(trial, "")
+        self._console.print(f"[{self._done}/{self._total}] {node}{ended(trial, record)}")
 
 
 class LiveLine:
-    """A line that follows the running trial, under the lines of those that ended."""
+    """A line that follows the running trial, under the lines of those that ended.
+
+    On several nodes there is a line for the trial of each.
+    """
 
     def __init__(self, progress: Progress, total: int) -> None:
         self._progress = progress
         self._total = total
         self._done = 0
         self._began = time.monotonic()
+        self._nodes: dict[Trial, str] = {}
+        self._running: dict[Trial, str] = {}
         self._bar = progress.add_task("", total=total, left="")
 
     def check_began(self, contender: Contender, model: str) -> None:
         """Show what is checked."""
-        self._show(checking(contender, model))
+        self._draw([checking(contender, model), *self._running.values()])
 
     def trials_planned(self, number: int) -> None:
         """Count them in."""
         self._total += number
         self._progress.update(self._bar, total=self._total)
 
-    def trial_began(self, trial: Trial) -> None:
-        """Show which trial runs."""
-        self._show(f"{in_words(trial)}: starting")
+    def trial_began(self, trial: Trial, node: str = "") -> None:
+        """Show which trial runs, and on which node where there are several."""
+        self._nodes[trial] = f"{node}: " if node else ""
+        self._show(trial, "starting")
 
     def trial_event(self, trial: Trial, event: Event) -> None:
         """Show the phase, or the epoch's figures."""
         if isinstance(event, PhaseBegan):
-            self._show(f"{in_words(trial)}: {event.phase}")
+            self._show(trial, event.phase)
         elif isinstance(event, EpochEnded):
             rate = event.images / event.seconds
             self._show(
-                f"{in_words(trial)}: epoch {event.epoch}, accuracy {event.test_accuracy:.4f}, "
-                f"{rate:,.0f} images/s"
+                trial,
+                f"epoch {event.epoch}, accuracy {event.test_accuracy:.4f}, {rate:,.0f} images/s",
             )
 
     def trial_disturbed(self, trial: Trial, record: TrialRecord) -> None:
@@ -108,12 +119,18 @@ class LiveLine:
     def trial_ended(self, trial: Trial, record: TrialRecord) -> None:
         """Leave a line with how it ended."""
         self._done += 1
-        self._progress.console.print(f"[{self._done}/{self._total}] {ended(trial, record)}")
+        node = self._nodes.pop(trial, "")
+        self._running.pop(trial, None)
+        self._progress.console.print(f"[{self._done}/{self._total}] {node}{ended(trial, record)}")
         self._progress.update(self._bar, completed=self._done, left=self._time_left())
         self._progress.refresh()
 
-    def _show(self, text: str) -> None:
-        self._progress.update(self._bar, description=text)
+    def _show(self, trial: Trial, what: str) -> None:
+        self._running[trial] = f"{self._nodes.get(trial, '')}{in_words(trial)}: {what}"
+        self._draw(list(self._running.values()))
+
+    def _draw(self, lines: Sequence[str]) -> None:
+        self._progress.update(self._bar, description="\n".join(lines))
         self._progress.refresh()
 
     def _time_left(self) -> str:

@@ -1,21 +1,12 @@
 """`bench run`: measure, record, report."""
 
-import itertools
-import shlex
-import sys
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
-import msgspec
-from rich.console import Console
 
-from bench.choices import ChoiceError
-from bench.cli.asked import check_alone, prepared_file, request_of, request_of_file
-from bench.cli.console import message_console, result_console
-from bench.cli.execute import ALL_MEASURED, Execution
-from bench.cli.tables import plan_table
+from bench.cli.asked import OF_THE_COMMAND, check_alone, request_of, request_of_file
+from bench.cli.carrying import Terms, Where, resume_run, run, run_file
 from bench.cli.values import (
     CountList,
     Duration,
@@ -25,16 +16,7 @@ from bench.cli.values import (
     Percentage,
     Repeats,
 )
-from bench.data.prepare import cache_folder
-from bench.executor import LocalExecutor
-from bench.folder import RunFolder
-from bench.interrupts import Interrupts
-from bench.manifest import make_manifest
-from bench.presence import other_runs, presence
-from bench.request import Prepared, prepare_run
-from bench.resume import go_on
-from bench.resume import resume as resume_run
-from bench.version import __version__
+from bench.records import NodesChoice
 
 
 @click.command("run")
@@ -215,10 +197,37 @@ from bench.version import __version__
     help="Go on with the run in this folder: only what is missing, failed or out of date runs. "
     "Everything else is as that run was asked for.",
 )
+@click.option(
+    "--cluster",
+    metavar="auto|ADDRESS",
+    help="Run the trials on the nodes of a Ray cluster that this machine is one of: `auto`, or "
+    "host:port. Default: on this machine. (docs/cluster.md)",
+)
+@click.option(
+    "--nodes",
+    type=click.Choice(get_args(NodesChoice)),
+    default="any",
+    show_default=True,
+    help="With --cluster: the nodes share the plan (`any`), or each kind of machine among them "
+    "does all of it (`each`).",
+)
+@click.option(
+    "--accelerator-type",
+    default="",
+    metavar="NAME",
+    help="With --cluster: only nodes that have it, by Ray's name: H100.",
+)
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 @click.argument("file", type=FilePath(), required=False)
-def command(resume: Path | None, file: Path | None, **options: Any) -> int:
+def command(
+    resume: Path | None,
+    file: Path | None,
+    cluster: str | None,
+    nodes: NodesChoice,
+    accelerator_type: str,
+    **options: Any,
+) -> int:
     """Train the models in every backend asked for and write a report.
 
     FILE is a run file in TOML that says it all, in the place of options: docs/run-files.md. Its
@@ -227,115 +236,14 @@ def command(resume: Path | None, file: Path | None, **options: Any) -> int:
     Exit status: 0 all that was asked for was measured, 1 some trial failed, 2 the command, or a
     file or folder it names, was of no use, 3 nothing was measured, 130 interrupted.
     """
+    where = Where(cluster, nodes, accelerator_type)
+    terms = Terms(options.pop("output"), options.pop("dry_run"), options.pop("quiet"))
     if resume is not None:
         says = "the run in the folder says what is measured"
-        check_alone("--resume", says, "resume", "dry_run", "quiet")
-        return _resume(resume, options["dry_run"], options["quiet"])
+        check_alone("--resume", says, "resume", "cluster", "dry_run", "quiet")
+        return resume_run(resume, cluster, terms)
     if file is not None:
         says = "the file says what is measured"
-        check_alone("a run file", says, "file", "output", "dry_run", "quiet")
-        return _run_file(file, options["output"], options["dry_run"], options["quiet"])
-    return _run(**options)
-
-
-def _run_file(file: Path, output: Path | None, dry_run: bool, quiet: bool) -> int:
-    messages = message_console(quiet)
-    interrupts = Interrupts()
-    executor = LocalExecutor(interrupts)
-    asked = request_of_file(command, file)
-    prepared = prepared_file(asked, executor, None if dry_run else messages.print)
-    manifest = make_manifest(prepared, asked.request, typed(), asked.verify)
-    path = output or folder_of(file)
-    left = go_on(path, manifest, prepared)
-    for line in (*prepared.remarks(), *left.remarks()):
-        messages.print(line)
-    if dry_run:
-        versions = prepared.experiment.framework_versions
-        result_console(quiet).print(plan_table(left.prepared.trials, versions))
-        return ALL_MEASURED
-    prepared = _aware_of_others(left.prepared, messages)
-    opened = RunFolder.reopen(path) if left.is_begun else RunFolder(path)
-    with opened as folder, presence(cache_folder()):
-        interrupts.listen()
-        folder.write_manifest(left.manifest)
-        execution = Execution(executor, interrupts, folder, result_console(quiet), messages)
-        return execution.run(prepared, left.manifest, left.kept)
-
-
-def folder_of(file: Path) -> Path:
-    """Where the records of a run file lie."""
-    return Path("runs") / file.stem
-
-
-def _run(output: Path | None, verify: bool, dry_run: bool, quiet: bool, **options: Any) -> int:
-    results, messages = result_console(quiet), message_console(quiet)
-    interrupts = Interrupts()
-    executor = LocalExecutor(interrupts)
-    request = request_of(**options)
-    prepared = prepare_run(request, executor, None if dry_run else messages.print)
-    if not prepared.trials:
-        raise ChoiceError("received a choice of backends and modes that leaves nothing to run")
-    for line in prepared.remarks():
-        messages.print(line)
-    if dry_run:
-        results.print(plan_table(prepared.trials, prepared.experiment.framework_versions))
-        return ALL_MEASURED
-    prepared = _aware_of_others(prepared, messages)
-    with RunFolder(output or _unused_folder()) as folder, presence(cache_folder()):
-        interrupts.listen()
-        manifest = make_manifest(prepared, request, typed(), verify)
-        folder.write_manifest(manifest)
-        execution = Execution(executor, interrupts, folder, results, messages)
-        return execution.run(prepared, manifest)
-
-
-def typed() -> str:
-    """The command as typed; bytes that are no text are shown as such."""
-    typed = shlex.join(["python", "-m", "bench", *sys.argv[1:]])
-    return typed.encode("utf-8", "backslashreplace").decode()
-
-
-def _unused_folder() -> Path:
-    """runs/<UTC timestamp>, with a number where another run of that second has it."""
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    names = (f"{stamp}-{number}" for number in itertools.count(2))
-    paths = (Path("runs") / name for name in itertools.chain([stamp], names))
-    return next(path for path in paths if not path.exists())
-
-
-def _aware_of_others(prepared: Prepared, messages: Console) -> Prepared:
-    """The run with a note, and a line on the terminal, when another one measures here now."""
-    if not other_runs(cache_folder()):
-        return prepared
-    note = (
-        "another run was measuring on this machine when this one began: the figures of both are "
-        "disturbed"
-    )
-    messages.print(f"Warning: {note}; better run one after the other")
-    return msgspec.structs.replace(prepared, notes=[*prepared.notes, note])
-
-
-def _resume(path: Path, dry_run: bool, quiet: bool) -> int:
-    results, messages = result_console(quiet), message_console(quiet)
-    resumed = resume_run(path, None if dry_run else messages.print)
-    messages.print(
-        f"{len(resumed.kept)} records are kept: same job, framework version, backend source and "
-        "machine"
-    )
-    if resumed.manifest.suite_version != __version__:
-        messages.print(
-            f"Note: the run was begun by evenbench {resumed.manifest.suite_version}, this is "
-            f"{__version__}"
-        )
-    for trial, reason in resumed.reasons.items():
-        messages.print(f"{trial} runs again: {reason}")
-    if dry_run:
-        versions = resumed.prepared.experiment.framework_versions
-        results.print(plan_table(resumed.prepared.trials, versions))
-        return ALL_MEASURED
-    interrupts = Interrupts()
-    prepared = _aware_of_others(resumed.prepared, messages)
-    with RunFolder.reopen(path) as folder, presence(cache_folder()):
-        interrupts.listen()
-        execution = Execution(LocalExecutor(interrupts), interrupts, folder, results, messages)
-        return execution.run(prepared, resumed.manifest, resumed.kept)
+        check_alone("a run file", says, "file", *OF_THE_COMMAND)
+        return run_file(request_of_file(command, file), where, terms)
+    return run(options.pop("verify"), request_of(**options), where, terms)

@@ -1,0 +1,72 @@
+"""What --cluster means for `bench run`: the nodes that measure, instead of this machine."""
+
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from bench.cluster.connecting import Cluster, connect, question_of
+from bench.data.prepare import cache_folder
+from bench.presence import presence
+from bench.reading import read_run
+from bench.records import ClusterChoice, NodesChoice
+from bench.request import Choices, Request
+from bench.resume import Left, prepare_again, what_is_left
+
+
+def nodes_for(
+    request: Request,
+    address: str | None,
+    nodes: NodesChoice,
+    accelerator_type: str,
+    messages: Console,
+) -> Cluster | None:
+    """The nodes that were asked for; None where it is this machine.
+
+    Raises:
+        bench.cluster.errors.ClusterError: the cluster is of no use.
+        click.UsageError: nodes are chosen of no cluster.
+    """
+    if address is None:
+        if nodes != "any" or accelerator_type:
+            raise click.UsageError(
+                "received --nodes or --accelerator-type without --cluster, expected them with it"
+            )
+        return None
+    typed = [count for each in request.choices for count in each.threads]
+    choice = ClusterChoice(
+        nodes=nodes, accelerator_type=accelerator_type, threads=max(typed, default=None)
+    )
+    data_dir = str(request.data_dir.absolute()) if request.data_dir else ""
+    return _told(connect(address, choice, question_of(request.choices, data_dir)), messages)
+
+
+def resume_on(path: Path, address: str, messages: Console) -> tuple[Left, Cluster]:
+    """What is left of a run, and the nodes to go on with it.
+
+    Raises:
+        ValueError: in one of the classes that speak of what the user gave.
+    """
+    run = read_run(path)
+    manifest = run.manifest
+    choices = Choices(
+        backends=sorted({trial.backend for trial in manifest.plan}),
+        devices=sorted({trial.device for trial in manifest.plan}),
+    )
+    choice = manifest.cluster or ClusterChoice(threads=manifest.threads)
+    question = question_of([choices], manifest.data_dir or "")
+    cluster = _told(connect(address, choice, question), messages)
+    prepared = prepare_again(str(path), manifest, choice.threads, cluster.cpus)
+    return what_is_left(run, prepared, cluster.why_again), cluster
+
+
+def seen(cluster: Cluster | None) -> AbstractContextManager[None]:
+    """Be seen by other runs of this machine, if it is the one that measures."""
+    return nullcontext() if cluster else presence(cache_folder())
+
+
+def _told(cluster: Cluster, messages: Console) -> Cluster:
+    for line in cluster.left_out:
+        messages.print(line)
+    return cluster

@@ -1,0 +1,158 @@
+"""What the nodes of a run told, put into the run's folder and shown: the driver's books."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import msgspec
+
+from bench.cluster.lanes import Node
+from bench.cluster.messages import (
+    Began,
+    Certified,
+    Checking,
+    Disturbed,
+    Ended,
+    Happened,
+    Message,
+    Told,
+)
+from bench.folder import RunFolder
+from bench.outcome import INTERRUPTED, Verdict, measured
+from bench.plan import Trial
+from bench.records import TrialRecord
+from bench.runner import Experiment, Measured, Observer, blank, keep_measured
+from bench.verification.certificate import Certificate
+from bench.worker.protocol import Event
+
+
+class _Running(msgspec.Struct):
+    """A trial that a node is at."""
+
+    trial: Trial
+    record: TrialRecord
+    events: list[Event]
+
+
+class Ledger:
+    """Writes records and certificates as they come, and knows what each node is at."""
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        folder: RunFolder,
+        observer: Observer,
+        say: Callable[[str], None],
+        certificates: Sequence[Certificate] = (),
+    ) -> None:
+        """Open the books.
+
+        Args:
+            experiment: as the driver prepared it, for trials that no node began.
+            folder: of the run.
+            observer: watches.
+            say: told what else happens, in words.
+            certificates: of the run so far.
+        """
+        self._experiment = experiment
+        self._folder = folder
+        self._observer = observer
+        self._say = say
+        self._running: dict[str, _Running] = {}
+        self._certificates = {_held_by(each): each for each in certificates}
+
+    def tell(self, node: Node, text: str) -> None:
+        """Say what happens on a node."""
+        self._say(f"{node.name}: {text}")
+
+    def running(self, node: Node) -> Trial | None:
+        """The trial that the node is at."""
+        found = self._running.get(node.key)
+        return found.trial if found else None
+
+    def forget(self, node: Node) -> None:
+        """The node is at nothing any more."""
+        self._running.pop(node.key, None)
+
+    def note(self, node: Node, message: Message) -> tuple[Trial, TrialRecord] | None:
+        """Write down what the node told.
+
+        Returns:
+            Where a trial is over, the trial and its record, which is on the disk.
+        """
+        match message:
+            case Told(text=text):
+                self.tell(node, text)
+            case Checking(contender=contender, model=model):
+                self._observer.check_began(contender, model)
+            case Certified(certificates=certificates):
+                self._certify(certificates)
+            case Began(trial=trial, record=record):
+                self._running[node.key] = _Running(trial, record, [])
+                self._observer.trial_began(trial, node.name)
+            case Ended():
+                return self._ended(node, Measured(message.record, message.explained))
+            case Happened() | Disturbed():
+                self._went_on(self._running[node.key], message)
+        return None
+
+    def give_up(self, trial: Trial, verdict: Verdict, node: Node | None = None) -> TrialRecord:
+        """Record a trial that no node brought to its end, with what the last one told of it."""
+        at = self._running.pop(node.key, None) if node else None
+        if at is None or at.trial != trial:
+            # The driver's own machine would be a wrong answer.
+            unknown = blank(trial, self._experiment, verdict)
+            record = msgspec.structs.replace(unknown, machine="", hardware_digest="")
+        else:
+            began = msgspec.structs.replace(
+                at.record, outcome=verdict.outcome, reason=verdict.reason
+            )
+            record = measured(began, at.events)
+        return self._kept(trial, Measured(record, None))
+
+    def interrupted(self) -> Iterator[TrialRecord]:
+        """Record every trial that runs as interrupted."""
+        for at in list(self._running.values()):
+            record = msgspec.structs.replace(
+                at.record, outcome=INTERRUPTED.outcome, reason=INTERRUPTED.reason
+            )
+            yield self._kept(at.trial, Measured(measured(record, at.events), None))
+        self._running.clear()
+
+    def _went_on(self, at: _Running, message: Happened | Disturbed) -> None:
+        if isinstance(message, Disturbed):
+            at.events.clear()
+            self._observer.trial_disturbed(at.trial, message.record)
+        else:
+            at.events.append(message.event)
+            self._observer.trial_event(at.trial, message.event)
+
+    def _ended(self, node: Node, found: Measured) -> tuple[Trial, TrialRecord]:
+        trial = self._running.pop(node.key).trial
+        return trial, self._kept(trial, found)
+
+    def _kept(self, trial: Trial, found: Measured) -> TrialRecord:
+        keep_measured(trial, found, self._folder)
+        self._observer.trial_ended(trial, found.record)
+        return found.record
+
+    def _certify(self, made: Sequence[Certificate]) -> None:
+        """Keep one certificate of each kind: one that did not pass, where nodes differ."""
+        before = dict(self._certificates)
+        for each in made:
+            known = self._certificates.get(_held_by(each))
+            if known is None or (known.passed and not each.passed):
+                self._certificates[_held_by(each)] = each
+        if self._certificates != before:
+            self._folder.write_certificates(list(self._certificates.values()))
+
+
+def _held_by(each: Certificate) -> tuple[object, ...]:
+    """What a certificate is of; which machine made it is in the records."""
+    return (
+        each.backend,
+        each.framework_version,
+        each.mode,
+        each.device,
+        each.model,
+        each.precision,
+        each.world_size,
+    )

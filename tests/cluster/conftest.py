@@ -1,0 +1,63 @@
+"""A real Ray cluster of several nodes on this one machine, and the command line beside it."""
+
+import os
+
+import pytest
+from support.commands import Command
+
+pytest.importorskip("ray", reason="needs Ray: pip install 'evenbench[ray]'")
+
+from ray.cluster_utils import Cluster
+
+
+class Nodes:
+    """A cluster whose head lends no CPU, and nodes that lend one each.
+
+    Attributes:
+        address: for --cluster.
+        workers: the nodes that run trials.
+    """
+
+    def __init__(self) -> None:
+        self._cluster = Cluster(
+            initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False}
+        )
+        self.address = self._cluster.address
+        self.workers = []
+
+    def add(self, **options) -> None:
+        self.workers.append(self._cluster.add_node(**{"num_cpus": 1, **options}))
+
+    def kill(self, node) -> None:
+        """As when a machine loses its power."""
+        self.workers.remove(node)
+        self._cluster.remove_node(node, allow_graceful=False)
+
+    def end(self) -> None:
+        self._cluster.shutdown()
+
+
+@pytest.fixture(scope="module")
+def command(tmp_path_factory):
+    return Command(tmp_path_factory.mktemp("cluster"))
+
+
+@pytest.fixture(scope="module")
+def nodes(command):
+    """Three nodes for the tests of a module; they start with the command's cache and plugin."""
+    before = dict(os.environ)
+    os.environ.update(command.environment)
+    made = Nodes()
+    try:
+        for _ in range(3):
+            made.add()
+        yield made
+    finally:
+        made.end()
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@pytest.fixture
+def out(command, request):
+    return command.folder / request.node.name

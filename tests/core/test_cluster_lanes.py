@@ -1,0 +1,148 @@
+"""Which trial goes to which node: decided without a cluster."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.cluster.lanes import MOST_MOVES, Lanes, Node, can_do, ranking_of
+from bench.plan import Job, trials
+
+A, B, C = (Node(key, f"node-{key}", cpus=2, place=f"kind-{key}") for key in "abc")
+
+
+def job(model="mlp", backend="numpy", device="cpu", place=""):
+    return Job(model, 64, backend, "default", device, place=place)
+
+
+def planned(*jobs, repeats=2):
+    return trials(jobs, repeats, seed=0)
+
+
+def lanes(nodes, *jobs, repeats=2):
+    made = Lanes(nodes)
+    made.add(planned(*jobs, repeats=repeats))
+    return made
+
+
+def test_all_trials_of_a_ranking_go_to_one_node():
+    made = lanes([A, B], job(), job(backend="torch"), job("cnn"), job("cnn", "torch"))
+    first, second = made.take(A), made.take(B)
+    assert len(first) == len(second) == 4
+    assert {ranking_of(trial.job) for trial in first} == {ranking_of(first[0].job)}
+    assert {trial.job.backend for trial in first} == {"numpy", "torch"}
+    assert first[0].job.model != second[0].job.model
+    assert [trial.repeat for trial in first] == [1, 1, 2, 2], "in the order of the plan"
+
+
+def test_a_node_that_is_through_takes_what_is_left():
+    made = lanes([A], job(), job("cnn"), repeats=1)
+    for _ in range(2):
+        for trial in made.take(A):
+            made.ended(A, trial)
+        made.done(A)
+    assert made.is_done()
+    assert made.take(A) == []
+
+
+def test_a_later_block_goes_to_the_node_that_had_the_ranking():
+    made = lanes([A, B], job(), repeats=1)
+    (trial,) = made.take(A)
+    made.ended(A, trial)
+    made.done(A)
+    made.add(planned(job(), repeats=1))
+    assert made.take(B) == []
+    assert made.take(A)
+
+
+def test_the_ranking_of_a_lost_node_goes_on_elsewhere_without_what_is_measured():
+    made = lanes([A, B], job(), repeats=3)
+    first, *rest = made.take(A)
+    made.ended(A, first)
+    assert made.lost(A) is None
+    assert made.nodes == [B]
+    assert made.take(B) == rest
+    assert made.moves[rest[0]] == ["node-a"]
+
+
+def test_a_trial_that_takes_its_nodes_down_is_given_up_and_the_others_go_on():
+    made = lanes([A, B, C, Node("d", "node-d", 1)], job(), repeats=2)
+    given_up = []
+    for number, node in enumerate(made.nodes[: MOST_MOVES + 1], start=1):
+        bad, good = made.take(node)
+        given_up.append(made.lost(node))
+        assert len(made.moves[bad]) == number
+    assert given_up == [None] * MOST_MOVES + [bad]
+    assert made.take(made.nodes[0]) == [good]
+
+
+def test_a_node_that_lives_on_gets_the_trial_again_only_when_no_other_can_do_it():
+    made = lanes([A, B], job(), repeats=1)
+    made.take(A)
+    made.lost(A, is_alive=True)
+    assert made.take(A) == []
+    made.lost(B)
+    assert made.take(A)
+
+
+def test_a_refusal_costs_no_move():
+    made = lanes([A, B], job(), repeats=1)
+    (trial,) = made.take(A)
+    made.refused(A)
+    assert not made.moves[trial]
+    assert made.take(B) == [trial]
+
+
+def test_what_no_node_can_do_is_stranded():
+    made = lanes([A], job(), job("cnn"), repeats=1)
+    made.take(A)
+    made.lost(A)
+    assert len(made.stranded()) == 2
+    assert made.is_done()
+
+
+def test_a_node_does_only_what_it_has_devices_for_and_is_of_the_kind_of():
+    gpus = Node("g", "g", cpus=8, gpus=2, place="kind-g")
+    assert [can_do(gpus, job(device=name)) for name in ("cpu", "gpu:0", "gpu:1", "gpu:2")] == [
+        True,
+        True,
+        True,
+        False,
+    ]
+    assert not can_do(A, job(device="gpu:0"))
+    assert can_do(A, job(place="kind-a"))
+    assert not can_do(A, job(place="kind-b"))
+
+
+@given(st.data())
+def test_every_trial_ends_once_whatever_is_lost(data):
+    """Nodes take, end, finish and are lost in any order; at the end nothing is missing or twice."""
+    nodes = [
+        Node(str(n), f"n{n}", 1, place=f"k{n % 2}") for n in range(data.draw(st.integers(1, 5)))
+    ]
+    models = [job(f"m{n}", backend) for n in range(4) for backend in ("x", "y")]
+    made = lanes(nodes, *models)
+    every = planned(*models)
+    over, work = [], {}
+    while not made.is_done():
+        over += made.stranded()
+        for node in made.idle():
+            if taken := made.take(node):
+                work[node.key] = (node, taken)
+        assert work or made.is_done(), "somebody can always go on"
+        if not work:
+            break
+        node, taken = work[data.draw(st.sampled_from(sorted(work)))]
+        match data.draw(st.sampled_from(["ends", "ends", "ends", "dies", "stumbles", "refuses"])):
+            case "ends":
+                over.append(taken.pop(0))
+                made.ended(node, over[-1])
+                if not taken:
+                    del work[node.key]
+                    made.done(node)
+            case "refuses":
+                del work[node.key]
+                made.refused(node)
+            case fault:
+                del work[node.key]
+                given_up = made.lost(node, is_alive=fault == "stumbles")
+                over += [given_up] if given_up else []
+    assert sorted(over, key=lambda trial: trial.name) == sorted(every, key=lambda t: t.name)
