@@ -16,21 +16,25 @@ from bench.conformance.pytest_plugin import MUST_HAVE, OPTION
 def pytest_generate_tests(metafunc: Any) -> None:
     """Give each test that asks for a contender every one of them."""
     if "contender" in metafunc.fixturenames:
-        named = _named(metafunc.config)
-        pairs = [(name, mode) for name in named for mode in recipes()[name].modes]
+        known = recipes()
+        named = [name for name in _named(metafunc.config) if name in known]
+        pairs = [(name, mode) for name in named for mode in known[name].modes]
         ids = ["-".join(pair) for pair in pairs]
         metafunc.parametrize("contender", pairs, indirect=True, ids=ids)
 
 
-def _named(config: Any) -> list[str]:
-    names = [name for name in str(config.getoption(OPTION)).split(",") if name]
-    unknown = [name for name in names if name not in recipes()]
-    if unknown or not names:
-        known = ", ".join(recipes())
+def pytest_collection_modifyitems(config: Any) -> None:
+    """Refuse names of no backend: while pytest collects it would take that for a broken file."""
+    names = _named(config)
+    if not names or any(name not in recipes() for name in names):
         raise pytest.UsageError(
-            f"received {OPTION} {','.join(names) or 'without a name'}, expected some of {known}"
+            f"received {OPTION} {','.join(names) or 'without a name'}, expected some of "
+            f"{', '.join(recipes())}"
         )
-    return names
+
+
+def _named(config: Any) -> list[str]:
+    return [name for name in str(config.getoption(OPTION)).split(",") if name]
 
 
 @pytest.hookimpl(wrapper=True)
