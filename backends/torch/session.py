@@ -42,7 +42,11 @@ _PRECISIONS = {
 _STEPS = {"eager": EagerStep, "compile": CompiledStep}
 # A CUDA graph is compiled in the first step, recorded in the second and replayed from the third.
 _WARM_UP_STEPS = 3
-_OUT_OF_MEMORY = ("DefaultCPUAllocator: can't allocate memory", "MPS backend out of memory")
+_OUT_OF_MEMORY = (
+    "DefaultCPUAllocator: can't allocate memory",
+    "MPS backend out of memory",
+    "CUDA out of memory",  # in the words of another process; see `backends.torch.team`
+)
 
 
 class TorchSession(Session):

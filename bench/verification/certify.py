@@ -9,13 +9,13 @@ from typing import Optional
 
 import numpy as np
 
-from backends.api import Backend, Device, Session
+from backends.api import Backend, Device, Session, Unsupported
 from bench.spec.layers import Layer
 from bench.spec.parameters import count_parameters, weight_specs
 from bench.spec.shapes import Shape
 from bench.spec.training import Optimizer, Sgd
 from bench.spec.weights import Weights
-from bench.verification.case import STEPS, Case, make_case
+from bench.verification.case import BATCH, STEPS, Case, make_case
 from bench.verification.certificate import TOLERANCES, Check
 from bench.verification.compare import compare_arrays, compare_weights, size_for
 from bench.verification.locate import first_difference
@@ -39,12 +39,21 @@ class Subject:
     def __init__(
         self, backend: Backend, device: Device, mode: str, precision: str, world_size: int = 1
     ) -> None:
-        """See the class; so many processes or devices share each batch."""
+        """See the class; so many processes or devices share each batch.
+
+        Raises:
+            Unsupported: they cannot share the batches of a case.
+        """
         self._backend = backend
         self._device = device
         self._mode = mode
         self.precision = precision
         self._world_size = world_size
+        if BATCH % world_size:
+            raise Unsupported(
+                f"world size {world_size}: the batches of a certificate hold {BATCH} images, which "
+                "so many cannot share in equal parts"
+            )
         self.tolerance = TOLERANCES[precision]
         self.size = size_for(precision)
 

@@ -1,0 +1,114 @@
+"""Data-parallel training: what several processes or devices share is what one would compute.
+
+In workers, as the suite runs them: a framework takes its devices before it starts, and the other
+processes of a worker must end with it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench.conformance.contender import THREADS, Contender
+from bench.data.prepare import prepare
+from bench.environment import launch_of, parallel_variables
+from bench.executor import LocalExecutor
+from bench.models import build
+from bench.spec.layers import Conv, Dense, Flatten, MaxPool, sequential
+from bench.spec.training import TrainSpec
+from bench.verification.case import OPTIMIZERS
+from bench.worker.protocol import (
+    Checked,
+    EpochEnded,
+    Event,
+    Failed,
+    ModelCheck,
+    Task,
+    TrainTask,
+    VerifyTask,
+)
+
+WORLD_SIZE = 2
+SECONDS = 600
+SMALL = sequential(Conv(4, 3), MaxPool(2), Flatten(), Dense(3))
+MOMENTUM = OPTIMIZERS["SGD with momentum"]
+
+
+def sharing(contender: Contender) -> None:
+    if contender.mode not in contender.recipe.parallel_modes:
+        pytest.skip("not data-parallel")
+
+
+def run(contender: Contender, task: Task, world_size: int) -> list[Event]:
+    """All that a worker tells of the task."""
+    events: list[Event] = []
+    recipe = contender.recipe
+    launch = launch_of(recipe, recipe.cold | parallel_variables(recipe, world_size))
+    end = LocalExecutor().run(task, launch, SECONDS, events.append)
+    assert not end.timed_out, end.log
+    return events
+
+
+def train_task(contender: Contender, world_size: int, batch_size: int) -> TrainTask:
+    return TrainTask(
+        adapter=contender.recipe.adapter,
+        threads=THREADS,
+        model=build("mlp"),
+        train=TrainSpec(batch_size=batch_size, epochs=2, seed=0, optimizer=MOMENTUM),
+        data=str(prepare(None).folder),
+        train_samples=640,
+        device="cpu",
+        mode=contender.mode,
+        world_size=world_size,
+    )
+
+
+def of_kind(events: list[Event], kind: Any) -> list[Any]:
+    return [event for event in events if isinstance(event, kind)]
+
+
+def test_a_shared_batch_agrees_with_the_reference(contender: Contender) -> None:
+    sharing(contender)
+    task = VerifyTask(
+        adapter=contender.recipe.adapter,
+        threads=THREADS,
+        models={"small": ModelCheck(SMALL, (6, 6, 2), OPTIMIZERS)},
+        device="cpu",
+        mode=contender.mode,
+        world_size=WORLD_SIZE,
+    )
+    (checked,) = of_kind(run(contender, task, WORLD_SIZE), Checked)
+    assert checked.error == ""
+    assert checked.checks
+    assert [check for check in checked.checks if not check.passed] == []
+
+
+def test_the_losses_are_those_of_one_process(contender: Contender) -> None:
+    sharing(contender)
+    alone, shared = (
+        of_kind(run(contender, train_task(contender, size, 32), size), EpochEnded)
+        for size in (1, WORLD_SIZE)
+    )
+    assert len(shared) == len(alone) == 2
+    wanted, got = ([epoch.mean_loss for epoch in each] for each in (alone, shared))
+    np.testing.assert_allclose(got, wanted, rtol=1e-4)
+    for one, two in zip(alone, shared):
+        assert two.images == one.images
+        assert two.test_accuracy == pytest.approx(one.test_accuracy, abs=2e-3)
+
+
+def test_a_batch_that_cannot_be_shared_is_refused(contender: Contender) -> None:
+    sharing(contender)
+    task = train_task(contender, WORLD_SIZE, 3)
+    (failed,) = of_kind(run(contender, task, WORLD_SIZE), Failed)
+    assert failed.outcome == "failed"
+    assert "received a batch of 3 images and world size 2" in failed.reason
+
+
+def test_what_is_not_shared_is_known_without_the_framework(contender: Contender) -> None:
+    lacking = contender.recipe.lacking_parallel(contender.mode, "resident", WORLD_SIZE)
+    assert (lacking == "") == (contender.mode in contender.recipe.parallel_modes)
+    if lacking:
+        assert lacking.startswith("world size 2 in mode")
