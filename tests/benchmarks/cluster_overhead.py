@@ -1,25 +1,29 @@
 """What a Ray cluster costs a trial: the time between trials beyond that of their workers.
 
-    python -m tests.benchmarks.cluster_overhead [TRIALS]
+    PYTHONPATH=tests python -m benchmarks.cluster_overhead [TRIALS]
 
 Runs trials of the fake backend, which trains nothing, on this machine alone and on a cluster of one
-node here, each with few trials and with many: the difference is free of what a run costs once.
+node here, in turn. The time from one trial's end to the next's, as the command tells them, less the
+time of the second's worker is canary, records and, on a cluster, what Ray takes to carry them.
 """
 
 import os
+import re
 import sys
 import tempfile
 from pathlib import Path
+from statistics import quantiles
 from time import perf_counter
 
-from bench.reading import read_run
-from tests.support.commands import Command, finished
+from support.commands import Command
 
-FEW = 5
+from bench.reading import read_run
+
+ROUNDS = 3
 
 
 def main(trials):
-    """Print seconds a trial, in Markdown."""
+    """Print seconds between trials, in Markdown."""
     from ray.cluster_utils import Cluster
 
     with tempfile.TemporaryDirectory(prefix="evenbench-") as scratch:
@@ -30,35 +34,36 @@ def main(trials):
         )
         try:
             cluster.add_node(num_cpus=1)
-            print("| where | seconds a trial | of its worker | between trials | a run beside |")
-            print("|---|---:|---:|---:|---:|")
-            print(row("this machine", command, trials, ["--threads", "1"]))
-            print(row("a node", command, trials, ["--cluster", cluster.address]))
+            places = {
+                "this machine": ["--threads", "1"],
+                "a node": ["--cluster", cluster.address],
+            }
+            found = {where: [] for where in places}
+            for _ in range(ROUNDS):
+                for where, options in places.items():
+                    found[where] += between(command, trials, options)
         finally:
             cluster.shutdown()
+    print("| where | trials | between two, median s | middle half |")
+    print("|---|---:|---:|---:|")
+    for where, seconds in found.items():
+        low, middle, high = quantiles(seconds, n=4)
+        print(f"| {where} | {len(seconds)} | {middle:.3f} | {low:.3f}–{high:.3f} |")
 
 
-def row(where, command, trials, options):
-    """One line of the table."""
-    few, few_wall, few_workers = timed(command, FEW, options)
-    many, many_wall, many_workers = timed(command, FEW + trials, options)
-    a_trial = (many_wall - few_wall) / (many - few)
-    worker = (many_workers - few_workers) / (many - few)
-    once = few_wall - few * a_trial
-    return f"| {where} | {a_trial:.3f} | {worker:.3f} | {a_trial - worker:.3f} | {once:.1f} |"
-
-
-def timed(command, trials, options):
-    """The trials of a run, the seconds that it took, and those that its workers took."""
+def between(command, trials, options):
+    """Seconds between the trials of a run in which no worker ran."""
     out = Path(tempfile.mkdtemp(dir=command.folder)) / "out"
     asked = ["--backends", "fake", "--repeats", trials, "--retries", "0", "--output", out]
-    start = perf_counter()
-    done = finished(command.start("run", *command.quick, *asked, *options))
-    wall = perf_counter() - start
-    assert done.returncode == 0, done.stderr
-    records = read_run(out).trials
-    return len(records), wall, sum(record.wall_seconds for record in records)
+    process = command.start("run", *command.quick, *asked, *options)
+    ends = [perf_counter() for line in process.stderr if re.match(r"\[\d+/", line)]
+    process.communicate()
+    assert process.returncode == 0
+    workers = [trial.wall_seconds for trial in read_run(out).trials]
+    assert len(ends) == len(workers) == trials
+    pairs = zip(ends, ends[1:], workers[1:], strict=False)
+    return [end - before - worker for before, end, worker in pairs]
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 30)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 15)
