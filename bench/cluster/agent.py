@@ -1,6 +1,6 @@
 """What a node does: the suite's own trials, as on a machine alone, told to whoever asked.
 
-Imports no cluster's library: the same class serves any that can call it and carry messages back.
+Imports no cluster's library: the same function serves any that can call it and carry messages back.
 """
 
 import queue
@@ -10,8 +10,8 @@ from pathlib import Path
 
 import msgspec
 
-from bench.canary import Canary
 from bench.cluster.messages import (
+    Arrived,
     Began,
     Certified,
     Checking,
@@ -30,18 +30,19 @@ from bench.data.sources import find_source
 from bench.disturbance import Watch
 from bench.environments.choosing import choose_backends
 from bench.errors import USER_ERRORS
-from bench.executor import LocalExecutor
-from bench.gate import Contender, certificates, contenders, equivalence_of
+from bench.executor import Executor, LocalExecutor
+from bench.gate import certificates, contenders, equivalence_of
 from bench.identity import machine_name
 from bench.machine import usable_cpus
 from bench.outcome import INTERRUPTED
-from bench.plan import Job, Trial
+from bench.plan import Trial
 from bench.presence import presence
-from bench.records import Manifest, TrialRecord
+from bench.records import TrialRecord
 from bench.request import Prepared, gate_of, known_limits
 from bench.resume import holding_of, prepare_again
 from bench.runner import Experiment, blank, measure
 from bench.verification.case import careful
+from bench.verification.certificate import Certificate
 from bench.worker.protocol import Event
 
 Tell = Callable[[Message], None]
@@ -61,111 +62,74 @@ def look(question: Question) -> Look:
     return Look(holding_of(found), refusal)
 
 
-class Agent:
-    """Works through trials on its node, one at a time."""
+def work(order: Order, trials: Sequence[Trial]) -> Iterator[Message]:
+    """Run the trials of one ranking on this node, in order, and tell what happens as it does.
 
-    def __init__(self, order: Order) -> None:
-        self._cpus = order.cpus
-        self._manifest = msgspec.json.decode(order.manifest, type=Manifest)
-        self._executor = LocalExecutor()
-        self._prepared: Prepared | None = None
-        self._canary: Canary | None = None
-        self._checked: set[tuple[Contender, str]] = set()
-        self._limited: set[tuple[str, str, int]] = set()
+    Args:
+        order: what to know of the run.
+        trials: of the ranking.
+    """
+    inbox: queue.SimpleQueue[Message | BaseException | None] = queue.SimpleQueue()
 
-    def ready(self) -> bool:
-        """Whether the node has begun to serve: it answers once its CPUs are this agent's."""
-        return True
-
-    def run(self, trials: Sequence[Trial]) -> Iterator[Message]:
-        """Run the trials of one ranking, in order, and tell what happens as it does."""
-        inbox: queue.SimpleQueue[Message | BaseException | None] = queue.SimpleQueue()
-        # Daemon: an agent that is told to end does not wait for a trial.
-        threading.Thread(target=self._work, args=(trials, inbox.put), daemon=True).start()
-        while (message := inbox.get()) is not None:
-            if isinstance(message, BaseException):
-                raise message
-            yield message
-
-    def _work(
-        self, trials: Sequence[Trial], put: Callable[[Message | BaseException | None], None]
-    ) -> None:
+    def follow() -> None:
         try:
             with presence(cache_folder()):
-                self._run(trials, put)
+                _run(order, trials, inbox.put)
         except USER_ERRORS as error:
-            put(Refused(str(error)))
+            inbox.put(Refused(str(error)))
         except BaseException as error:  # the driver is to see it, not this thread's end
-            put(error)
+            inbox.put(error)
         finally:
-            put(None)
+            inbox.put(None)
 
-    def _run(self, trials: Sequence[Trial], tell: Tell) -> None:
-        if self._prepared is None:
-            self._prepared = self._adapted(tell)
-        jobs = list(dict.fromkeys(trial.job for trial in trials))
-        experiment = self._known(self._prepared, jobs, tell)
-        self._canary = self._canary or Canary()
-        watch = Watch(len(trials), experiment.retries, self._canary)
-        for trial in trials:
-            tell(Began(trial, blank(trial, experiment, INTERRUPTED)))
-            found = measure(trial, experiment, self._executor, _Teller(tell), watch)
-            tell(Ended(found.record, found.explained))
+    yield Arrived()
+    # Daemon: what is told to end does not wait for a trial.
+    threading.Thread(target=follow, daemon=True).start()
+    while (message := inbox.get()) is not None:
+        if isinstance(message, BaseException):
+            raise message
+        yield message
 
-    def _adapted(self, tell: Tell) -> Prepared:
-        """The run as this node can do it: its frameworks, its data, its CPUs."""
-        cluster = self._manifest.cluster
-        return prepare_again(
-            machine_name(),
-            self._manifest,
-            cluster.threads if cluster else None,
-            usable_cpus()[: self._cpus],
-            lambda text: tell(Told(text)),
-        )
 
-    def _known(self, prepared: Prepared, jobs: list[Job], tell: Tell) -> Experiment:
-        """The experiment with the certificates and limits of the jobs, made now if need be."""
-        prepared = msgspec.structs.replace(prepared, jobs=jobs)
-        if self._manifest.verified:
-            prepared = self._verified(prepared, tell)
-        self._prepared = self._limited_by(prepared, tell)
-        return self._prepared.experiment
+def _run(order: Order, trials: Sequence[Trial], tell: Tell) -> None:
+    executor = LocalExecutor()
+    experiment = _known(_adapted(order, trials, tell), order, executor, tell)
+    watch = Watch(len(trials), experiment.retries)
+    for trial in trials:
+        tell(Began(trial, blank(trial, experiment, INTERRUPTED)))
+        found = measure(trial, experiment, executor, _Teller(tell), watch)
+        tell(Ended(found.record, found.explained))
 
-    def _verified(self, prepared: Prepared, tell: Tell) -> Prepared:
-        experiment = prepared.experiment
-        wanted = {
-            contender: [name for name in models if (contender, name) not in self._checked]
-            for contender, models in contenders(prepared.jobs, experiment.recipes).items()
-        }
+
+def _adapted(order: Order, trials: Sequence[Trial], tell: Tell) -> Prepared:
+    """The trials as this node can do them: its frameworks, its data, its CPUs."""
+    threads = order.manifest.cluster.threads if order.manifest.cluster else order.manifest.threads
+    usable = usable_cpus()[: order.cpus]
+    prepared = prepare_again(
+        machine_name(), order.manifest, threads, usable, lambda text: tell(Told(text))
+    )
+    jobs = list(dict.fromkeys(trial.job for trial in trials))
+    return msgspec.structs.replace(prepared, jobs=jobs, trials=list(trials))
+
+
+def _known(prepared: Prepared, order: Order, executor: Executor, tell: Tell) -> Experiment:
+    """The experiment with its certificates and limits, this node's own, kept or made now."""
+    experiment = prepared.experiment
+    made: list[Certificate] = []
+    if order.manifest.verified:
         optimizers = {"this run's optimizer": careful(experiment.optimizer)}
         gate = gate_of(prepared, optimizers, experiment.timeout)
-        made = list(certificates(wanted, gate, self._executor, lambda *what: tell(Checking(*what))))
-        self._checked |= {(contender, name) for contender in wanted for name in wanted[contender]}
+        wanted = contenders(prepared.jobs, experiment.recipes)
+        made += certificates(wanted, gate, executor, lambda *what: tell(Checking(*what)))
         tell(Certified(made))
-        known = experiment.equivalence | equivalence_of(made)
-        experiment = msgspec.structs.replace(experiment, equivalence=known)
-        return msgspec.structs.replace(prepared, experiment=experiment)
-
-    def _limited_by(self, prepared: Prepared, tell: Tell) -> Prepared:
-        experiment = prepared.experiment
-        fresh = {
-            (job.backend, job.device, experiment.threads_of(job) * job.world_size): job
-            for job in prepared.jobs
-        }
-        fresh = {key: job for key, job in fresh.items() if key not in self._limited}
-        if not fresh:
-            return prepared
-        self._limited |= fresh.keys()
-        wanted = msgspec.structs.replace(prepared, jobs=list(fresh.values()))
-        made = known_limits(
-            wanted,
-            self._executor,
-            lambda backend, device: tell(Told(f"measuring the limit of {backend} on {device}")),
-        )
-        known = {(each.backend, each.device, each.threads): each for each in experiment.limits}
-        known |= {(each.backend, each.device, each.threads): each for each in made}
-        experiment = msgspec.structs.replace(experiment, limits=tuple(known.values()))
-        return msgspec.structs.replace(prepared, experiment=experiment)
+    limits = known_limits(
+        prepared,
+        executor,
+        lambda backend, device: tell(Told(f"measuring the limit of {backend} on {device}")),
+    )
+    return msgspec.structs.replace(
+        experiment, equivalence=equivalence_of(made), limits=tuple(limits)
+    )
 
 
 class _Teller:

@@ -78,7 +78,7 @@ class Lanes:
     def take(self, node: Node) -> list[Trial]:
         """The trials that a free node does next; none when there are none for it now."""
         for ranking, trials in self._waiting.items():
-            if ranking not in self._working.values() and node in self._willing(ranking, trials[0]):
+            if node in self._willing(ranking, trials[0]):
                 self._working[node.key] = ranking
                 self.homes[ranking] = node.key
                 return list(trials)

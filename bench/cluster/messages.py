@@ -6,7 +6,7 @@ import msgspec
 
 from bench.gate import Contender
 from bench.plan import Trial
-from bench.records import TrialRecord
+from bench.records import Manifest, TrialRecord
 from bench.resume import Holding
 from bench.verification.certificate import Certificate
 from bench.worker.protocol import Event, Explained
@@ -16,12 +16,12 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """What a node is told of a run.
 
     Attributes:
-        manifest: the run's, in JSON, as it is on the driver's disk.
-        cpus: how many of the node's CPUs the cluster lends; none before the node is known.
+        manifest: the run's, as it is on the driver's disk.
+        cpus: how many of the node's CPUs the cluster lends.
     """
 
-    manifest: bytes
-    cpus: int = 0
+    manifest: Manifest
+    cpus: int
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +43,10 @@ class Look(msgspec.Struct, frozen=True):
 
     holding: Holding
     refusal: str = ""
+
+
+class Arrived(msgspec.Struct, frozen=True):
+    """The node's CPUs are this run's now."""
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -96,4 +100,4 @@ class Refused(msgspec.Struct, frozen=True):
     reason: str
 
 
-Message = Told | Checking | Certified | Began | Happened | Disturbed | Ended | Refused
+Message = Arrived | Told | Checking | Certified | Began | Happened | Disturbed | Ended | Refused

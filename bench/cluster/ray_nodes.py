@@ -1,7 +1,7 @@
 """The nodes of a Ray cluster. The only file that imports Ray.
 
-Ray places an agent on a node and carries messages; it measures nothing. An agent asks for all of
-its node's CPUs, and GPUs where the run needs them, so that nothing else of Ray's runs beside it.
+Ray starts an agent on a node and carries messages; it measures nothing. An agent asks for all of
+its node's CPUs, and GPUs where its trials need them, so that nothing else of Ray's runs beside it.
 """
 
 import logging
@@ -12,15 +12,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import ray
 from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 import backends
 import bench
-import reports
-from bench.cluster.agent import Agent, look
+from bench.cluster.agent import look, work
 from bench.cluster.crew import LostNodeError
 from bench.cluster.errors import ClusterError
 from bench.cluster.lanes import Node
@@ -35,7 +33,7 @@ _CURRENT = Path("/tmp/ray/ray_current_cluster")  # noqa: S108 - where Ray writes
 
 
 class RayNodes:
-    """The machines of a Ray cluster, with an agent each once they work."""
+    """The machines of a Ray cluster, and a task on each that works."""
 
     def __init__(self, address: str, accelerator_type: str = "") -> None:
         """Connect.
@@ -48,15 +46,10 @@ class RayNodes:
             ClusterError: the cluster does not answer, or is of another version.
         """
         self._accelerator_type = accelerator_type
-        self._agents: dict[str, Any] = {}
+        self._tasks: dict[str, Any] = {}
         self._lock = threading.Lock()
-        self._order: Order | None = None
-        self._takes_gpus = False
+        self._manifest: Manifest | None = None
         _connect(address)
-
-    def close(self) -> None:
-        """Leave the cluster; agents end."""
-        ray.shutdown()
 
     def found(self) -> list[Node]:
         """The nodes that are alive and lend CPUs, in order of their names.
@@ -100,61 +93,61 @@ class RayNodes:
         return {key: _answer(reference) for key, reference in asked.items()}
 
     def give(self, manifest: Manifest) -> None:
-        """What the agents are told of the run, before any of them runs a trial."""
-        self._order = Order(manifest=msgspec.json.encode(manifest))
-        self._takes_gpus = any(trial.device.startswith("gpu") for trial in manifest.plan)
+        """What the nodes are told of the run, before any of them runs a trial."""
+        self._manifest = manifest
 
     def run(self, node: Node, trials: Sequence[Trial]) -> Iterator[Message]:
-        """See `bench.cluster.crew.Nodes`."""
+        """See `bench.cluster.crew.Nodes`.
+
+        The node is held for these trials alone: while a run waits for a node it holds no other,
+        so that two runs cannot wait for each other.
+        """
         try:
-            agent = self._agents.get(node.key)
-            if agent is None:
-                agent = self._start(node)
-                yield from _waited_for(agent)
-            told = agent.run.options(num_returns="streaming").remote(list(trials))
+            told = self._start(node, trials)
+            if not ray.wait([told], timeout=_PATIENCE_SECONDS)[0]:
+                yield Told("busy: waiting until its CPUs are free")
             for reference in told:
                 yield ray.get(reference)
         except RayError as error:
-            self._give_up(node)
+            self._end(node.key)  # one that cannot be reached would keep its node's CPUs
             raise LostNodeError(_sentence(error), _is_alive(node)) from error
+        with self._lock:
+            self._tasks.pop(node.key, None)
 
     def stop(self) -> None:
-        """Kill every agent: the kernel ends its worker with it."""
-        with self._lock:
-            for agent in self._agents.values():
-                ray.kill(agent)
-            self._agents.clear()
+        """Kill what runs the trials: the kernel ends their workers with it."""
+        for key in list(self._tasks):
+            self._end(key)
 
-    def _give_up(self, node: Node) -> None:
-        """End an agent that cannot be reached: it would keep its node's CPUs."""
-        with self._lock:
-            agent = self._agents.pop(node.key, None)
-            if agent is not None:
-                ray.kill(agent)
-
-    def _start(self, node: Node) -> Any:
-        if self._order is None:
-            raise RuntimeError("an order is given before any trial runs")
-        order = msgspec.structs.replace(self._order, cpus=node.cpus)
-        more = {"accelerator_type": self._accelerator_type} if self._accelerator_type else {}
-        options = ray.remote(
+    def _start(self, node: Node, trials: Sequence[Trial]) -> Any:
+        if self._manifest is None:
+            raise RuntimeError("a manifest is given before any trial runs")
+        takes_gpus = any(trial.job.device.startswith("gpu") for trial in trials)
+        remote = ray.remote(
             num_cpus=node.cpus,
-            num_gpus=node.gpus if self._takes_gpus else 0,
-            max_restarts=0,
-            max_task_retries=0,
+            num_gpus=node.gpus if takes_gpus else 0,
+            num_returns="streaming",
+            max_retries=0,
             scheduling_strategy=_on(node),
-            **more,
-        )
+            **({"accelerator_type": self._accelerator_type} if self._accelerator_type else {}),
+        )(work)
         with self._lock:
-            self._agents[node.key] = agent = options(Agent).remote(order)
-        return agent
+            task = remote.remote(Order(manifest=self._manifest, cpus=node.cpus), list(trials))
+            self._tasks[node.key] = task
+        return task
+
+    def _end(self, key: str) -> None:
+        with self._lock:
+            task = self._tasks.pop(key, None)
+            if task is not None:
+                ray.cancel(task, force=True)
 
 
 def _connect(address: str) -> None:
     _check_listens(address)
     # What Ray's own processes print would stand among this command's results.
     logging.getLogger("ray").setLevel(logging.CRITICAL)
-    packages = [str(Path(str(each.__file__)).parent) for each in (bench, backends, reports)]
+    packages = [str(Path(str(each.__file__)).parent) for each in (bench, backends)]
     try:
         ray.init(
             address=address,
@@ -211,15 +204,6 @@ def _answer(reference: Any) -> Look | str:
     except RayError as error:
         return _sentence(error)
     return found.refusal or found
-
-
-def _waited_for(agent: Any) -> Iterator[Message]:
-    """Wait until the node's CPUs are the agent's; another run may have them now."""
-    ready = agent.ready.remote()
-    done, _ = ray.wait([ready], timeout=_PATIENCE_SECONDS)
-    if not done:
-        yield Told("busy: waiting until its CPUs are free")
-    ray.get(ready)
 
 
 def _is_alive(node: Node) -> bool:

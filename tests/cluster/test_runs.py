@@ -1,20 +1,240 @@
-"""Whole runs over the nodes of a cluster."""
+"""Whole runs over the nodes of a cluster, and what happens when part of it goes away."""
 
-import json
+import re
+import signal
+import subprocess
+import sys
+import time
 
-from support.commands import records
+import psutil
+import pytest
+from support.commands import finished, records
+from support.processes import started_here
 
 from bench.reading import read_run
 
+THREE_RANKINGS = ["--batch-sizes", "8,16,32", "--retries", "0"]
+STEADY = ["--backends", "fake", "--modes", "steady", *THREE_RANKINGS]
+HANGING = ["--backends", "fake", "--modes", "hangs", *THREE_RANKINGS, "--repeats", "1"]
 
-def test_the_nodes_share_a_plan_and_give_every_record(command, nodes, out):
-    options = [*command.quick, "--batch-sizes", "8,16,32", "--backends", "numpy,fake"]
-    done = command.run(
-        "run", *options, "--repeats", "2", "--cluster", nodes.address, "--output", out
-    )
-    print(done.stdout, done.stderr)
-    assert done.returncode == 0, done.stderr
+
+@pytest.fixture
+def start(command, nodes, out):
+    def begin(*options):
+        cluster = ["--cluster", nodes.address, "--output", out]
+        return command.start("run", *command.quick, *options, *cluster)
+
+    return begin
+
+
+@pytest.fixture
+def resume(command, nodes, out):
+    return lambda: command.run("run", "--resume", out, "--cluster", nodes.address)
+
+
+def told(process, pattern, times=1) -> list[str]:
+    """Read what the command says until it has said this so often; what the pattern caught."""
+    caught = []
+    for line in process.stderr:
+        caught += re.findall(pattern, line)
+        if len(caught) >= times:
+            return caught
+    raise AssertionError(f"it ended and said {pattern!r} {len(caught)} times")
+
+
+def workers(command) -> list[str]:
+    return [line for line in started_here(command.folder) if "bench.worker" in line]
+
+
+def none_work(command, seconds=20) -> bool:
+    deadline = time.monotonic() + seconds
+    while workers(command):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+def whole(out):
+    """The run, if each trial of its plan has a record."""
     run = read_run(out)
-    assert len(run.trials) == 12
     assert {trial.trial for trial in run.trials} == {each.trial for each in run.manifest.plan}
-    print(json.dumps(records(out)[0], indent=1))
+    return run
+
+
+def test_the_nodes_share_a_plan_and_give_every_record(command, start, out):
+    done = finished(start(*THREE_RANKINGS, "--backends", "numpy,fake", "--repeats", "2"))
+    assert done.returncode == 0, done.stderr
+    run = whole(out)
+    assert len(records(out)) == len(run.trials) == 12
+    assert {trial.outcome for trial in run.trials} == {"ok"}
+    assert all(trial.machine and trial.hardware_digest for trial in run.trials)
+    assert {trial.threads for trial in run.trials} == {1}, "a node lends one CPU here"
+    assert any("nodes of a Ray cluster" in note for note in run.manifest.notes)
+    assert {each.trial for each in run.explanations} == {
+        trial.trial for trial in run.trials if trial.repeat == 1
+    }
+    begun = dict(re.findall(r"(\S+): .*batch (\d+), .*: starting", done.stderr))
+    assert len(begun) == 3, "every node had work"
+    of_ranking = {}
+    for node, batch in re.findall(r"(\S+): .*batch (\d+), .*: starting", done.stderr):
+        of_ranking.setdefault(batch, set()).add(node)
+    assert {len(each) for each in of_ranking.values()} == {1}, "a ranking is of one node"
+    assert none_work(command)
+
+
+def test_certificates_are_made_on_the_nodes_and_kept_once(command, nodes, out):
+    quick = [option for option in command.quick if option != "--no-verify"]
+    options = [*quick, *THREE_RANKINGS, "--backends", "numpy", "--repeats", "1"]
+    done = command.run("run", *options, "--cluster", nodes.address, "--output", out)
+    assert done.returncode == 0, done.stderr
+    run = whole(out)
+    assert {trial.equivalence for trial in run.trials} == {"passed"}
+    assert [(each.backend, each.model) for each in run.certificates] == [("numpy", "quick")]
+
+
+def test_each_kind_of_machine_does_all_of_the_plan(start, resume, out):
+    done = finished(start("--backends", "fake", "--repeats", "2", "--nodes", "each"))
+    assert done.returncode == 0, done.stderr
+    run = whole(out)
+    (digest,) = {trial.hardware_digest for trial in run.trials}
+    assert {each.place for each in run.manifest.plan} == {digest[:8]}
+    assert all(f"-at{digest[:8]}-r" in trial.trial for trial in run.trials)
+    again = resume()
+    assert again.returncode == 0
+    assert "2 records are kept" in again.stderr
+    assert len(records(out)) == 2
+
+
+def test_repeats_are_added_until_the_time_is_spent(start, out):
+    options = ["--repeats", "auto", "--max-time", "30s"]
+    done = finished(start("--backends", "fake,numpy", *options))
+    assert done.returncode == 0, done.stderr
+    run = whole(out)
+    assert run.manifest.auto_repeats.ended
+    assert run.manifest.repeats >= 2
+
+
+def test_two_drivers_take_turns(command, nodes, start, out):
+    first = start(*STEADY, "--repeats", "4")
+    told(first, "starting")
+    other = command.folder / "other"
+    cluster = ["--cluster", nodes.address, "--output", other]
+    second = command.start("run", *command.quick, "--backends", "fake", *cluster)
+    ends = finished(first), finished(second)
+    assert [end.returncode for end in ends] == [0, 0], ends
+    ended = {}
+    for trial in whole(out).trials:
+        ended[trial.batch_size] = max(ended.get(trial.batch_size, ""), trial.started_at)
+    begun = min(trial.started_at for trial in whole(other).trials)
+    assert begun >= min(ended.values()), "every node worked for the first when the second came"
+
+
+def test_interrupt_records_what_ran_and_leaves_nothing(command, start, out):
+    process = start(*HANGING)
+    told(process, ": starting", times=3)
+    time.sleep(2)
+    process.send_signal(signal.SIGINT)
+    done = finished(process)
+    assert done.returncode == 130
+    made = records(out)
+    assert [record["outcome"] for record in made] == ["interrupted"] * 3
+    assert all(record["machine"] for record in made)
+    assert all(record["import_seconds"] for record in made), "what was measured is kept"
+    assert (out / "report.html").exists()
+    assert "bench run --resume" in done.stderr
+    assert none_work(command)
+
+
+def test_a_killed_driver_resumes_on_the_cluster(command, start, resume, out):
+    process = start(*STEADY, "--repeats", "3")
+    told(process, r"^\[", times=3)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    before = records(out)
+    assert none_work(command), "trials end with the driver"
+    done = resume()
+    assert done.returncode == 0, done.stderr
+    assert {trial.outcome for trial in whole(out).trials} == {"ok"}
+    assert records(out)[: len(before)] == before
+    assert len(records(out)) == 9
+    alone = command.run("run", "--resume", out)
+    assert alone.returncode == 2
+    assert "add --cluster ADDRESS" in alone.stderr
+
+
+def agents(command) -> list[psutil.Process]:
+    """The processes that hold a worker which is at a trial."""
+    numbers = [int(line.split()[0]) for line in workers(command)]
+    return [psutil.Process(number).parent() for number in numbers]
+
+
+def test_a_trial_that_takes_its_node_down_is_given_up(command, start, out):
+    process = start("--backends", "fake", "--modes", "hangs", "--repeats", "1")
+    for _ in range(3):
+        told(process, ": starting")
+        time.sleep(2)
+        (agent,) = agents(command)
+        agent.kill()
+    done = finished(process)
+    assert done.returncode == 3
+    (record,) = records(out)
+    assert record["outcome"] == "crashed"
+    assert "lost 3 times" in record["reason"]
+    assert record["import_seconds"], "what it told before is kept"
+    assert none_work(command)
+
+
+def test_a_node_that_dies_costs_no_trial(command, nodes, start, out):
+    nodes.add()  # the one that dies
+    try:
+        process = start(*STEADY, "--batch-sizes", "4,8,16,32", "--repeats", "3")
+        (name,) = told(process, r"^(\S+): .*repeat 2: starting")
+        nodes.kill(next(n for n in nodes.workers if n.node_id.startswith(name.partition("/")[2])))
+        done = finished(process)
+        assert done.returncode == 0, done.stderr
+        assert f"{name}: lost: " in done.stderr
+        (moved,) = re.findall(rf"{name}: (\S+) goes to another node", done.stderr)
+        run = whole(out)
+        assert {trial.outcome for trial in run.trials} == {"ok"}
+        assert moved in {trial.trial for trial in run.trials}
+        assert len(records(out)) == 12, "what was measured on it before is kept"
+        assert none_work(command)
+    finally:
+        while len(nodes.workers) < 3:
+            nodes.add()
+
+
+def refused(command, nodes, *options, program="from bench.cli import main"):
+    arguments = ["run", *command.quick, "--backends", "fake", *options]
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys; {program}; sys.exit(main())", *map(str, arguments)],
+        cwd=command.folder,
+        env=command.environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert "Traceback" not in done.stderr + done.stdout
+    assert done.returncode == 2, done.stderr
+    return done.stderr
+
+
+def test_what_is_of_no_use_is_refused_in_a_sentence(command, nodes):
+    assert "where nothing answers" in refused(command, nodes, "--cluster", "127.0.0.1:1")
+    assert "expected auto or host:port" in refused(command, nodes, "--cluster", "nonsense")
+    on_none = ["--cluster", nodes.address, "--accelerator-type", "H100"]
+    assert "none of them with accelerator_type:H100" in refused(command, nodes, *on_none)
+    without = ["--cluster", nodes.address, "--devices", "gpu"]
+    assert "no node of the cluster has it" in refused(command, nodes, *without)
+    older = "import ray; ray.__version__ = '1.0.0'; from bench.cli import main"
+    told_by_ray = refused(command, nodes, "--cluster", nodes.address, program=older)
+    assert "does not serve this Ray 1.0.0" in told_by_ray
+
+
+def test_data_that_no_node_has_is_told_before_anything_runs(command, nodes, tmp_path):
+    """The driver's folder is there when it is read, and gone when the nodes look."""
+    missing = tmp_path / "not there"
+    text = refused(command, nodes, "--cluster", nodes.address, "--data-dir", missing)
+    assert "no node of the cluster can run this" in text
+    assert str(missing) in text

@@ -1,6 +1,8 @@
 """The command line as a person types it: real processes, exit codes, sentences."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -189,3 +191,20 @@ def test_durations(text, seconds):
 
 def test_counts_are_kept_once():
     assert CountList().convert("64, 32,64", None, None) == [64, 32]
+
+
+WITHOUT_RAY = "import sys; sys.modules['ray'] = None; from bench.cli import main; sys.exit(main())"
+
+
+def test_a_cluster_without_ray_is_refused_with_the_command_that_installs_it(tiny, no_traceback):
+    command = [sys.executable, "-c", WITHOUT_RAY, "run", *tiny, "--cluster", "auto"]
+    done = no_traceback(subprocess.run(command, capture_output=True, text=True))
+    assert done.returncode == 2
+    assert "python -m pip install 'evenbench[ray]'" in done.stderr
+
+
+def test_nodes_are_chosen_of_a_cluster_only(bench, tiny):
+    for option in (["--nodes", "each"], ["--accelerator-type", "H100"]):
+        done = bench("run", *tiny, *option)
+        assert done.returncode == 2
+        assert "without --cluster" in done.stderr

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-FRAMEWORKS = {"torch", "tensorflow", "keras", "jax", "jaxlib", "flax", "mlx", "paddle"}
+FRAMEWORKS = {"torch", "tensorflow", "keras", "jax", "jaxlib", "flax", "mlx", "paddle", "ray"}
 
 
 def loaded_by(statement: str) -> set[str]:
@@ -18,6 +18,8 @@ def loaded_by(statement: str) -> set[str]:
 @pytest.mark.parametrize(
     "module",
     [
+        "bench.cluster.connecting",
+        "bench.cluster.crew",
         "bench.cli.run",
         "bench.cli.list",
         "bench.cli.report",

@@ -1,0 +1,207 @@
+"""The driver of a run on several nodes and the agent, without a cluster: nodes are threads here."""
+
+import msgspec
+import pytest
+
+from bench.cluster.agent import look, work
+from bench.cluster.connecting import Cluster, question_of
+from bench.cluster.crew import Crew, LostNodeError
+from bench.cluster.errors import ClusterError
+from bench.cluster.lanes import Lanes, Node
+from bench.cluster.ledger import Ledger
+from bench.cluster.messages import Certified, Order, Question
+from bench.executor import LocalExecutor
+from bench.folder import RunFolder
+from bench.interrupts import Interrupts
+from bench.manifest import make_manifest
+from bench.reading import read_run
+from bench.records import ClusterChoice
+from bench.request import Choices, Request, prepare_run
+from bench.resume import Holding
+from bench.spec.training import Sgd
+from bench.verification.certificate import Certificate, Check
+
+A, B = (Node(key, f"node-{key}", cpus=1, place=f"kind-{key}") for key in "ab")
+
+
+class Threads:
+    """Nodes of this process: what an agent tells goes straight to the driver."""
+
+    def __init__(self, manifest, dies=()):
+        self.manifest = manifest
+        self.dies = set(dies)
+
+    def run(self, node, trials):
+        for number, message in enumerate(work(Order(manifest=self.manifest, cpus=1), trials)):
+            if node.key in self.dies and number == 5:
+                self.dies.remove(node.key)
+                raise LostNodeError("the power is out", is_alive=False)
+            yield message
+
+    def stop(self):
+        pass
+
+
+class Shown:
+    def __init__(self):
+        self.nodes = {}
+
+    def check_began(self, contender, model):
+        pass
+
+    def trial_began(self, trial, node=""):
+        self.nodes[trial.name] = node
+
+    def trial_event(self, trial, event):
+        pass
+
+    def trial_disturbed(self, trial, record):
+        pass
+
+    def trial_ended(self, trial, record):
+        pass
+
+
+@pytest.fixture
+def request_of(plugin, tiny_data, tmp_path):
+    (tmp_path / "model.py").write_text(
+        "from bench.spec.layers import Dense, Flatten, sequential\n"
+        "def tiny(classes):\n    return sequential(Flatten(), Dense(classes))\n"
+    )
+
+    def make(*backends, devices=("cpu",), batch_sizes=(16,), **choices):
+        return Request(
+            choices=[
+                Choices(
+                    backends=list(backends),
+                    models=[f"{tmp_path / 'model.py'}:tiny"],
+                    devices=list(devices),
+                    batch_sizes=list(batch_sizes),
+                    **choices,
+                )
+            ],
+            optimizer=Sgd(),
+            epochs=1,
+            until_accuracy=None,
+            repeats=1,
+            auto_repeats=None,
+            seed=0,
+            timeout=60,
+            train_samples=None,
+            data_dir=tiny_data,
+        )
+
+    return make
+
+
+def over(request, folder, nodes=(A, B), dies=(), change=lambda manifest: manifest):
+    """The records of a run over the nodes, what was said, and the observer."""
+    prepared = prepare_run(request, LocalExecutor(), None, range(4))
+    manifest = change(make_manifest(prepared, request, "", False, ClusterChoice()))
+    said, observer = [], Shown()
+    with RunFolder(folder) as opened:
+        opened.write_manifest(manifest)
+        ledger = Ledger(prepared.experiment, opened, observer, said.append)
+        crew = Crew(Threads(manifest, dies), Lanes(nodes), ledger, Interrupts())
+        return list(crew.run(prepared.trials)), said, observer
+
+
+def test_every_trial_costs_a_record_and_the_node_chooses_its_threads(request_of, tmp_path):
+    request = request_of("numpy", "fake", batch_sizes=[8, 16])
+    records, _, observer = over(request, tmp_path / "run")
+    assert len(read_run(tmp_path / "run").trials) == len(records) == 4
+    assert {record.outcome for record in records} == {"ok"}
+    assert {record.threads for record in records} == {1}, "what the node lends, not the driver's 4"
+    assert set(observer.nodes.values()) == {"node-a", "node-b"}
+
+
+def test_a_trial_whose_node_is_lost_is_measured_on_another(request_of, tmp_path):
+    records, said, _ = over(request_of("fake"), tmp_path / "run", dies="a")
+    assert [record.outcome for record in records] == ["ok"]
+    assert "node-a: lost: the power is out" in said
+
+
+def test_a_node_that_cannot_do_the_run_is_left_out_and_says_why(request_of, tmp_path):
+    def of_other_data(manifest):
+        dataset = msgspec.structs.replace(manifest.dataset, name="another")
+        return msgspec.structs.replace(manifest, dataset=dataset)
+
+    records, said, _ = over(request_of("fake"), tmp_path / "run", change=of_other_data)
+    assert [record.outcome for record in records] == ["unavailable"]
+    assert records[0].machine == ""
+    assert sum("the data set another is another than it was" in line for line in said) == 2
+
+
+def certificate(*, difference=0.0, seconds=1.0, version="1"):
+    return Certificate(
+        backend="x",
+        framework_version=version,
+        mode="eager",
+        device="cpu",
+        model="mlp",
+        precision="float32",
+        world_size=1,
+        checks=(Check("logits", difference, 1e-3),),
+        seconds=seconds,
+    )
+
+
+def test_certificates_of_all_nodes_are_kept_once(request_of, tmp_path):
+    with RunFolder(tmp_path / "run") as folder:
+        ledger = Ledger(None, folder, Shown(), print)
+        for each in (certificate(), certificate(seconds=2.0), certificate(version="2")):
+            ledger.note(A, Certified([each]))
+        assert kept(tmp_path) == [("1", 1.0, True), ("2", 1.0, True)]
+        ledger.note(B, Certified([certificate(difference=1.0, seconds=3.0)]))
+        ledger.note(A, Certified([certificate(seconds=4.0)]))
+        assert kept(tmp_path) == [("1", 3.0, False), ("2", 1.0, True)], "the one that failed stays"
+
+
+def kept(folder):
+    text = (folder / "run" / "certificates.json").read_bytes()
+    made = msgspec.json.decode(text, type=list[Certificate])
+    return [(each.framework_version, each.seconds, each.passed) for each in made]
+
+
+def cluster(*nodes, holdings=(), **choice):
+    return Cluster(None, ClusterChoice(**choice), list(nodes), dict(holdings), [])
+
+
+def test_each_kind_gets_the_jobs_that_it_has_devices_for(request_of):
+    gpu = Node("g", "node-g", cpus=8, gpus=1, place="kind-g")
+    same = Node("c", "node-c", cpus=1, place="kind-a")
+    request = request_of("fake", devices=["cpu", "gpu"])
+    prepared = prepare_run(request, LocalExecutor(), None, range(8))
+    placed = cluster(A, same, gpu, nodes="each").placed(prepared, 2, 0)
+    found = {(job.place, job.device) for job in placed.jobs}
+    assert found == {("kind-a", "cpu"), ("kind-g", "cpu"), ("kind-g", "gpu:0")}
+    names = [trial.name for trial in placed.trials]
+    assert len(set(names)) == len(names) == 6
+    shared = cluster(A, gpu).placed(prepared, 2, 0)
+    assert {job.place for job in shared.jobs} == {""}
+    with pytest.raises(ClusterError, match="received device gpu:0"):
+        cluster(A, same).placed(prepared, 2, 0)
+
+
+def test_a_record_holds_where_a_node_has_its_hardware_and_versions(request_of, tmp_path, make):
+    record = make.TRIALS[0]
+    digest, version = record.backend_digest, record.framework_version
+    held = Holding("pod-7", record.hardware_digest, {record.backend: (version, digest)})
+    assert cluster(A, holdings={"a": held}).why_again(record) == ""
+    newer = msgspec.structs.replace(held, backends={record.backend: ("99", digest)})
+    assert "now 99" in cluster(A, holdings={"a": newer}).why_again(record)
+    assert cluster(A, B, holdings={"a": newer, "b": held}).why_again(record) == ""
+    other = msgspec.structs.replace(held, hardware_digest="other")
+    assert "no node has now" in cluster(A, holdings={"a": other}).why_again(record)
+    without = msgspec.structs.replace(held, backends={})
+    assert "now None" in cluster(A, holdings={"a": without}).why_again(record)
+
+
+def test_a_look_tells_what_a_node_has_and_lacks(plugin, tmp_path):
+    found = look(Question(backends=("numpy", "fake"), on_gpu=False, data_dir=""))
+    assert found.refusal == ""
+    assert found.holding.backends["fake"][0] == "1.0"
+    lacking = look(Question(backends=("numpy",), on_gpu=False, data_dir=str(tmp_path)))
+    assert str(tmp_path) in lacking.refusal
+    unknown = look(question_of([Choices(backends=["nonsense"], devices=["cpu"])], ""))
+    assert "unknown backend 'nonsense'" in unknown.refusal
