@@ -34,7 +34,8 @@ def test_a_backend_in_an_environment_of_its_own_does_the_work_and_trains(
         assert re.search(rf"\b{model} .*{word} *$", verified.stdout, re.MULTILINE), verified.stdout
     out = tmp_path / "out"
     few = ["--models", "mlp", "--epochs", "2", "--repeats", "1", "--train-samples", "20000"]
-    done = bench("run", "--backends", recipe.name, *few, "--output", str(out))
+    options = [*few, "--output", str(out)]
+    done = bench("run", "--backends", recipe.name, *options, timeout=SECONDS)
     assert done.returncode == 0, done.stderr
     record = records(out)[recipe.name]
     assert record["equivalence"] == "passed"
