@@ -48,7 +48,7 @@ def main(trials):
     print("|---|---:|---:|---:|")
     for where, seconds in found.items():
         low, middle, high = quantiles(seconds, n=4)
-        print(f"| {where} | {len(seconds)} | {middle:.3f} | {low:.3f}–{high:.3f} |")
+        print(f"| {where} | {len(seconds)} | {middle:.3f} | {low:.3f} to {high:.3f} |")
 
 
 def between(command, trials, options):
