@@ -71,13 +71,12 @@ def run(verify: bool, request: Request, where: Where, terms: Terms) -> int:
     if not prepared.trials:
         raise ChoiceError("received a choice of backends and modes that leaves nothing to run")
     _say(prepared.remarks(), messages)
-    path = terms.output or _unused_folder()
     left = Left(
         prepared=prepared,
         manifest=_manifest(prepared, request, verify, measuring),
         is_begun=False,
     )
-    return _carried_out(left, path, terms, measuring, interrupts)
+    return _carried_out(left, terms.output, terms, measuring, interrupts)
 
 
 def run_file(asked: FromFile, where: Where, terms: Terms) -> int:
@@ -139,15 +138,20 @@ def resume_run(path: Path, cluster: str | None, terms: Terms) -> int:
 
 
 def _carried_out(
-    left: Left, path: Path, terms: Terms, measuring: "Cluster | None", interrupts: Interrupts
+    left: Left,
+    path: Path | None,
+    terms: Terms,
+    measuring: "Cluster | None",
+    interrupts: Interrupts,
 ) -> int:
-    """Measure what is left, or print it."""
+    """Measure what is left, or print it; without a path the records get a folder of their own."""
     results, messages = result_console(terms.quiet), terms.messages
     if terms.dry_run:
         versions = left.prepared.experiment.framework_versions
         results.print(plan_table(left.prepared.trials, versions))
         return ALL_MEASURED
     prepared = left.prepared if measuring else _aware_of_others(left.prepared, messages)
+    path = path or _own_folder()
     opened = RunFolder.reopen(path) if left.is_begun else RunFolder(path)
     with opened as folder, seen(measuring):
         interrupts.listen()
@@ -187,12 +191,22 @@ def _typed() -> str:
     return typed.encode("utf-8", "backslashreplace").decode()
 
 
-def _unused_folder() -> Path:
-    """runs/<UTC timestamp>, with a number where another run of that second has it."""
+def _own_folder() -> Path:
+    """runs/<UTC timestamp>, with a number where another run of that second has it.
+
+    The folder is made here, so that of several runs at once each has one.
+    """
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     names = (f"{stamp}-{number}" for number in itertools.count(2))
-    paths = (Path("runs") / name for name in itertools.chain([stamp], names))
-    return next(path for path in paths if not path.exists())
+    for path in (Path("runs") / name for name in itertools.chain([stamp], names)):
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError:
+            pass  # who opens it says why it cannot be
+        return path
+    raise AssertionError("numbers do not end")
 
 
 def _aware_of_others(prepared: Prepared, messages: Console) -> Prepared:
