@@ -34,11 +34,11 @@ def command(tmp_path):
     return Command(tmp_path)
 
 
-def first_record(command, process) -> None:
-    """Wait until a record is in the folder `out`."""
+def first_record(command, process, number=1) -> None:
+    """Wait until so many records are in the folder `out`."""
     trials = command.folder / "out" / "trials.jsonl"
     deadline = time.monotonic() + 60
-    while not trials.exists() or not trials.read_bytes():
+    while not trials.exists() or trials.read_bytes().count(b"\n") < number:
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -144,7 +144,7 @@ def test_a_folder_that_vanishes_ends_the_run_with_the_record_kept(command):
     process = command.start(
         "run", *command.quick, "--backends", "fake", "--repeats", "50", "--output", "out"
     )
-    first_record(command, process)
+    first_record(command, process, 2)  # the first has a file beside it, written just after
     gone = (command.folder / "out").rename(command.folder / "gone")  # where the run adds no file
     shutil.rmtree(gone)
     done = finished(process)
