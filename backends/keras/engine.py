@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Callable, NamedTuple, Optional
 
+import numpy.typing as npt
+
 from backends.api import Backend, Device
 
 # Images and labels of a batch -> logits, mean loss, gradients in the order of the model's trainable
@@ -53,6 +55,14 @@ class Engine(ABC):
     @abstractmethod
     def wait(self, model: Any, device: Device) -> None:
         """Return when the device is idle and the model's variables are there."""
+
+    @abstractmethod
+    def to_numpy(self, tensor: Any) -> npt.NDArray[Any]:
+        """The framework's tensor, or Keras's value of a variable, by the framework's own way.
+
+        `keras.ops.convert_to_numpy` calls `np.array` on it, of which NumPy 2 warns for tensors
+        whose `__array__` does not know `copy`.
+        """
 
     @abstractmethod
     def peak_memory(self, device: Device) -> Optional[int]:

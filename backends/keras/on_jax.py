@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from typing import Any, Optional
 
 import jax
+import numpy as np
+import numpy.typing as npt
 from jax import lax
 
 from backends.api import Device
@@ -56,6 +58,10 @@ class JaxEngine(Engine):
     def wait(self, model: Any, device: Device) -> None:
         """See `Engine.wait`."""
         jax.block_until_ready([variable.value for variable in model.variables])
+
+    def to_numpy(self, tensor: Any) -> npt.NDArray[Any]:
+        """See `Engine.to_numpy`."""
+        return np.asarray(tensor)
 
     def peak_memory(self, device: Device) -> Optional[int]:
         """See `Engine.peak_memory`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Optional
 
+import numpy.typing as npt
 import tensorflow as tf
 
 from backends.api import Device
@@ -38,6 +39,11 @@ class TensorFlowEngine(Engine):
     def wait(self, model: Any, device: Device) -> None:
         """See `Engine.wait`."""
         tf.test.experimental.sync_devices()
+
+    def to_numpy(self, tensor: Any) -> npt.NDArray[Any]:
+        """See `Engine.to_numpy`."""
+        values: npt.NDArray[Any] = tensor.numpy()
+        return values
 
     def peak_memory(self, device: Device) -> Optional[int]:
         """See `Engine.peak_memory`; TensorFlow keeps none for the CPU."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Optional
 
+import numpy.typing as npt
 import torch
 
 from backends.api import Device
@@ -37,6 +38,11 @@ class TorchEngine(Engine):
     def wait(self, model: Any, device: Device) -> None:
         """See `Engine.wait`."""
         platform.synchronise(platform.torch_device(device))
+
+    def to_numpy(self, tensor: Any) -> npt.NDArray[Any]:
+        """See `Engine.to_numpy`."""
+        values: npt.NDArray[Any] = tensor.detach().cpu().numpy()
+        return values
 
     def peak_memory(self, device: Device) -> Optional[int]:
         """See `Engine.peak_memory`; torch keeps one on CUDA and ROCm."""

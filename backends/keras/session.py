@@ -46,7 +46,7 @@ class KerasSession(Session):
     def compile(self, steps: int, batch_size: int) -> None:
         """Fit one batch, and undo it; see `Session.compile`."""
         with self._settings():
-            with _unchanged([*self._model.variables, *self._optimizer.variables]):
+            with self._unchanged([*self._model.variables, *self._optimizer.variables]):
                 self._fit(np.zeros((1, batch_size), np.int32))
             self._engine.wait(self._model, self._device)
 
@@ -81,7 +81,7 @@ class KerasSession(Session):
         """Logits, loss and gradients of one batch; see `Session.gradients`."""
         trained = self._model.trainable_variables
         with self._settings():
-            with _unchanged(self._model.non_trainable_variables):
+            with self._unchanged(self._model.non_trainable_variables):
                 logits, loss, gradients = self._differentiate(
                     self._images[batch], self._labels[batch]
                 )
@@ -91,7 +91,7 @@ class KerasSession(Session):
                 for address, variable in self._variables.items()
                 if self._specs[address].trainable
             }
-            return Gradients(_copied(logits), float(_copied(loss)), weights)
+            return Gradients(self._copied(logits), float(self._copied(loss)), weights)
 
     def weights(self) -> Weights:
         """Every weight and running statistic by address."""
@@ -106,7 +106,20 @@ class KerasSession(Session):
 
     def _canonical(self, address: str, values: Any) -> FloatArray:
         """A copy; Keras keeps a depthwise kernel as (k, k, c, 1), the same values in order."""
-        return _copied(values).reshape(self._specs[address].shape)
+        return self._copied(values).reshape(self._specs[address].shape)
+
+    def _copied(self, values: Any) -> npt.NDArray[Any]:
+        """A variable's values, or a tensor's."""
+        tensor = values.value if isinstance(values, keras.Variable) else values
+        return np.array(self._engine.to_numpy(tensor))
+
+    @contextmanager
+    def _unchanged(self, variables: Sequence[Any]) -> Iterator[None]:
+        """Put the variables back to their values after what is inside."""
+        before = [self._copied(variable) for variable in variables]
+        yield
+        for variable, value in zip(variables, before):
+            variable.assign(value)
 
     @contextmanager
     def _settings(self) -> Iterator[None]:
@@ -123,16 +136,3 @@ def _stretches(rates: FloatArray) -> Iterator[slice]:
     """
     changes = (np.flatnonzero(np.diff(rates)) + 1).tolist()
     return (slice(*ends) for ends in zip([0, *changes], [*changes, len(rates)]))
-
-
-@contextmanager
-def _unchanged(variables: Sequence[Any]) -> Iterator[None]:
-    """Put the variables back to their values after what is inside."""
-    before = [_copied(variable) for variable in variables]
-    yield
-    for variable, value in zip(variables, before):
-        variable.assign(value)
-
-
-def _copied(values: Any) -> npt.NDArray[Any]:
-    return np.array(keras.ops.convert_to_numpy(values))
