@@ -164,11 +164,8 @@ def prepare_run(
     planned = [job for job in every if not any(fits(job, one, threads) for one in request.excludes)]
     _check_batch_sizes(planned, facts.train_examples)
     _check_number(len(planned) * request.repeats)
-    wanted = {job.model for job in planned}
     experiment = Experiment(
-        models={
-            name: each for of_choice in models for name, each in of_choice.items() if name in wanted
-        },
+        models=_meant(models, planned),
         recipes=found,
         framework_versions={name: installed_version(each) for name, each in found.items()},
         dataset=facts.name,
@@ -191,6 +188,14 @@ def prepare_run(
         missing=_missing(chosen),
         notes=source.notes,
     )
+
+
+def _meant(
+    models: Sequence[Mapping[str, ModelFacts]], planned: Sequence[Job]
+) -> dict[str, ModelFacts]:
+    """The models of all choices that a job is left of."""
+    wanted = {job.model for job in planned}
+    return {name: each for known in models for name, each in known.items() if name in wanted}
 
 
 def _modes(asked: Sequence[Choices]) -> list[dict[str, tuple[str, ...]]]:
