@@ -9,15 +9,15 @@ import msgspec
 from backends.api import Recipe
 from backends.registry import installed_version, recipes
 from bench.choices import ChoiceError, check_known
-from bench.data.decoded import Dataset, open_decoded
+from bench.data.decoded import open_decoded
 from bench.data.prepare import cache_folder, prepare
 from bench.environment import launch_of
 from bench.environments.choosing import Chosen, Tell, choose_backends
 from bench.executor import Executor
+from bench.facts import facts_of, load_models
 from bench.gate import Gate
 from bench.limits import MEASURE_SECONDS, BackendLimit, Setting, backend_limits
 from bench.machine import describe_machine, has_accelerator, usable_cpus
-from bench.models import load, names_for, widened
 from bench.plan import (
     ALL,
     MODES_DEFAULT,
@@ -34,15 +34,12 @@ from bench.plan import (
 )
 from bench.records import FEEDS, Arm, AutoRepeats, DatasetFacts, Feed, Missing, ModelFacts
 from bench.runner import Experiment
-from bench.spec.layers import Layer
-from bench.spec.parameters import count_macs, count_parameters, count_training_flops
 from bench.spec.precision import PRECISIONS
-from bench.spec.shapes import ShapeError, resolve
 from bench.spec.training import Optimizer
+from bench.verification.case import careful
 from bench.worker.protocol import Devices, Event, ModelCheck, Probe
 
 MOST_TRIALS = 100_000
-LARGEST_MODEL = 2**50  # parameters, or multiply-accumulates an image: beyond any machine
 NUMPY = "numpy"  # always installed, and its BLAS is a good one
 _PROBE_SECONDS = 120.0  # a cold disk can take a minute to import a framework
 
@@ -275,6 +272,13 @@ def gate_of(
     )
 
 
+def own_gate(prepared: Prepared) -> Gate:
+    """The gate of a run: each model with the run's own optimizer, at a careful rate."""
+    experiment = prepared.experiment
+    optimizers = {"this run's optimizer": careful(experiment.optimizer)}
+    return gate_of(prepared, optimizers, experiment.timeout)
+
+
 def known_limits(
     prepared: Prepared, executor: Executor, began: Callable[[str, str], None]
 ) -> Iterator[BackendLimit]:
@@ -299,27 +303,6 @@ def known_limits(
     for threads in sorted({experiment.threads_of(job) * job.world_size for job in prepared.jobs}):
         setting = Setting(threads, experiment.cpus[:threads], cache_folder(), timeout)
         yield from backend_limits(wanted, setting, executor, began)
-
-
-def facts_of(data: Dataset, train_samples: int | None) -> DatasetFacts:
-    """The data set's facts, with only as many training examples as are asked for.
-
-    Raises:
-        ChoiceError: more examples are asked for than there are.
-    """
-    available = len(data.train_labels)
-    if train_samples and train_samples > available:
-        raise ChoiceError(
-            f"received --train-samples {train_samples}, expected at most {available}: "
-            f"{data.name} holds no more"
-        )
-    return DatasetFacts(
-        name=data.name,
-        train_examples=train_samples or available,
-        test_examples=len(data.test_labels),
-        input_shape=tuple(data.input_shape),
-        classes=data.classes,
-    )
 
 
 def _check_accuracy(target: float | None) -> None:
@@ -350,63 +333,6 @@ def _check_batch_sizes(planned: Sequence[Job], examples: int) -> None:
                 f"received batch size {job.batch_size} and world size {job.world_size}, expected "
                 "a batch that can be shared in equal parts"
             )
-
-
-def load_models(
-    references: Sequence[str], dataset: DatasetFacts, widths: Sequence[float] = (1.0,)
-) -> dict[str, ModelFacts]:
-    """Each model by name, in each width, its shapes checked against the data set.
-
-    Raises:
-        ChoiceError: the model's output does not fit the data set's classes.
-        ShapeError: its layers do not fit the data set's images.
-        bench.models.ModelError: there is no such model.
-    """
-    if list(references) == [ALL]:
-        references = names_for(dataset.input_shape)
-    if not references:
-        raise ChoiceError("received no model, expected a name or path/to/file.py:function")
-    facts: dict[str, ModelFacts] = {}
-    for reference in references:
-        name, layer = load(reference, dataset.classes)
-        if name in facts:
-            raise ChoiceError(
-                f"received two models called {name}, expected names that tell them apart in the "
-                "report: rename one function"
-            )
-        for width in widths:
-            wide = widened(layer, width)
-            facts[name if width == 1 else f"{name}-width{width:g}"] = _model_facts(
-                name, wide, dataset
-            )
-    return facts
-
-
-def _model_facts(name: str, layer: Layer, dataset: DatasetFacts) -> ModelFacts:
-    try:
-        model = resolve(layer, dataset.input_shape)
-    except ShapeError as error:
-        shape = " x ".join(str(size) for size in dataset.input_shape)
-        raise ChoiceError(
-            f"model {name} does not fit the {shape} images of {dataset.name}: {error}"
-        ) from error
-    if model.output_shape != (dataset.classes,):
-        raise ChoiceError(
-            f"model {name}: received an output of shape {model.output_shape}, expected "
-            f"({dataset.classes},): one logit for each class of {dataset.name}"
-        )
-    parameters, macs = count_parameters(model), count_macs(model)
-    if max(parameters, macs) > LARGEST_MODEL:
-        raise ChoiceError(
-            f"model {name}: received {parameters:,} parameters and {macs:,} multiply-accumulates "
-            f"an image, expected at most {LARGEST_MODEL:,} of each"
-        )
-    return ModelFacts(
-        layer=layer,
-        num_parameters=parameters,
-        macs_per_image=macs,
-        training_flops_per_image=count_training_flops(model),
-    )
 
 
 def share_cpus(

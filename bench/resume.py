@@ -11,13 +11,14 @@ from bench.choices import ChoiceError
 from bench.data.decoded import open_decoded
 from bench.data.prepare import prepare
 from bench.environments.choosing import Tell, choose_backends
+from bench.facts import facts_of
 from bench.gate import backend_digest
 from bench.identity import hardware_digest, machine_name
 from bench.machine import usable_cpus
 from bench.manifest import trial_of
 from bench.reading import read_run
 from bench.records import MANIFEST, Manifest, RecordError, Run, TrialRecord
-from bench.request import Prepared, facts_of, share_cpus, wants_gpu
+from bench.request import Prepared, share_cpus, wants_gpu
 from bench.runner import Experiment
 
 

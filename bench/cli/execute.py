@@ -18,9 +18,8 @@ from bench.interrupts import Interrupts
 from bench.reading import read_run
 from bench.records import Equivalence, Manifest, TrialRecord
 from bench.repeats import run_blocks
-from bench.request import Prepared, gate_of, known_limits
+from bench.request import Prepared, known_limits, own_gate
 from bench.runner import Observer, run_trials
-from bench.verification.case import careful
 
 if TYPE_CHECKING:
     from bench.cluster.connecting import Cluster
@@ -107,8 +106,7 @@ class Execution(NamedTuple):
         self, prepared: Prepared, observer: Observer
     ) -> dict[ContenderModel, Equivalence]:
         """Which contenders passed on which models; the certificates are stored with the run."""
-        optimizers = {"this run's optimizer": careful(prepared.experiment.optimizer)}
-        gate = gate_of(prepared, optimizers, prepared.experiment.timeout)
+        gate = own_gate(prepared)
         wanted = contenders(prepared.jobs, prepared.experiment.recipes)
         made = list(certificates(wanted, gate, self.executor, observer.check_began))
         self.folder.write_certificates(made)

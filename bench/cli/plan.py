@@ -17,9 +17,8 @@ from bench.estimates import Estimate, Estimator, earlier_records
 from bench.executor import LocalExecutor
 from bench.gate import Contender, contender_of, contenders, kept_certificates
 from bench.plan import Job
-from bench.request import Prepared, gate_of
+from bench.request import Prepared, own_gate
 from bench.resume import Left
-from bench.verification.case import careful
 
 _MINUTES = 90.0  # above, seconds are not worth reading
 
@@ -66,8 +65,7 @@ def command(file: Path, output: Path | None, records: Path) -> int:
 
 
 def _kept(prepared: Prepared) -> set[tuple[Contender, str]]:
-    optimizers = {"this run's optimizer": careful(prepared.experiment.optimizer)}
-    gate = gate_of(prepared, optimizers, prepared.experiment.timeout)
+    gate = own_gate(prepared)
     return kept_certificates(contenders(prepared.jobs, prepared.experiment.recipes), gate)
 
 

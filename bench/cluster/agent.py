@@ -38,10 +38,9 @@ from bench.outcome import INTERRUPTED
 from bench.plan import Trial
 from bench.presence import presence
 from bench.records import TrialRecord
-from bench.request import Prepared, gate_of, known_limits
+from bench.request import Prepared, known_limits, own_gate
 from bench.resume import holding_of, prepare_again
 from bench.runner import Experiment, blank, measure
-from bench.verification.case import careful
 from bench.verification.certificate import Certificate
 from bench.worker.protocol import Event
 
@@ -117,8 +116,7 @@ def _known(prepared: Prepared, order: Order, executor: Executor, tell: Tell) -> 
     experiment = prepared.experiment
     made: list[Certificate] = []
     if order.manifest.verified:
-        optimizers = {"this run's optimizer": careful(experiment.optimizer)}
-        gate = gate_of(prepared, optimizers, experiment.timeout)
+        gate = own_gate(prepared)
         wanted = contenders(prepared.jobs, experiment.recipes)
         made += certificates(wanted, gate, executor, lambda *what: tell(Checking(*what)))
         tell(Certified(made))
