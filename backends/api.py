@@ -82,7 +82,8 @@ class Recipe(msgspec.Struct, frozen=True):
         inputs: where its steps take images from, "resident" or "pipeline".
         parallel_modes: those that train data-parallel, over several processes or devices.
         parallel_environment: variables that the worker of such a trial starts with besides;
-            `{world_size}` stands for their number.
+            `{world_size}` stands for the number of its own.
+        joins_hosts: whether several machines can share such a training.
         interpreter: set by the suite: the Python of the environment that its workers run in; empty
             is this one.
         packages: set by the suite: the versions that this environment holds, by canonical name.
@@ -107,6 +108,7 @@ class Recipe(msgspec.Struct, frozen=True):
     inputs: tuple[str, ...] = ("resident",)
     parallel_modes: tuple[str, ...] = ()
     parallel_environment: dict[str, str] = {}
+    joins_hosts: bool = False
     interpreter: str = ""
     packages: dict[str, str] = {}
     absence: str = ""
@@ -122,12 +124,14 @@ class Recipe(msgspec.Struct, frozen=True):
                 return _refusal(self.title, what, received, known)
         return ""
 
-    def lacking_parallel(self, mode: str, feed: str, world_size: int) -> str:
+    def lacking_parallel(self, mode: str, feed: str, world_size: int, hosts: int = 1) -> str:
         """What the backend lacks to share a step's batch; empty where it can, or has not to."""
         if world_size == 1:
             return ""
         if feed != "resident":
             return f"world size {world_size}: input {feed!r} is not shared, only 'resident' is"
+        if hosts > 1 and not self.joins_hosts:
+            return f"{hosts} hosts: {self.title} shares no training between machines here"
         return (
             ""
             if mode in self.parallel_modes
@@ -183,6 +187,20 @@ class Workload(NamedTuple):
     input: str = "resident"
     world_size: int = 1
 
+
+class Hosts(NamedTuple):
+    """The machines that share a training, a process of this suite on each.
+
+    Attributes:
+        host: which of them this process is on; 0 leads.
+        addresses: `host:port` of each, free for what the framework itself exchanges.
+    """
+
+    host: int
+    addresses: tuple[str, ...]
+
+
+ALONE = Hosts(0, ("",))
 
 # Something to be timed: a call does it all, and returns with the device idle.
 Work = Callable[[], object]
@@ -266,6 +284,18 @@ class Backend(ABC):
     @abstractmethod
     def devices(self) -> list[Device]:
         """What the framework can train on here, the fastest kind first."""
+
+    def join(self, hosts: Hosts) -> None:
+        """Meet the same backend on the other machines, before anything else is asked of this one.
+
+        From then on `world_size` counts the processes or devices of all of them, equally many on
+        each, and every session is made, and asked to compile, train and differentiate, on all of
+        them in the same order.
+
+        Raises:
+            Unsupported: this framework shares no training between machines.
+        """
+        raise Unsupported("a training that several machines share")
 
     def native_defaults(self, seed: int) -> Optional[Defaults]:
         """What the framework chooses where its user says nothing; None where it has no such choice.

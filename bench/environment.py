@@ -50,10 +50,12 @@ class Launch(NamedTuple):
     Attributes:
         variables: environment variables of the backend's own.
         interpreter: the Python of its environment; empty is this one.
+        backend: its name, by which another machine finds its own interpreter for it.
     """
 
     variables: Mapping[str, str] = {}
     interpreter: str = ""
+    backend: str = ""
 
     @property
     def python(self) -> str:
@@ -63,15 +65,15 @@ class Launch(NamedTuple):
 
 def launch_of(recipe: Recipe, more: Mapping[str, str] | None = None) -> Launch:
     """How workers of the recipe's backend are started, with `more` variables."""
-    return Launch({**recipe.environment, **(more or {})}, recipe.interpreter)
+    return Launch({**recipe.environment, **(more or {})}, recipe.interpreter, recipe.name)
 
 
-def parallel_variables(recipe: Recipe, world_size: int) -> dict[str, str]:
-    """What a worker starts with besides, where it shares each batch among so many."""
-    if world_size == 1:
+def parallel_variables(recipe: Recipe, local_size: int) -> dict[str, str]:
+    """What a worker starts with besides, where it shares each batch among so many of its own."""
+    if local_size == 1:
         return {}
     stated = recipe.parallel_environment.items()
-    return {name: value.format(world_size=world_size) for name, value in stated}
+    return {name: value.format(world_size=local_size) for name, value in stated}
 
 
 def prepared_variables(launch: Launch, adapter: str, threads: int, scratch: Path) -> dict[str, str]:

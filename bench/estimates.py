@@ -18,7 +18,7 @@ _UNKNOWN_SECONDS = 20.0  # a guess: to import a framework and train a small mode
 _LIKENESS: tuple[tuple[str, ...], ...] = (
     (
         *("backend", "mode", "model", "device", "batch_size", "precision", "arm", "input"),
-        *("threads", "world_size"),
+        *("threads", "world_size", "hosts"),
     ),
     ("backend", "mode", "model", "device", "batch_size"),
     ("backend", "mode", "model", "device"),

@@ -74,6 +74,7 @@ class LocalExecutor:
 
     def __init__(self, interrupts: Interrupts | None = None) -> None:
         self._waiting = interrupts.waiting if interrupts else contextlib.nullcontext
+        self._worker: _Worker | None = None
 
     def run(
         self,
@@ -86,7 +87,7 @@ class LocalExecutor:
         try:
             with _scratch_folder() as scratch:
                 environment = _variables(launch, task, scratch)
-                worker = _Worker(launch.python, environment)
+                worker = self._worker = _Worker(launch.python, environment)
                 try:
                     worker.send(task)
                     with self._waiting():
@@ -96,6 +97,11 @@ class LocalExecutor:
                 return WorkerEnd(worker.exit_status(), timed_out, worker.log(), environment)
         except _NoWorkerError as error:
             return WorkerEnd(None, False, "", {}, str(error))
+
+    def stop(self) -> None:
+        """Kill the worker that runs, from another thread than the one that runs it."""
+        if self._worker is not None:
+            self._worker.give_up()
 
 
 class _NoWorkerError(Exception):
@@ -157,6 +163,10 @@ class _Worker:
                 self._drain(on_event)
                 return False
             on_event(event)
+
+    def give_up(self) -> None:
+        """Have `follow` return, as if the process had ended."""
+        self._inbox.put(None)
 
     def kill(self, scratch: Path) -> None:
         """Kill the worker and all that was started from it, in its group or out of it."""

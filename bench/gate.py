@@ -30,6 +30,12 @@ class Contender(msgspec.Struct, frozen=True):
     device: str
     precision: str = "float32"
     world_size: int = 1
+    hosts: int = 1
+
+    @property
+    def local_size(self) -> int:
+        """Processes or devices of each machine."""
+        return self.world_size // self.hosts
 
 
 # What a certificate holds for: a contender on a model.
@@ -38,7 +44,7 @@ ContenderModel = tuple[Contender, str]
 
 def contender_of(job: Job) -> Contender:
     """Who does the job."""
-    return Contender(job.backend, job.mode, job.device, job.precision, job.world_size)
+    return Contender(job.backend, job.mode, job.device, job.precision, job.world_size, job.hosts)
 
 
 class Gate(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,7 +132,9 @@ def equivalence_of(made: Iterable[Certificate]) -> dict[ContenderModel, Equivale
 
 def contender_checked(each: Certificate) -> Contender:
     """Whom a certificate is of."""
-    return Contender(each.backend, each.mode, each.device, each.precision, each.world_size)
+    return Contender(
+        each.backend, each.mode, each.device, each.precision, each.world_size, each.hosts
+    )
 
 
 def _make(
@@ -144,7 +152,7 @@ def _make(
             began(contender, event.model)
 
     recipe = gate.recipes[contender.backend]
-    launch = launch_of(recipe, parallel_variables(recipe, contender.world_size))
+    launch = launch_of(recipe, parallel_variables(recipe, contender.local_size))
     end = executor.run(_task(contender, models, gate), launch, gate.timeout, on_event)
     made = {event.model: event for event in events if isinstance(event, Checked)}
     reason = verdict_of(events, end, gate.timeout).reason or ""
@@ -162,7 +170,8 @@ def _task(contender: Contender, models: Sequence[str], gate: Gate) -> VerifyTask
     return VerifyTask(
         adapter=gate.recipes[contender.backend].adapter,
         threads=gate.threads,
-        cpus=gate.cpus[: gate.threads * contender.world_size],
+        cpus=gate.cpus[: gate.threads * contender.local_size],
+        hosts=contender.hosts,
         models={name: gate.models[name] for name in models},
         device=contender.device,
         mode=contender.mode,
@@ -181,6 +190,7 @@ def _certificate(contender: Contender, model: str, gate: Gate, found: Checked) -
         model=model,
         precision=contender.precision,
         world_size=contender.world_size,
+        hosts=contender.hosts,
         checks=found.checks,
         seconds=found.seconds,
         error=found.error,

@@ -129,8 +129,8 @@ def limit_of(
 ) -> Limit | None:
     """How near the trial came to the limit of its devices; None where it has no throughput.
 
-    That of a CPU was measured with as many threads as all of the trial's processes have, that of
-    other devices counts as often as the trial has them.
+    That of a CPU was measured with as many threads as all of the trial's processes of a machine
+    have and counts once a machine, that of other devices counts as often as the trial has them.
 
     float32 can stand for bfloat16 where that has no faster product, so the peak of a bfloat16
     trial is the better of both. In other precisions no peak is known.
@@ -141,13 +141,13 @@ def limit_of(
     achieved = throughput * flops_per_image
     precisions = ("float32", record.precision) if record.precision in _COMPARED else ()
     on_cpu = record.device == "cpu"
-    devices = 1 if on_cpu else record.world_size
+    devices = record.hosts if on_cpu else record.world_size
     peaks = {
         limit.backend: devices
         * max(limit.matrix_flops_per_second.get(name, 0.0) for name in precisions)
         for limit in known
         if precisions and limit.device == record.device and not limit.flags
-        if not on_cpu or limit.threads == record.threads * record.world_size
+        if not on_cpu or limit.threads == record.threads * record.world_size // record.hosts
     }
     best = max(peaks, key=lambda name: peaks[name], default=None)
     peak = peaks[best] if best else None

@@ -76,6 +76,7 @@ def planned_trial(trial: Trial) -> PlannedTrial:
         threads=job.threads,
         world_size=job.world_size,
         place=job.place,
+        hosts=job.hosts,
     )
 
 
@@ -93,5 +94,6 @@ def trial_of(planned: PlannedTrial) -> Trial:
         planned.threads,
         planned.world_size,
         planned.place,
+        planned.hosts,
     )
     return Trial(job, planned.seed, planned.repeat)

@@ -35,6 +35,7 @@ class Job(msgspec.Struct, frozen=True):
         input: where each step's images come from.
         threads: CPU threads of each process; None is the run's number.
         world_size: processes or devices that share each step's batch.
+        hosts: machines that these are on, equally many on each.
         place: the kind of machine that does it, as `bench.identity.place_of` names it; empty is
             any.
     """
@@ -50,6 +51,12 @@ class Job(msgspec.Struct, frozen=True):
     threads: int | None = None
     world_size: int = 1
     place: str = ""
+    hosts: int = 1
+
+    @property
+    def local_size(self) -> int:
+        """Processes or devices of each machine."""
+        return self.world_size // self.hosts
 
 
 def unusual(job: Job) -> list[str]:
@@ -60,6 +67,8 @@ def unusual(job: Job) -> list[str]:
         words.append(f"threads{job.threads}")
     if job.world_size > 1:
         words.append(f"world{job.world_size}")
+    if job.hosts > 1:
+        words.append(f"hosts{job.hosts}")
     if job.place:
         words.append(f"at{job.place}")
     return words
@@ -108,7 +117,7 @@ def lacking_for(job: Job, recipes: Mapping[str, Recipe]) -> str:
     """What of the job its backend lacks, as its recipe tells it; empty when nothing is known."""
     recipe = recipes[job.backend]
     return recipe.lacking(job.device, job.precision, job.input) or recipe.lacking_parallel(
-        job.mode, job.input, job.world_size
+        job.mode, job.input, job.world_size, job.hosts
     )
 
 
@@ -182,6 +191,8 @@ class Matrix(msgspec.Struct, frozen=True, kw_only=True):
         inputs: where each step's images come from.
         threads: CPU threads of each process; None is the run's number.
         world_sizes: processes or devices that share each step's batch.
+        hosts: machines that these are on; a number that does not divide a world size is left out
+            with it.
         scalings: of the batch with the world size: "strong" keeps it, "weak" takes it as many
             times.
     """
@@ -195,6 +206,7 @@ class Matrix(msgspec.Struct, frozen=True, kw_only=True):
     inputs: Sequence[Feed] = ("resident",)
     threads: Sequence[int | None] = (None,)
     world_sizes: Sequence[int] = (1,)
+    hosts: Sequence[int] = (1,)
     scalings: Sequence[Scaling] = ("strong",)
 
     def jobs(self) -> list[Job]:
@@ -211,6 +223,7 @@ class Matrix(msgspec.Struct, frozen=True, kw_only=True):
                 input=feed,
                 threads=threads,
                 world_size=world_size,
+                hosts=hosts,
             )
             for model in self.models
             for batch_size in self.batch_sizes
@@ -222,6 +235,8 @@ class Matrix(msgspec.Struct, frozen=True, kw_only=True):
             for feed in self.inputs
             for threads in self.threads
             for world_size in self.world_sizes
+            for hosts in self.hosts
+            if world_size % hosts == 0
             for scaling in self.scalings
         )
         return list(dict.fromkeys(made))

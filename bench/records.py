@@ -162,7 +162,8 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     measured on the machine at the same time. `log` is the end of what the worker printed, kept
     where the trial did not end well. `leftover_seconds`
     is the work that was left when the training clock stopped, which should be none. `threads` are
-    those of each of the `world_size` processes or devices that share a batch, and
+    those of each of the `world_size` processes or devices that share a batch, on `hosts` machines
+    of which `machine` leads and the others are `other_machines`, and
     `communication_seconds` those of a step that they spent in exchanging gradients.
     """
 
@@ -190,6 +191,8 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     train_samples: int | None = None
     threads: int
     world_size: int = 1
+    hosts: int = 1
+    other_machines: list[str] = []
     seed: int
     repeat: int
     outcome: Outcome
@@ -327,6 +330,7 @@ class PlannedTrial(msgspec.Struct, frozen=True):
     threads: int | None = None
     world_size: int = 1
     place: str = ""
+    hosts: int = 1
 
 
 # Whether the nodes of a cluster share the plan, or each kind of machine among them does all of it.

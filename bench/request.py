@@ -66,6 +66,7 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     inputs: list[str] = _some("resident")
     threads: list[int] = []
     world_sizes: list[int] = _some(1)
+    hosts: list[int] = _some(1)
     scalings: list[Scaling] = _some("strong")
 
 
@@ -238,6 +239,7 @@ def _matrix(
         inputs=[msgspec.convert(name, Feed) for name in choices.inputs],
         threads=choices.threads if several else [None],
         world_sizes=choices.world_sizes,
+        hosts=choices.hosts,
         scalings=choices.scalings,
     )
 
@@ -300,7 +302,7 @@ def known_limits(
     ]
     # A framework that hangs at its import costs no more here than in a trial.
     timeout = min(MEASURE_SECONDS, experiment.timeout)
-    for threads in sorted({experiment.threads_of(job) * job.world_size for job in prepared.jobs}):
+    for threads in sorted({experiment.threads_of(job) * job.local_size for job in prepared.jobs}):
         setting = Setting(threads, experiment.cpus[:threads], cache_folder(), timeout)
         yield from backend_limits(wanted, setting, executor, began)
 
@@ -348,9 +350,9 @@ def share_cpus(
     Raises:
         ChoiceError: the processes of a job would have more threads than there are CPUs.
     """
-    worlds = max((job.world_size for job in jobs), default=1)
+    worlds = max((job.local_size for job in jobs), default=1)
     threads = asked or max(1, len(usable) // worlds)
-    most = max((job.world_size * (job.threads or threads) for job in jobs), default=threads)
+    most = max((job.local_size * (job.threads or threads) for job in jobs), default=threads)
     if most > len(usable):
         raise ChoiceError(
             f"received processes with {most} threads in all, expected at most {len(usable)}: this "
@@ -367,18 +369,18 @@ def _choose_cpus(
     Raises:
         ChoiceError: the processes of a job would have more threads than there are CPUs.
     """
-    worlds = max(size for each in choices for size in each.world_sizes)
+    worlds = max(size for each in choices for size in _local_sizes(each))
     asked = [count for each in choices for count in each.threads]
     if not asked and worlds > len(usable):
         raise ChoiceError(
-            f"received world size {worlds}, expected at most {len(usable)}: this process may use "
-            "no more CPUs"
+            f"received world size {worlds} on one machine, expected at most {len(usable)}: this "
+            "process may use no more CPUs"
         )
     threads = max(asked) if asked else len(usable) // worlds
     most = max(
         size * count
         for each in choices
-        for size in each.world_sizes
+        for size in _local_sizes(each)
         for count in each.threads or [threads]
     )
     if most > len(usable) and worlds > 1:
@@ -388,6 +390,27 @@ def _choose_cpus(
         )
     choose_threads(threads, usable)
     return threads, usable[:most]
+
+
+def _local_sizes(choices: Choices) -> list[int]:
+    """The processes of each machine, for every world size and number of hosts that fit.
+
+    Raises:
+        ChoiceError: a number of hosts fits no world size.
+    """
+    for hosts in choices.hosts:
+        if all(size % hosts for size in choices.world_sizes):
+            sizes = ", ".join(map(str, choices.world_sizes))
+            raise ChoiceError(
+                f"received {hosts} hosts and world size {sizes}, expected a world size that so "
+                "many hosts can share in equal parts"
+            )
+    return [
+        size // hosts
+        for size in choices.world_sizes
+        for hosts in choices.hosts
+        if size % hosts == 0
+    ]
 
 
 def choose_threads(

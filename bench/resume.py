@@ -116,15 +116,7 @@ def prepare_again(
         RecordError: a backend is not there, or the data set is another.
         ValueError: in one of the other classes that speak of what the user gave.
     """
-    asked = sorted({trial.backend for trial in manifest.plan})
-    on_gpu = wants_gpu([trial.device for trial in manifest.plan])
-    try:
-        chosen = choose_backends(asked, on_gpu, tell)
-    except ChoiceError as error:
-        raise RecordError(
-            f"{where}: the run has a backend that is not there now: {error}"
-        ) from error
-    found = {recipe.name: recipe for recipe in chosen.recipes}
+    found = recipes_again(where, manifest, tell)
     source = prepare(Path(manifest.data_dir) if manifest.data_dir else None)
     dataset = facts_of(open_decoded(source.folder), manifest.train_samples)
     if dataset != manifest.dataset:
@@ -155,6 +147,23 @@ def prepare_again(
         missing=manifest.missing,
         notes=source.notes,
     )
+
+
+def recipes_again(where: str, manifest: Manifest, tell: Tell | None = None) -> dict[str, Recipe]:
+    """The backends of a run, by name, as this machine has them; see `prepare_again`.
+
+    Raises:
+        RecordError: one is not there.
+    """
+    asked = sorted({trial.backend for trial in manifest.plan})
+    on_gpu = wants_gpu([trial.device for trial in manifest.plan])
+    try:
+        chosen = choose_backends(asked, on_gpu, tell)
+    except ChoiceError as error:
+        raise RecordError(
+            f"{where}: the run has a backend that is not there now: {error}"
+        ) from error
+    return {recipe.name: recipe for recipe in chosen.recipes}
 
 
 # What all records of a run have in common.

@@ -51,6 +51,7 @@ _FIELDS = {
     "input": str,
     "threads": int,
     "world_size": int,
+    "hosts": int,
 }
 
 Options = Mapping[str, Any]  # a value, or a list, by an option's name with `_` for `-`

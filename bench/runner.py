@@ -191,7 +191,7 @@ def _run_trial(
     try:
         end = executor.run(
             task_of(trial, experiment),
-            launch_of(recipe, recipe.cold | parallel_variables(recipe, trial.job.world_size)),
+            launch_of(recipe, recipe.cold | parallel_variables(recipe, trial.job.local_size)),
             experiment.timeout,
             on_event,
         )
@@ -234,7 +234,8 @@ def task_of(trial: Trial, experiment: Experiment) -> TrainTask:
     return TrainTask(
         adapter=experiment.recipes[job.backend].adapter,
         threads=threads,
-        cpus=experiment.cpus[: threads * job.world_size],
+        cpus=experiment.cpus[: threads * job.local_size],
+        hosts=job.hosts,
         model=experiment.models[job.model].layer,
         train=TrainSpec(
             batch_size=job.batch_size,
@@ -280,6 +281,7 @@ def blank(trial: Trial, experiment: Experiment, verdict: Verdict) -> TrialRecord
         train_samples=experiment.train_samples,
         threads=experiment.threads_of(job),
         world_size=job.world_size,
+        hosts=job.hosts,
         seed=trial.seed,
         repeat=trial.repeat,
         outcome=verdict.outcome,

@@ -13,7 +13,7 @@ from reports.sources import Source
 
 FIELDS = (
     *("model", "batch_size", "backend", "mode", "device", "arm", "precision", "input"),
-    *("threads", "world_size"),
+    *("threads", "world_size", "hosts", "hardware_digest"),
 )
 
 Asked = tuple[Any, ...]  # the value of each field
@@ -50,6 +50,8 @@ class Measured:
         words.append(count(self["threads"], "thread"))
         if self["world_size"] > 1:
             words.append(f"world size {self['world_size']}")
+        if self["hosts"] > 1:
+            words.append(f"on {self['hosts']} machines")
         usual = {"controlled", "float32", "resident"}
         words += [self[name] for name in ("arm", "precision", "input") if self[name] not in usual]
         return plain(", ".join(words))

@@ -50,7 +50,7 @@ def _compared(contender: Measured, measured: Mapping[Asked, Measured]) -> Iterat
     """A row for each scaling in which it has a counterpart of world size 1."""
     batch, size = contender["batch_size"], contender["world_size"]
     for scaling, alone in (("strong", batch), ("weak", batch // size)):
-        one = measured.get(contender.but({"world_size": 1, "batch_size": alone}))
+        one = measured.get(contender.but({"world_size": 1, "hosts": 1, "batch_size": alone}))
         if one is not None:
             yield (*_named(contender), scaling, *_figures(contender, one))
 

@@ -139,7 +139,7 @@ def _title(own: Setting, differing: Sequence[str]) -> str:
 
 def _setting(own: Setting) -> str:
     keys = (
-        *("dataset", "batch_size", "precision", "threads", "world_size", "epochs"),
+        *("dataset", "batch_size", "precision", "threads", "world_size", "hosts", "epochs"),
         *("until_accuracy", "train_samples", "arm", "input"),
     )
     words = [_in_words(key, own[key]) for key in keys if not _is_silent(key, own[key])]
@@ -147,7 +147,9 @@ def _setting(own: Setting) -> str:
 
 
 def _is_silent(key: str, value: Any) -> bool:
-    return (key == "until_accuracy" and bool(pd.isna(value))) or (key, value) == ("world_size", 1)
+    return (key == "until_accuracy" and bool(pd.isna(value))) or (
+        key in ("world_size", "hosts") and value == 1
+    )
 
 
 def _choice(key: str, value: Any) -> str:
@@ -161,7 +163,7 @@ def _in_words(key: str, value: Any) -> str:
     match key:
         case "batch_size":
             return f"batch size {value:,}"
-        case "threads" | "epochs":
+        case "threads" | "epochs" | "hosts":
             return count(value, key[:-1])
         case "train_samples":
             return "all examples" if pd.isna(value) else count(int(value), "example")

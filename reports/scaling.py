@@ -16,6 +16,7 @@ SWEPT = {
     "threads": "threads",
     "device": "device",
     "world_size": "world size",
+    "hosts": "hosts",
 }
 
 

@@ -20,7 +20,10 @@ from reports.sources import Source
 
 # `spec` tells apart models, optimizers and data sets that go by one name.
 SETTING = ("model", "device", "dataset", "batch_size", "precision", "threads", "epochs", "arm")
-RANKING = (*SETTING, "world_size", "input", "until_accuracy", "train_samples", "machine", "spec")
+RANKING = (
+    *(*SETTING, "world_size", "hosts", "input"),
+    *("until_accuracy", "train_samples", "machine", "spec"),
+)
 # What was asked for alike; only what its worker imported is known afterwards.
 ASKED = (*RANKING, "run", "backend", "mode")
 CONTENDER = (*ASKED, "framework_version", "equivalence")

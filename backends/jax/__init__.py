@@ -24,4 +24,5 @@ RECIPE = Recipe(
     parallel_modes=("jit", "scan"),
     # Of the CPU; accelerators are as many as there are.
     parallel_environment={"JAX_NUM_CPU_DEVICES": "{world_size}"},
+    joins_hosts=True,
 )

@@ -7,17 +7,30 @@ from typing import Any, Optional
 
 import jax
 
-from backends.api import Device, Unsupported
+from backends.api import Device, Hosts, Unsupported
 
 # JAX's name of a platform, and the suite's; cuda and rocm both go by gpu.
 _KINDS = {"gpu": "gpu", "METAL": "mps", "mps": "mps"}
 
 
+def join(hosts: Hosts) -> None:
+    """Start JAX as one of several processes, which see each other's devices.
+
+    Gloo is what exchanges between CPUs; accelerators have their own means.
+    """
+    jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    jax.distributed.initialize(
+        coordinator_address=hosts.addresses[0],
+        num_processes=len(hosts.addresses),
+        process_id=hosts.host,
+    )
+
+
 def devices() -> list[Device]:
-    """GPUs, then Apple's, then the CPU."""
+    """GPUs, then Apple's, then the CPU, of this process."""
     found = [
         Device(_KINDS[device.platform], index, str(device.device_kind))
-        for index, device in enumerate(jax.devices())
+        for index, device in enumerate(jax.local_devices())
         if device.platform in _KINDS
     ]
     return [*found, Device("cpu")]
@@ -25,22 +38,30 @@ def devices() -> list[Device]:
 
 def jax_device(device: Device) -> Any:
     """JAX's handle of a device; the CPU is there beside any accelerator."""
-    return jax.devices("cpu")[0] if device.kind == "cpu" else jax.devices()[device.index]
+    if device.kind == "cpu":
+        return jax.local_devices(backend="cpu")[0]
+    return jax.local_devices()[device.index]
 
 
 def sharing_devices(device: Device, world_size: int) -> list[Any]:
-    """So many of JAX's devices, of the device's kind and from it on.
+    """So many of JAX's devices, of the device's kind and from it on, equally many of each process.
 
     Raises:
         Unsupported: there are fewer.
     """
-    first = jax_device(device)
-    alike = jax.devices(first.platform)
-    found: list[Any] = alike[alike.index(first) :][:world_size]
-    if len(found) < world_size:
-        raise Unsupported(
-            f"world size {world_size}: from {device.name} on, JAX sees {len(found)} of them"
-        )
+    kind = jax_device(device).platform
+    if world_size == 1:
+        return [jax_device(device)]
+    number = world_size // jax.process_count()
+    found: list[Any] = []
+    for process in range(jax.process_count()):
+        own = jax.local_devices(process, kind)[device.index :][:number]
+        if len(own) < number:
+            raise Unsupported(
+                f"world size {world_size}: from {device.name} on, JAX sees {len(own)} of them"
+                + (f" on host {process}, expected {number}" if jax.process_count() > 1 else "")
+            )
+        found += own
     return found
 
 
@@ -61,7 +82,7 @@ def precisions(device: Device) -> list[str]:
 def versions() -> dict[str, str]:
     """JAX, jaxlib and, the plug-in (PJRT) that reaches an accelerator."""
     known = {"jax": str(jax.__version__), "jaxlib": version("jaxlib")}
-    client = jax.devices()[0].client
+    client = jax.local_devices()[0].client
     if client.platform != "cpu":
         known["pjrt"] = " ".join(str(client.platform_version).split())
     return known

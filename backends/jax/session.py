@@ -14,6 +14,7 @@ from backends.api import (
     Backend,
     Device,
     Gradients,
+    Hosts,
     Session,
     Work,
     Workload,
@@ -76,7 +77,7 @@ class JaxSession(Session):
             loss_scale(workload.precision),
             self._places.shared_fetch(self._fetch(workload)),
         )
-        self._differentiate = jax.jit(differentiate)
+        self._differentiate = jax.jit(self._places.gathered(differentiate))
         self._infer = jax.jit(
             lambda weights, images: infer(weights, images.astype(self._short), False, None)[0]
         )
@@ -211,6 +212,10 @@ class JaxBackend(Backend):
         The worker binds the process to `threads` CPUs before it imports this module, and JAX has
         no setting of its own.
         """
+
+    def join(self, hosts: Hosts) -> None:
+        """Start JAX as one of several processes; see `Backend.join`."""
+        platform.join(hosts)
 
     def versions(self) -> dict[str, str]:
         """Versions of JAX, of its compiled part, and of what reaches the accelerator."""

@@ -1,5 +1,7 @@
 """Where a session's arrays lie: on one device, or on several that share each batch.
 
+The several are of this process, or of the processes of several machines, all in one mesh.
+
 Weights, the optimizer's state and the data lie on every device, the images of a step by parts. The
 step stays one program over the whole batch: XLA's partitioner gives each device its part and puts
 in the exchange of what is summed over the batch, the gradients and the statistics of a batch
@@ -15,15 +17,26 @@ import numpy as np
 from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from backends.jax.steps import Data, Fetch, JitLoop, Plan, Program, State, Step
+from backends.jax.steps import (
+    Data,
+    Differentiate,
+    Fetch,
+    JitLoop,
+    Plan,
+    Program,
+    State,
+    Step,
+    place,
+)
 
 
 class Places:
     """The devices of a session."""
 
     def __init__(self, devices: list[Any]) -> None:
-        """See the class; at least one device."""
-        self.first = devices[0]
+        """See the class; at least one device, this process's first one among them."""
+        own = jax.process_index()
+        self.first = next(device for device in devices if device.process_index == own)
         self.number = len(devices)
         mesh = Mesh(np.array(devices), ("batch",))
         self._everywhere = NamedSharding(mesh, PartitionSpec())
@@ -35,9 +48,8 @@ class Places:
         return self.number > 1 and self.first.platform == "cpu"
 
     def place(self, values: Any) -> Any:
-        """A copy on every device: a view would let the caller's later writes through."""
-        where = self.first if self.number == 1 else self._everywhere
-        return jax.device_put(values, where, may_alias=False)
+        """A copy on every device."""
+        return place(values, self.first if self.number == 1 else self._everywhere)
 
     def shared_fetch(self, fetch: Fetch) -> Fetch:
         """What gives each device its part of a batch's images and labels."""
@@ -64,6 +76,17 @@ class Places:
 
         return step_everywhere
 
+    def gathered(self, differentiate: Differentiate) -> Differentiate:
+        """The function with all that it returns on every device, the logits too."""
+        if self.number == 1:
+            return differentiate
+
+        def differentiate_everywhere(state: State, batch: Any, data: Data) -> Any:
+            found = differentiate(state, batch, data)
+            return lax.with_sharding_constraint(found, self._everywhere)
+
+        return differentiate_everywhere
+
 
 class WaitingLoop(JitLoop):
     """One compiled step a call, each waited for, on devices that are parts of the CPU.
@@ -84,5 +107,5 @@ class WaitingLoop(JitLoop):
 
 
 def on_first(arrays: dict[str, Any]) -> dict[str, Any]:
-    """The copies that the first device holds; of arrays on one device, the arrays."""
+    """The copies that this process's first device holds; of arrays on one device, the arrays."""
     return {address: value.addressable_data(0) for address, value in arrays.items()}

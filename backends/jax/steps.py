@@ -8,7 +8,9 @@ from typing import Any, Callable, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
+from jax.sharding import Sharding
 
 from backends.jax.lowering import Apply
 from backends.jax.optimizers import Arrays, Slots, update
@@ -48,6 +50,19 @@ class Plan(NamedTuple):
 
     batch: Any
     rate: Any
+
+
+def place(values: Any, where: Any) -> Any:
+    """A copy of what the host holds on a device or a sharding's.
+
+    A copy, since a view would let the caller's later writes through.
+    """
+    if not isinstance(where, Sharding) or where.is_fully_addressable:
+        return jax.device_put(values, where, may_alias=False)
+    # Each process fills its own devices; `device_put` would first compare what all of them hold.
+    return jax.make_array_from_callback(
+        np.shape(values), where, lambda index: np.array(np.asarray(values)[index])
+    )
 
 
 def fetch_resident(batch: Any, data: Data) -> tuple[Any, Any]:
@@ -181,7 +196,7 @@ class JitLoop(Loop):
         leaves, tree = jax.tree.flatten(state)
         held = tuple(leaves)
         where = state.number.sharding
-        rates = {rate: jax.device_put(rate, where) for rate in set(plan.rate)}
+        rates = {rate: place(rate, where) for rate in set(plan.rate)}
         losses = []
         for batch, rate in zip(self.batches(plan), plan.rate):
             held, loss = program(held, batch, rates[rate], *data)

@@ -24,4 +24,5 @@ RECIPE = Recipe(
     parallel_modes=("graph",),
     # The adapter's own: TensorFlow is told in its own words, and before anything runs.
     parallel_environment={"EVENBENCH_TENSORFLOW_CPU_DEVICES": "{world_size}"},
+    joins_hosts=True,
 )

@@ -9,9 +9,11 @@ import numpy as np
 import tensorflow as tf
 
 from backends.api import (
+    ALONE,
     Backend,
     Device,
     Gradients,
+    Hosts,
     Session,
     Work,
     Workload,
@@ -52,10 +54,10 @@ _PRECISIONS = {
 class TensorFlowSession(Session):
     """A model with its variables, its optimizer's state and its data on one device or several."""
 
-    def __init__(self, workload: Workload) -> None:
-        """Lower the model; place weights and data."""
+    def __init__(self, workload: Workload, hosts: Hosts) -> None:
+        """Lower the model; place weights and data, on all hosts in the same order."""
         self._device = platform.name_of(workload.device)
-        self._devices = devices_of(workload)
+        self._devices = devices_of(workload, hosts)
         self._dtype, self._short = _PRECISIONS[workload.precision]
         self._loss_scale = loss_scale(workload.precision)
         self._mode = workload.mode
@@ -88,7 +90,7 @@ class TensorFlowSession(Session):
             self._run(self._schedule(batches, np.zeros(steps, np.float32)), 1)
             for variable, value in zip(state, before):
                 variable.assign(value)
-        tf.test.experimental.sync_devices()
+        self._finish()
 
     def train(self, batches: IntArray, learning_rates: FloatArray) -> FloatArray:
         """Train one step on each batch, in order; see `Session.train`."""
@@ -96,7 +98,7 @@ class TensorFlowSession(Session):
         with tf.device(self._device):
             losses = self._run(self._schedule(batches, learning_rates), len(batches))
         self._steps_done += len(batches)
-        tf.test.experimental.sync_devices()
+        self._finish()
         return copy_of(losses).astype(np.float32)
 
     def predict(self, images: FloatArray) -> FloatArray:
@@ -156,6 +158,9 @@ class TensorFlowSession(Session):
         self._given = lambda batch: next(iter(load(tf.constant(batch[np.newaxis], tf.int64))))
         return pipeline_loop(self._step, load, workload.mode)
 
+    def _finish(self) -> None:
+        self._devices.finish(list(self._variables.values()))
+
     def _schedule(self, batches: IntArray, learning_rates: FloatArray) -> Schedule:
         steps = self._steps_done + np.arange(len(batches))
         settings = self._update.settings(learning_rates.astype(np.float64), steps)
@@ -191,10 +196,14 @@ class TensorFlowSession(Session):
     def _gradients(
         self, batch: tf.Tensor, step: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
-        found = self._devices.on_each(lambda: self._backward(batch, Pass(step)))
-        logits, loss, gradients = found
-        alike = [self._devices.first(each) for each in (loss, *gradients)]
-        return self._devices.joined(logits), alike[0], alike[1:]
+        found = self._devices.on_each(self._whole, batch, step)
+        logits, loss, *gradients = [self._devices.first(each) for each in found]
+        return logits, loss, gradients
+
+    def _whole(self, batch: tf.Tensor, step: tf.Tensor) -> list[tf.Tensor]:
+        """A replica's: all logits, then the loss and the gradients of the whole batch."""
+        logits, loss, gradients = self._backward(batch, Pass(step))
+        return [self._devices.gathered(logits), loss, *gradients]
 
     def _step(self, batch: tf.Tensor, step: tf.Tensor, settings: Settings) -> tf.Tensor:
         losses = self._devices.on_each(self._own_step, batch, step, settings)
@@ -242,6 +251,11 @@ class TensorFlowBackend(Backend):
     def __init__(self, threads: int) -> None:
         """Set threads, precision and memory; see `platform.configure`."""
         platform.configure(threads)
+        self._hosts = ALONE
+
+    def join(self, hosts: Hosts) -> None:
+        """The first session's strategy meets the other machines; see `Backend.join`."""
+        self._hosts = hosts
 
     def versions(self) -> dict[str, str]:
         """TensorFlow's version, and those of the GPU's libraries."""
@@ -278,4 +292,4 @@ class TensorFlowBackend(Backend):
         on_device = f"precision on {workload.device.name}"
         require(RECIPE.title, on_device, workload.precision, precisions)
         tf.config.experimental.enable_tensor_float_32_execution(workload.precision == "tf32")
-        return TensorFlowSession(workload)
+        return TensorFlowSession(workload, self._hosts)

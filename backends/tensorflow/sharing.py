@@ -1,7 +1,8 @@
 """Where a session computes: on one device, or on several that share each batch.
 
-Several are the replicas of a MirroredStrategy: each has all variables and takes an equal part of
-each batch, and what belongs to the whole batch is averaged over them.
+Several are the replicas of a MirroredStrategy, or of several machines' MultiWorkerMirroredStrategy:
+each has all variables and takes an equal part of each batch, and what belongs to the whole batch is
+averaged over them.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from typing import Any, cast
 
 import tensorflow as tf
 
-from backends.api import Unsupported, Workload, part_of
+from backends.api import Hosts, Unsupported, Workload, part_of
 from backends.tensorflow import platform
+from backends.tensorflow.weights import copy_of
 
 
 class OneDevice:
@@ -46,27 +48,37 @@ class OneDevice:
         """The means over the replicas, called in each; it has a gradient."""
         return tensors
 
+    def gathered(self, rows: tf.Tensor) -> tf.Tensor:
+        """The rows of all replicas, in the order of the batch, called in each."""
+        return rows
+
     def on_each(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Call the function on every replica; what it returns, for `first` and `joined`."""
+        """Call the function on every replica; what it returns, for `first`."""
         return function(*arguments)
 
     def first(self, result: Any) -> Any:
         """A part of the result that is alike on every replica."""
         return result
 
-    def joined(self, result: Any) -> Any:
-        """A part of the result whose rows are those of the replica's own part of the batch."""
-        return result
+    def finish(self, variables: Sequence[tf.Variable]) -> None:
+        """Return when the devices have done all that they were told, to the variables too."""
+        tf.test.experimental.sync_devices()
 
 
 class Replicas(OneDevice):
     """An equal part of each batch on each of several devices."""
 
-    def __init__(self, names: list[str]) -> None:
-        """See the class; at least two names."""
-        super().__init__(names[0])
-        self.number = len(names)
-        self._strategy = _strategy(tuple(names))
+    def __init__(self, name: str, number: int, strategy: tf.distribute.Strategy) -> None:
+        """See the class.
+
+        Args:
+            name: of this machine's first device.
+            number: of all devices.
+            strategy: theirs.
+        """
+        super().__init__(name)
+        self.number = number
+        self._strategy = strategy
 
     def placing(self) -> AbstractContextManager[Any]:
         """See `OneDevice.placing`: a copy of each variable on every device."""
@@ -100,9 +112,22 @@ class Replicas(OneDevice):
         """See `OneDevice.first`."""
         return self._strategy.experimental_local_results(result)[0]
 
-    def joined(self, result: Any) -> Any:
-        """See `OneDevice.joined`."""
-        return tf.concat(self._strategy.experimental_local_results(result), axis=0)
+    def gathered(self, rows: tf.Tensor) -> tf.Tensor:
+        """See `OneDevice.gathered`."""
+        return tf.distribute.get_replica_context().all_gather(rows, axis=0)
+
+
+class HostsReplicas(Replicas):
+    """The replicas of several machines, of which this process holds its machine's."""
+
+    def finish(self, variables: Sequence[tf.Variable]) -> None:
+        """See `OneDevice.finish`.
+
+        TensorFlow syncs no devices in a process that is one of several. A copy to the host waits
+        for the work that was enqueued before it, on the device that it is from.
+        """
+        for variable in variables[:1]:
+            copy_of(variable)
 
 
 @cache
@@ -116,17 +141,51 @@ def _rank() -> Any:
     return tf.distribute.get_replica_context().replica_id_in_sync_group
 
 
-def devices_of(workload: Workload) -> OneDevice:
+@cache
+def _hosts_strategy(hosts: Hosts, kind: str, number: int) -> Any:
+    """The strategy of several machines, with so many devices of each."""
+    names = {"worker": list(hosts.addresses)}
+    resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
+        tf.train.ClusterSpec(names),
+        task_type="worker",
+        task_id=hosts.host,
+        num_accelerators={"GPU": number} if kind == "gpu" else None,
+        rpc_layer="grpc",
+    )
+    return tf.distribute.MultiWorkerMirroredStrategy(resolver)
+
+
+def devices_of(workload: Workload, hosts: Hosts) -> OneDevice:
     """The devices that the workload asks for.
 
     Raises:
-        Unsupported: there are fewer.
+        Unsupported: there are fewer, or the strategy takes no such.
     """
-    names = platform.names_from(workload.device, workload.world_size)
-    if len(names) < workload.world_size:
+    machines = len(hosts.addresses)
+    own = workload.world_size // machines
+    names = platform.names_from(workload.device, own)
+    if len(names) < own:
         raise Unsupported(
             f"world size {workload.world_size}: from {workload.device.name} on, TensorFlow has "
             f"{len(names)} devices; those of the CPU are set in {platform.CPU_DEVICES} before "
             "it starts"
         )
-    return OneDevice(names[0]) if len(names) == 1 else Replicas(names)
+    if machines > 1:
+        _require_first(workload, own)
+        strategy = _hosts_strategy(hosts, workload.device.kind, own)
+        return HostsReplicas(names[0], workload.world_size, strategy)
+    return OneDevice(names[0]) if own == 1 else Replicas(names[0], own, _strategy(tuple(names)))
+
+
+def _require_first(workload: Workload, own: int) -> None:
+    """See that these are the devices that MultiWorkerMirroredStrategy takes."""
+    if workload.device.kind == "cpu" and own > 1:
+        raise Unsupported(
+            f"world size {workload.world_size}: TensorFlow's MultiWorkerMirroredStrategy takes one "
+            f"CPU device of each host, not {own}"
+        )
+    if workload.device.index:
+        raise Unsupported(
+            f"device {workload.device.name}: TensorFlow's MultiWorkerMirroredStrategy takes the "
+            "GPUs of each host from gpu:0 on"
+        )

@@ -21,4 +21,5 @@ RECIPE = Recipe(
     inputs=("resident", "pipeline"),
     gpu_precisions=("float16", "tf32"),
     parallel_modes=("eager",),
+    joins_hosts=True,
 )

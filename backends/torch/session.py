@@ -12,7 +12,17 @@ from torch import nn
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
-from backends.api import Backend, Device, Gradients, Session, Work, Workload, require
+from backends.api import (
+    ALONE,
+    Backend,
+    Device,
+    Gradients,
+    Hosts,
+    Session,
+    Work,
+    Workload,
+    require,
+)
 from backends.native import Defaults
 from backends.torch import RECIPE, limits, platform
 from backends.torch.lowering import lower, takes_vectors
@@ -174,6 +184,11 @@ class TorchBackend(Backend):
         torch.set_num_threads(threads)
         # All batches have one shape: let cuDNN try its algorithms once and keep the fastest.
         torch.backends.cudnn.benchmark = True
+        self._hosts = ALONE
+
+    def join(self, hosts: Hosts) -> None:
+        """The first session's processes meet those of the other machines; see `Backend.join`."""
+        self._hosts = hosts
 
     def versions(self) -> dict[str, str]:
         """Versions of torch and of the libraries in its build that compute."""
@@ -215,7 +230,7 @@ class TorchBackend(Backend):
             platform.require_compiler()
         if workload.world_size > 1:
             # Imported where it is needed: it takes its classes from this module.
-            from backends.torch.team import LeadSession
+            from backends.torch.team import shared_session
 
-            return LeadSession(workload)
+            return shared_session(workload, self._hosts)
         return TorchSession(workload)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Optional
+from typing import TYPE_CHECKING, Optional
 
 import numpy as np
 import torch
@@ -14,6 +14,9 @@ from backends.torch.lowering import lower
 from backends.torch.session import TorchSession
 from bench.spec.layers import BatchNorm
 from bench.spec.weights import FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from backends.torch.ranks import Seat
 
 _NANOSECONDS = 1e-9
 
@@ -85,8 +88,8 @@ def _with_shared_statistics(net: nn.Module) -> nn.Module:
     return converted
 
 
-def require_shareable(workload: Workload) -> None:
-    """See that processes can share the workload, before any of them begins.
+def require_shareable(workload: Workload, hosts: int) -> None:
+    """See that processes on so many machines can share the workload, before any of them begins.
 
     Raises:
         Unsupported: they cannot.
@@ -94,7 +97,7 @@ def require_shareable(workload: Workload) -> None:
     asked = f"world size {workload.world_size} on {workload.device.kind}"
     if workload.device.kind == "mps":
         raise Unsupported(f"{asked}: there is only one such device")
-    last = workload.device.index + workload.world_size
+    last = workload.device.index + workload.world_size // hosts
     if workload.device.kind == "gpu" and last > torch.cuda.device_count():
         raise Unsupported(
             f"{asked}, from {workload.device.name} on: PyTorch sees {torch.cuda.device_count()}"
@@ -109,9 +112,9 @@ def require_shareable(workload: Workload) -> None:
         lower(workload.model)
 
 
-def own_workload(rank: int, workload: Workload) -> Workload:
-    """The workload of the process of that rank: on a GPU of its own, with dropout of its own."""
+def own_workload(seat: Seat, workload: Workload) -> Workload:
+    """The workload of the process there: on a GPU of its own, with dropout of its own."""
     device = workload.device
     if device.kind == "gpu":
-        device = Device(device.kind, device.index + rank, device.title)
-    return workload._replace(device=device, seed=workload.seed + rank)
+        device = Device(device.kind, device.index + seat.local_rank, device.title)
+    return workload._replace(device=device, seed=workload.seed + seat.rank)

@@ -29,6 +29,10 @@ def nodes_for(
         click.UsageError: nodes are chosen of no cluster.
     """
     if address is None:
+        if any(count > 1 for each in request.choices for count in each.hosts):
+            raise click.UsageError(
+                "received --hosts of more than 1 without --cluster, expected them with it"
+            )
         if nodes != "any" or accelerator_type:
             raise click.UsageError(
                 "received --nodes or --accelerator-type without --cluster, expected them with it"

@@ -91,6 +91,7 @@ def _table(
             job.arm,
             str(experiment.threads_of(job)),
             str(job.world_size),
+            str(job.hosts),
             f"{planned[job] - waiting[job]} of {planned[job]}",
             _certificate(job, kept) if asked.verify else "-",
             _time(estimates[job], waiting[job]),
@@ -98,9 +99,9 @@ def _table(
         for job in prepared.jobs
     ]
     header = ("model", "batch", "backend", "mode", "device", "precision", "input", "arm")
-    numbers = ("threads", "world", "recorded", "time left")
+    numbers = ("threads", "world", "hosts", "recorded", "time left")
     return table(
-        (*header, *numbers[:3], "certificate", numbers[3]), rows, right=("batch", *numbers)
+        (*header, *numbers[:4], "certificate", numbers[4]), rows, right=("batch", *numbers)
     )
 
 

@@ -144,6 +144,8 @@ def checking(contender: Contender, model: str) -> str:
     device = contender.device
     if contender.world_size > 1:
         device = f"{contender.world_size} x {device}"
+    if contender.hosts > 1:
+        device = f"{device} of {contender.hosts} hosts"
     who = f"{contender.backend} {contender.mode} on {device}{precision}"
     return f"checking {who}: {model}"
 

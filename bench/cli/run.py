@@ -118,6 +118,14 @@ from bench.records import NodesChoice
     "several: 1,2,4. Default: 1.",
 )
 @click.option(
+    "--hosts",
+    type=CountList(),
+    default="1",
+    help="With --cluster: machines of one kind that the processes of --world-size are on, equally "
+    "many on each, one number or several: 1,2. A world size that they do not divide is left out. "
+    "Default: 1.",
+)
+@click.option(
     "--scaling",
     "scalings",
     type=NameList(),

@@ -46,13 +46,14 @@ def plan_table(trials: Sequence[Trial], versions: Mapping[str, str | None]) -> T
             trial.job.input,
             str(trial.job.threads or "-"),
             str(trial.job.world_size),
+            str(trial.job.hosts),
             str(trial.repeat),
             str(trial.seed),
         )
         for number, trial in enumerate(trials, start=1)
     ]
     what = ("model", "batch", "backend", "version", "mode", "device", "precision", "input")
-    numbers = ("threads", "world", "repeat", "seed")
+    numbers = ("threads", "world", "hosts", "repeat", "seed")
     return table(("#", *what, *numbers), rows, right=("#", "batch", *numbers))
 
 

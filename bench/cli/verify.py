@@ -135,6 +135,7 @@ def _not_installed(wanted: Iterable[Contender], gate: Gate) -> list[Certificate]
             model=ALL,
             precision=contender.precision,
             world_size=contender.world_size,
+            hosts=contender.hosts,
             checks=(),
             seconds=0.0,
             error=not_installed(gate.recipes[contender.backend]),

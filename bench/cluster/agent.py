@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from bench.cluster.gang import Follower, GangExecutor, Helper
 from bench.cluster.messages import (
     Arrived,
     Began,
@@ -39,7 +40,7 @@ from bench.plan import Trial
 from bench.presence import presence
 from bench.records import TrialRecord
 from bench.request import Prepared, known_limits, own_gate
-from bench.resume import holding_of, prepare_again
+from bench.resume import holding_of, prepare_again, recipes_again
 from bench.runner import Experiment, blank, measure
 from bench.verification.certificate import Certificate
 from bench.worker.protocol import Event
@@ -61,19 +62,34 @@ def look(question: Question) -> Look:
     return Look(holding_of(found), refusal)
 
 
-def work(order: Order, trials: Sequence[Trial]) -> Iterator[Message]:
+def follower(order: Order) -> Follower:
+    """This node as one that shares the trials of another one.
+
+    Raises:
+        ValueError: in one of the classes that speak of what the user gave.
+    """
+    name = machine_name()
+    recipes = recipes_again(name, order.manifest, lambda text: None)
+    cpus = usable_cpus()[: order.cpus]
+    return Follower(name, order.address, LocalExecutor(), recipes, cpus)
+
+
+def work(
+    order: Order, trials: Sequence[Trial], helpers: Sequence[Helper] = ()
+) -> Iterator[Message]:
     """Run the trials of one ranking on this node, in order, and tell what happens as it does.
 
     Args:
         order: what to know of the run.
         trials: of the ranking.
+        helpers: the nodes that share each of them, where they have several hosts.
     """
     inbox: queue.SimpleQueue[Message | BaseException | None] = queue.SimpleQueue()
 
     def follow() -> None:
         try:
             with presence(cache_folder()):
-                _run(order, trials, inbox.put)
+                _run(order, trials, helpers, inbox.put)
         except USER_ERRORS as error:
             inbox.put(Refused(str(error)))
         except BaseException as error:  # the driver is to see it, not this thread's end
@@ -90,14 +106,20 @@ def work(order: Order, trials: Sequence[Trial]) -> Iterator[Message]:
         yield message
 
 
-def _run(order: Order, trials: Sequence[Trial], tell: Tell) -> None:
-    executor = LocalExecutor()
+def _run(order: Order, trials: Sequence[Trial], helpers: Sequence[Helper], tell: Tell) -> None:
+    executor = GangExecutor(LocalExecutor(), order.address, helpers)
+    others = [helper.name for helper in helpers]
     experiment = _known(_adapted(order, trials, tell), order, executor, tell)
     watch = Watch(len(trials), experiment.retries)
     for trial in trials:
-        tell(Began(trial, blank(trial, experiment, INTERRUPTED)))
+        tell(Began(trial, _shared(blank(trial, experiment, INTERRUPTED), others)))
         found = measure(trial, experiment, executor, _Teller(tell), watch)
-        tell(Ended(found.record, found.explained))
+        tell(Ended(_shared(found.record, others), found.explained))
+
+
+def _shared(record: TrialRecord, others: list[str]) -> TrialRecord:
+    """The record with the machines that shared the trial."""
+    return msgspec.structs.replace(record, other_machines=others)
 
 
 def _adapted(order: Order, trials: Sequence[Trial], tell: Tell) -> Prepared:

@@ -7,7 +7,7 @@ import msgspec
 
 from bench.cluster.crew import Crew
 from bench.cluster.errors import ClusterError
-from bench.cluster.lanes import Lanes, Node, can_do, homes_of, ranking_of
+from bench.cluster.lanes import Lanes, Node, can_share, homes_of, ranking_of
 from bench.cluster.ledger import Ledger
 from bench.cluster.messages import Look, Question
 from bench.folder import RunFolder
@@ -62,10 +62,7 @@ class Cluster(NamedTuple):
             jobs = [job for job in jobs if self._is_possible(job) or not self._has_device(job)]
         for job in jobs:
             if not self._is_possible(job):
-                raise ClusterError(
-                    f"received device {job.device}, and no node of the cluster has it for Ray; "
-                    "expected one that some node lends (ray start --num-gpus)"
-                )
+                raise ClusterError(_lacking(job))
         return msgspec.structs.replace(
             prepared,
             jobs=jobs,
@@ -118,11 +115,25 @@ class Cluster(NamedTuple):
         return f"measured on the nodes of a Ray cluster: {names}"
 
     def _is_possible(self, job: Job) -> bool:
-        return any(can_do(node, job) for node in self.nodes)
+        return can_share(self.nodes, job)
 
     def _has_device(self, job: Job) -> bool:
         """Whether a node of any kind has the job's device."""
         return self._is_possible(msgspec.structs.replace(job, place=""))
+
+
+def _lacking(job: Job) -> str:
+    """What the cluster has not that the job needs."""
+    devices = job.device if job.local_size == 1 else f"{job.local_size} from {job.device} on"
+    if job.hosts == 1:
+        return (
+            f"received device {devices}, and no node of the cluster has it for Ray; expected one "
+            "that some node lends (ray start --num-gpus)"
+        )
+    return (
+        f"received {job.hosts} hosts with device {devices} each, and the cluster has not so many "
+        "nodes of one kind that lend it; expected fewer hosts, or more nodes that are alike"
+    )
 
 
 def connect(address: str, choice: ClusterChoice, question: Question) -> Cluster:

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import msgspec
 
-from bench.cluster.lanes import Lanes, Node, fate
+from bench.cluster.lanes import Lanes, Node, Taken, fate
 from bench.cluster.ledger import Ledger
 from bench.cluster.messages import Message, Refused
 from bench.interrupts import Interrupts
@@ -27,18 +27,27 @@ class LostNodeError(Exception):
 
     Attributes:
         is_alive: the node can be given work again.
+        helper: the one that is lost, where it is one that shared the trial.
     """
 
-    def __init__(self, reason: str, is_alive: bool) -> None:
+    def __init__(self, reason: str, is_alive: bool, helper: Node | None = None) -> None:
         super().__init__(reason)
         self.is_alive = is_alive
+        self.helper = helper
 
 
 class Nodes(Protocol):
     """Machines that run trials."""
 
-    def run(self, node: Node, trials: Sequence[Trial]) -> Iterator[Message]:
+    def run(
+        self, node: Node, trials: Sequence[Trial], helpers: Sequence[Node]
+    ) -> Iterator[Message]:
         """What the node tells while it works through the trials, as it comes.
+
+        Args:
+            node: that does them, and leads where they have several hosts.
+            trials: in order.
+            helpers: the other hosts.
 
         Raises:
             LostNodeError: it told nothing to the end.
@@ -77,7 +86,8 @@ class Crew:
             if self._lanes.is_done():
                 return
             for node in self._lanes.idle():
-                if taken := self._lanes.take(node):
+                taken = self._lanes.take(node)
+                if taken.trials:
                     threading.Thread(target=self._follow, args=(node, taken), daemon=True).start()
             said = self._next()
             if said is None:
@@ -118,13 +128,15 @@ class Crew:
     def _lost(self, node: Node, lost: LostNodeError) -> Iterator[TrialRecord]:
         running = self._ledger.running(node)
         # One that dies before a trial begins would do so again.
-        given_up = self._lanes.lost(node, lost.is_alive and running is not None)
-        self._ledger.tell(node, f"lost: {lost}")
+        is_alive = lost.is_alive and (running is not None or lost.helper is not None)
+        given_up = self._lanes.lost(node, is_alive, lost.helper)
+        self._ledger.tell(lost.helper or node, f"lost: {lost}")
         if given_up is not None:
             verdict = Verdict("crashed", fate(self._lanes.moves[given_up]))
             yield self._ledger.give_up(given_up, verdict, node)
         elif running is not None:
-            self._ledger.tell(node, f"{running.name} goes to another node")
+            where = "goes on with another node" if lost.helper else "goes to another node"
+            self._ledger.tell(node, f"{running.name} {where}")
         self._ledger.forget(node)
 
     def _stopped(self) -> Iterator[TrialRecord]:
@@ -135,9 +147,9 @@ class Crew:
                 yield from (record for _, record in self._noted(node, what))
         yield from self._ledger.interrupted()
 
-    def _follow(self, node: Node, trials: Sequence[Trial]) -> None:
+    def _follow(self, node: Node, taken: Taken) -> None:
         try:
-            for message in self._nodes.run(node, trials):
+            for message in self._nodes.run(node, taken.trials, taken.helpers):
                 self._inbox.put((node, message))
             self._inbox.put((node, _Over()))
         except BaseException as error:  # one that is none of a node's is the caller's to see

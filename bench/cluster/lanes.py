@@ -4,8 +4,8 @@ A ranking never mixes machines, so all trials that it compares go to one node. A
 gives its trials back, and they go to another.
 """
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -25,6 +25,7 @@ class Node(msgspec.Struct, frozen=True):
         cpus: that it lends.
         gpus: that it lends.
         place: the kind of machine, as in a job; empty is not known yet.
+        address: at which other nodes reach it.
     """
 
     key: str
@@ -32,6 +33,14 @@ class Node(msgspec.Struct, frozen=True):
     cpus: int
     gpus: int = 0
     place: str = ""
+    address: str = ""
+
+
+class Taken(msgspec.Struct, frozen=True):
+    """What a node does next: trials, and the nodes that share each of them with it."""
+
+    trials: list[Trial]
+    helpers: list[Node] = []
 
 
 def ranking_of(job: Job) -> Job:
@@ -42,8 +51,14 @@ def ranking_of(job: Job) -> Job:
 def can_do(node: Node, job: Job) -> bool:
     """Whether the node is of the job's kind and has its devices."""
     kind, _, index = job.device.partition(":")
-    devices = node.gpus if kind == "gpu" else node.cpus
+    devices = node.gpus - job.local_size + 1 if kind == "gpu" else node.cpus
     return devices > int(index or 0) and job.place in ("", node.place)
+
+
+def can_share(nodes: Iterable[Node], job: Job) -> bool:
+    """Whether there are as many nodes of one kind as the job has hosts, each of which can do it."""
+    kinds = Counter(node.place for node in nodes if can_do(node, job))
+    return max(kinds.values(), default=0) >= job.hosts
 
 
 class Lanes:
@@ -60,6 +75,7 @@ class Lanes:
         self._nodes = {node.key: node for node in nodes}
         self._waiting: dict[Job, list[Trial]] = {}
         self._working: dict[str, Job] = {}
+        self._helping: dict[str, str] = {}  # by a helper's key, that of the node that it helps
 
     @property
     def nodes(self) -> list[Node]:
@@ -73,16 +89,27 @@ class Lanes:
 
     def idle(self) -> list[Node]:
         """The nodes that work at nothing."""
-        return [node for key, node in self._nodes.items() if key not in self._working]
+        return [
+            node
+            for key, node in self._nodes.items()
+            if key not in self._working and key not in self._helping
+        ]
 
-    def take(self, node: Node) -> list[Trial]:
-        """The trials that a free node does next; none when there are none for it now."""
+    def take(self, node: Node) -> Taken:
+        """What a node does next; no trials when there are none for it now."""
+        idle = self.idle()
+        if node not in idle:
+            return Taken([])
         for ranking, trials in self._waiting.items():
-            if node in self._willing(ranking, trials[0]):
+            others = [each for each in idle if each != node and each.place == node.place]
+            helpers = [each for each in others if can_do(each, ranking)][: ranking.hosts - 1]
+            is_enough = len(helpers) == ranking.hosts - 1
+            if is_enough and node in self._willing(ranking, trials[0]):
                 self._working[node.key] = ranking
+                self._helping |= dict.fromkeys((each.key for each in helpers), node.key)
                 self.homes[ranking] = node.key
-                return list(trials)
-        return []
+                return Taken(list(trials), helpers)
+        return Taken([])
 
     def ended(self, node: Node, trial: Trial) -> None:
         """A trial of the node's is recorded."""
@@ -92,27 +119,33 @@ class Lanes:
             del self._waiting[ranking]
 
     def done(self, node: Node) -> None:
-        """The node is through with what it took."""
+        """The node is through with what it took, and those that helped it too."""
         self._working.pop(node.key, None)
+        self._helping = {key: led for key, led in self._helping.items() if led != node.key}
 
-    def lost(self, node: Node, is_alive: bool = False) -> Trial | None:
+    def lost(self, node: Node, is_alive: bool = False, helper: Node | None = None) -> Trial | None:
         """What the node worked at goes to another.
 
         Args:
             node: that told nothing to the end.
             is_alive: it can be given work again.
+            helper: that is lost, where the node itself is not.
 
         Returns:
             The trial that it was at, if that has moved as often as it may: it must be recorded.
         """
-        ranking = self._working.pop(node.key, None)
+        ranking = self._working.get(node.key)
+        self.done(node)
         if not is_alive:
             self._nodes.pop(node.key, None)
+        if helper is not None:
+            self._nodes.pop(helper.key, None)
         if ranking is None or ranking not in self._waiting:
             return None
-        del self.homes[ranking]
+        if helper is None:
+            del self.homes[ranking]
         trial = self._waiting[ranking][0]
-        self.moves[trial].append(node.name)
+        self.moves[trial].append((helper or node).name)
         if len(self.moves[trial]) <= MOST_MOVES:
             return None
         self._drop(ranking, trial)
@@ -120,7 +153,8 @@ class Lanes:
 
     def refused(self, node: Node) -> None:
         """The node can do none of the trials; that moves nothing."""
-        ranking = self._working.pop(node.key, None)
+        ranking = self._working.get(node.key)
+        self.done(node)
         self._nodes.pop(node.key, None)
         if ranking is not None:
             self.homes.pop(ranking, None)
@@ -131,7 +165,7 @@ class Lanes:
             trial
             for trials in self._waiting.values()
             for trial in trials
-            if not any(can_do(node, trial.job) for node in self._nodes.values())
+            if not can_share(self._nodes.values(), trial.job)
         ]
         for trial in left:
             self._drop(ranking_of(trial.job), trial)
@@ -146,12 +180,21 @@ class Lanes:
 
         A trial that a node was lost with goes to that node again only if no other can do it.
         """
-        able = [node for node in self._nodes.values() if can_do(node, ranking)]
+        able = [
+            node
+            for node in self._nodes.values()
+            if can_do(node, ranking) and self._has_company(node, ranking)
+        ]
         home = [node for node in able if node.key == self.homes.get(ranking)]
         if home:
             return home
         others = [node for node in able if node.name not in self.moves[first]]
         return others or able
+
+    def _has_company(self, node: Node, ranking: Job) -> bool:
+        """Whether its kind has as many nodes as the ranking has hosts."""
+        alike = [each for each in self._nodes.values() if each.place == node.place]
+        return can_share(alike, ranking)
 
     def _drop(self, ranking: Job, trial: Trial) -> None:
         self._waiting[ranking].remove(trial)

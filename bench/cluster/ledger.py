@@ -155,4 +155,5 @@ def _held_by(each: Certificate) -> tuple[object, ...]:
         each.model,
         each.precision,
         each.world_size,
+        each.hosts,
     )

@@ -18,10 +18,12 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         manifest: the run's, as it is on the driver's disk.
         cpus: how many of the node's CPUs the cluster lends.
+        address: at which other nodes reach this one.
     """
 
     manifest: Manifest
     cpus: int
+    address: str = ""
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,31 +4,41 @@ Ray starts an agent on a node and carries messages; it measures nothing. An agen
 its node's CPUs, and GPUs where its trials need them, so that nothing else of Ray's runs beside it.
 """
 
+import asyncio
 import logging
 import os
 import socket
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import ray
 from ray.exceptions import GetTimeoutError, RayError, RayTaskError
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
+from ray.util.scheduling_strategies import (
+    NodeAffinitySchedulingStrategy,
+    PlacementGroupSchedulingStrategy,
+)
 
 import backends
 import bench
-from bench.cluster.agent import look, work
+from bench.cluster.agent import follower, look, work
 from bench.cluster.crew import LostNodeError
 from bench.cluster.errors import ClusterError
+from bench.cluster.gang import Followed
 from bench.cluster.lanes import Node
 from bench.cluster.messages import Look, Message, Order, Question, Told
+from bench.environment import Launch
 from bench.plan import Trial
 from bench.records import Manifest
+from bench.worker.protocol import FollowTask
 
 _CONNECT_SECONDS = 10.0
 _LOOK_SECONDS = 120.0  # a node unpacks the code and imports it, from a cold disk at worst
+_ALIVE_SECONDS = 10.0  # how often nodes that tell nothing are looked after
 _PATIENCE_SECONDS = 10.0  # after which a node that is busy is said to be
+_NODE_LABEL = "ray.io/node-id"  # which Ray gives every node
 _CURRENT = Path("/tmp/ray/ray_current_cluster")  # noqa: S108 - where Ray writes what `auto` means
 
 
@@ -46,7 +56,7 @@ class RayNodes:
             ClusterError: the cluster does not answer, or is of another version.
         """
         self._accelerator_type = accelerator_type
-        self._tasks: dict[str, Any] = {}
+        self._gangs: dict[str, _Gang] = {}
         self._lock = threading.Lock()
         self._manifest: Manifest | None = None
         _connect(address)
@@ -75,6 +85,7 @@ class RayNodes:
                 name=host if hosts.count(host) == 1 else f"{host}/{each['NodeID'][:6]}",
                 cpus=int(each["Resources"]["CPU"]),
                 gpus=int(each["Resources"].get("GPU", 0)),
+                address=each["NodeManagerAddress"],
             )
             for each, host in zip(fitting, hosts, strict=True)
         ]
@@ -96,51 +107,202 @@ class RayNodes:
         """What the nodes are told of the run, before any of them runs a trial."""
         self._manifest = manifest
 
-    def run(self, node: Node, trials: Sequence[Trial]) -> Iterator[Message]:
+    def run(
+        self, node: Node, trials: Sequence[Trial], helpers: Sequence[Node]
+    ) -> Iterator[Message]:
         """See `bench.cluster.crew.Nodes`.
 
-        The node is held for these trials alone: while a run waits for a node it holds no other,
-        so that two runs cannot wait for each other.
+        The nodes are held for these trials alone, and all of them at once: while a run waits for a
+        node it holds no other, so that two runs cannot wait for each other.
         """
+        gang = _Gang(node, helpers, self._needs(trials), self._manifest_given())
         try:
-            told = self._start(node, trials)
+            with self._lock:
+                told = gang.start(trials)
+                self._gangs[node.key] = gang
             if not ray.wait([told], timeout=_PATIENCE_SECONDS)[0]:
                 yield Told("busy: waiting until its CPUs are free")
-            for reference in told:
+            for reference in gang.heard():
                 yield ray.get(reference)
+        except _HelperError as error:
+            self._end(node.key)
+            raise LostNodeError(str(error), _is_alive(node), error.helper) from error
         except RayError as error:
             self._end(node.key)  # one that cannot be reached would keep its node's CPUs
             raise LostNodeError(_sentence(error), _is_alive(node)) from error
-        with self._lock:
-            self._tasks.pop(node.key, None)
+        self._end(node.key)
 
     def stop(self) -> None:
         """Kill what runs the trials: the kernel ends their workers with it."""
-        for key in list(self._tasks):
+        for key in list(self._gangs):
             self._end(key)
 
-    def _start(self, node: Node, trials: Sequence[Trial]) -> Any:
+    def _manifest_given(self) -> Manifest:
         if self._manifest is None:
             raise RuntimeError("a manifest is given before any trial runs")
-        takes_gpus = any(trial.job.device.startswith("gpu") for trial in trials)
-        remote = ray.remote(
-            num_cpus=node.cpus,
-            num_gpus=node.gpus if takes_gpus else 0,
-            num_returns="streaming",
-            max_retries=0,
-            scheduling_strategy=_on(node),
-            **({"accelerator_type": self._accelerator_type} if self._accelerator_type else {}),
-        )(work)
-        with self._lock:
-            task = remote.remote(Order(manifest=self._manifest, cpus=node.cpus), list(trials))
-            self._tasks[node.key] = task
-        return task
+        return self._manifest
+
+    def _needs(self, trials: Sequence[Trial]) -> "_Needs":
+        on_gpu = any(trial.job.device.startswith("gpu") for trial in trials)
+        return _Needs(on_gpu, self._accelerator_type)
 
     def _end(self, key: str) -> None:
         with self._lock:
-            task = self._tasks.pop(key, None)
-            if task is not None:
-                ray.cancel(task, force=True)
+            gang = self._gangs.pop(key, None)
+            if gang is not None:
+                gang.end()
+
+
+class _Needs(NamedTuple):
+    """What trials ask of a node: all of its CPUs, and of its GPUs where they train on them."""
+
+    on_gpu: bool
+    accelerator_type: str
+
+    def options(self, node: Node) -> dict[str, Any]:
+        """As a task states it."""
+        found: dict[str, Any] = {"num_cpus": node.cpus, "num_gpus": node.gpus if self.on_gpu else 0}
+        if self.accelerator_type:
+            found["accelerator_type"] = self.accelerator_type
+        return found
+
+    def bundle(self, node: Node) -> dict[str, float]:
+        """As a placement group states it."""
+        found = {"CPU": float(node.cpus)}
+        if self.on_gpu:
+            found["GPU"] = float(node.gpus)
+        if self.accelerator_type:  # of which a task takes a thousandth
+            found[f"accelerator_type:{self.accelerator_type}"] = 0.001
+        return found
+
+
+class _HelperError(Exception):
+    """A node that shares trials tells nothing any more."""
+
+    def __init__(self, reason: str, helper: Node) -> None:
+        super().__init__(reason)
+        self.helper = helper
+
+
+class _Gang:
+    """The nodes that do the trials of a ranking: one that leads, and those that share them."""
+
+    def __init__(
+        self, node: Node, helpers: Sequence[Node], needs: _Needs, manifest: Manifest
+    ) -> None:
+        self._nodes = [node, *helpers]
+        self._needs = needs
+        self._manifest = manifest
+        self._group: PlacementGroup | None = None
+        self._told: Any = None
+        self._helpers: list[Any] = []
+        self._watches: dict[Any, Node] = {}
+
+    def start(self, trials: Sequence[Trial]) -> Any:
+        """Ask for the nodes, all or none of them; what the leading one will tell."""
+        if len(self._nodes) > 1:
+            self._group = placement_group(
+                [self._needs.bundle(node) for node in self._nodes],
+                bundle_label_selector=[{_NODE_LABEL: node.key} for node in self._nodes],
+            )
+        for index, node in enumerate(self._nodes[1:], start=1):
+            made = ray.remote(**self._on(index))(_RemoteFollower)
+            handle = made.remote(self._order(node))
+            self._helpers.append(_RayHelper(node.name, handle))
+            self._watches[handle.watch.remote()] = node
+        options = {"num_returns": "streaming", "max_retries": 0, **self._on(0)}
+        remote = ray.remote(**options)(work)
+        self._told = remote.remote(self._order(self._nodes[0]), list(trials), self._helpers)
+        return self._told
+
+    def heard(self) -> Iterator[Any]:
+        """References to what the leading node tells, as it comes.
+
+        Raises:
+            _HelperError: another node is lost.
+        """
+        while True:
+            ready, _ = ray.wait([self._told, *self._watches], timeout=_ALIVE_SECONDS)
+            for watch, node in self._watches.items():
+                if watch in ready or not _is_alive(node):
+                    raise _HelperError(_failure(watch), node)
+            if ready:
+                try:
+                    reference = next(self._told)
+                except StopIteration:
+                    self._told = None
+                    return
+                yield reference
+
+    def end(self) -> None:
+        """Kill what runs, and give the nodes back."""
+        if self._told is not None:
+            ray.cancel(self._told, force=True)
+        for helper in self._helpers:
+            ray.kill(helper.handle)
+        if self._group is not None:
+            remove_placement_group(self._group)
+
+    def _order(self, node: Node) -> Order:
+        return Order(manifest=self._manifest, cpus=node.cpus, address=node.address)
+
+    def _on(self, index: int) -> dict[str, Any]:
+        """What is asked of the node there, and that it is this one."""
+        node = self._nodes[index]
+        if self._group is None:
+            strategy: Any = _on(node)
+        else:
+            strategy = PlacementGroupSchedulingStrategy(self._group, index)
+        return {**self._needs.options(node), "scheduling_strategy": strategy}
+
+
+class _RemoteFollower:
+    """A node that shares trials, as an actor: it is called by the one that leads."""
+
+    def __init__(self, order: Order) -> None:
+        self._own = follower(order)
+
+    async def watch(self) -> None:
+        """Never returns: who waits for it sees the node's end."""
+        await asyncio.Event().wait()
+
+    async def reserve(self) -> str:
+        return self._own.reserve()
+
+    async def begin(self, task: FollowTask, launch: Launch, timeout: float) -> None:
+        self._own.begin(task, launch, timeout)
+
+    async def end(self) -> Followed:
+        return await asyncio.to_thread(self._own.end)
+
+
+class _RayHelper(NamedTuple):
+    """See `bench.cluster.gang.Helper`: calls the actor."""
+
+    name: str
+    handle: Any
+
+    def reserve(self) -> str:
+        address: str = ray.get(self.handle.reserve.remote())
+        return address
+
+    def begin(self, task: FollowTask, launch: Launch, timeout: float) -> None:
+        ray.get(self.handle.begin.remote(task, launch, timeout))
+
+    def end(self) -> Followed:
+        followed: Followed = ray.get(self.handle.end.remote())
+        return followed
+
+
+def _failure(watch: Any) -> str:
+    """Why the node's part is over, which should never end."""
+    try:
+        ray.get(watch, timeout=0)
+    except GetTimeoutError:
+        return "it is not alive"
+    except RayError as error:
+        return _sentence(error)
+    return "it ended"
 
 
 def _connect(address: str) -> None:

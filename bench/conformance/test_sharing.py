@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
+from bench.cluster.gang import Follower, GangExecutor
 from bench.conformance.contender import THREADS, Contender
 from bench.data.prepare import prepare
 from bench.environment import launch_of, parallel_variables
@@ -31,6 +33,8 @@ from bench.worker.protocol import (
 )
 
 WORLD_SIZE = 2
+HOSTS = 2
+LOCAL = "127.0.0.1"
 SECONDS = 600
 SMALL = sequential(Conv(4, 3), MaxPool(2), Flatten(), Dense(3))
 MOMENTUM = OPTIMIZERS["SGD with momentum"]
@@ -65,13 +69,27 @@ def train_task(contender: Contender, world_size: int, batch_size: int) -> TrainT
     )
 
 
-def of_kind(events: list[Event], kind: Any) -> list[Any]:
-    return [event for event in events if isinstance(event, kind)]
+def run_on_hosts(contender: Contender, task: Task) -> list[Event]:
+    """All that is told of the task when workers on two hosts share it, both of them this machine.
+
+    Raises:
+        pytest.skip.Exception: the backend shares nothing between machines.
+    """
+    recipe = contender.recipe
+    if not recipe.joins_hosts:
+        pytest.skip("shares no training between machines")
+    helper = Follower("the other", LOCAL, LocalExecutor(), {recipe.name: recipe}, ())
+    executor = GangExecutor(LocalExecutor(), LOCAL, [helper])
+    local_size = task.world_size // HOSTS if isinstance(task, (TrainTask, VerifyTask)) else 1
+    launch = launch_of(recipe, recipe.cold | parallel_variables(recipe, local_size))
+    events: list[Event] = []
+    end = executor.run(msgspec.structs.replace(task, hosts=HOSTS), launch, SECONDS, events.append)
+    assert not end.timed_out, end.log
+    return events
 
 
-def test_a_shared_batch_agrees_with_the_reference(contender: Contender) -> None:
-    sharing(contender)
-    task = VerifyTask(
+def verify_task(contender: Contender) -> VerifyTask:
+    return VerifyTask(
         adapter=contender.recipe.adapter,
         threads=THREADS,
         models={"small": ModelCheck(SMALL, (6, 6, 2), OPTIMIZERS)},
@@ -79,10 +97,27 @@ def test_a_shared_batch_agrees_with_the_reference(contender: Contender) -> None:
         mode=contender.mode,
         world_size=WORLD_SIZE,
     )
-    (checked,) = of_kind(run(contender, task, WORLD_SIZE), Checked)
+
+
+def all_agree(events: list[Event]) -> None:
+    (checked,) = of_kind(events, Checked)
     assert checked.error == ""
     assert checked.checks
     assert [check for check in checked.checks if not check.passed] == []
+
+
+def of_kind(events: list[Event], kind: Any) -> list[Any]:
+    return [event for event in events if isinstance(event, kind)]
+
+
+def test_a_shared_batch_agrees_with_the_reference(contender: Contender) -> None:
+    sharing(contender)
+    all_agree(run(contender, verify_task(contender), WORLD_SIZE))
+
+
+def test_a_batch_that_hosts_share_agrees_with_the_reference(contender: Contender) -> None:
+    sharing(contender)
+    all_agree(run_on_hosts(contender, verify_task(contender)))
 
 
 def test_the_losses_are_those_of_one_process(contender: Contender) -> None:
@@ -91,6 +126,13 @@ def test_the_losses_are_those_of_one_process(contender: Contender) -> None:
         of_kind(run(contender, train_task(contender, size, 32), size), EpochEnded)
         for size in (1, WORLD_SIZE)
     )
+    all_alike(alone, shared)
+    if contender.recipe.joins_hosts:
+        two = run_on_hosts(contender, train_task(contender, WORLD_SIZE, 32))
+        all_alike(alone, of_kind(two, EpochEnded))
+
+
+def all_alike(alone: list[EpochEnded], shared: list[EpochEnded]) -> None:
     assert len(shared) == len(alone) == 2
     wanted, got = ([epoch.mean_loss for epoch in each] for each in (alone, shared))
     np.testing.assert_allclose(got, wanted, rtol=1e-4)

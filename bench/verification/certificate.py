@@ -102,6 +102,7 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
     checks: tuple[Check, ...]
     seconds: float
     world_size: int = 1
+    hosts: int = 1
     error: str = ""
 
     @property

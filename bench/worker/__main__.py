@@ -15,6 +15,8 @@ from typing import NoReturn, Optional
 
 from backends.api import Backend, Unsupported
 from bench.worker.clock import check_clock
+from bench.worker.hosts import FollowingBackend, MeetingError, seated
+from bench.worker.leading import FollowerError
 from bench.worker.limits import measure_limits
 from bench.worker.process import age, bind_to, end_with_parent, resident_memory
 from bench.worker.protocol import (
@@ -28,6 +30,7 @@ from bench.worker.protocol import (
     PhaseEnded,
     Probe,
     Task,
+    TrainTask,
     VerifyTask,
     decode_task,
     encode,
@@ -68,7 +71,14 @@ def _imported(task: Task, tell: Tell) -> Optional[Backend]:
     try:
         module, name = task.adapter.split(":")
         backend: Backend = getattr(importlib.import_module(module), name)(task.threads)
+        if task.seat is not None:  # frameworks are told before they start their devices
+            backend = seated(backend, task.seat)
         versions = backend.versions()
+    except (MeetingError, FollowerError, Unsupported) as error:
+        traceback.print_exc()
+        outcome = "unsupported" if isinstance(error, Unsupported) else "failed"
+        tell(Failed(outcome, _reason(error)))
+        return None
     except Exception as error:
         traceback.print_exc()
         tell(Failed("unavailable", f"the framework cannot be imported: {_reason(error)}"))
@@ -80,7 +90,9 @@ def _imported(task: Task, tell: Tell) -> Optional[Backend]:
 
 
 def _run(task: Task, backend: Backend, tell: Tell) -> None:
-    if isinstance(task, Probe):
+    if isinstance(backend, FollowingBackend):
+        backend.follow()
+    elif isinstance(task, Probe):
         tell(Devices({device.name: device.title for device in backend.devices()}))
     elif isinstance(task, VerifyTask):
         verify(task, backend, tell)
@@ -88,8 +100,10 @@ def _run(task: Task, backend: Backend, tell: Tell) -> None:
         measure_limits(task, backend, tell)
     elif isinstance(task, ClockTask):
         check_clock(task, backend, tell)
-    else:
+    elif isinstance(task, TrainTask):
         train(task, backend, tell)
+    else:
+        raise TypeError(f"received {type(task).__name__} without a seat on another host")
 
 
 def _outcome(error: Exception, backend: Backend) -> str:

@@ -12,19 +12,39 @@ from bench.verification.certificate import Check
 from bench.worker.usage import Usage
 
 
+class Seat(msgspec.Struct, frozen=True):
+    """The place of a worker among those, one on each machine, that share a training.
+
+    Attributes:
+        host: which of the machines, from 0, whose worker leads.
+        addresses: `host:port` of each machine, for the framework's own use.
+        meeting: `host:port` at which the worker of host 0 hears the others.
+        key: a secret that only these workers have, in hexadecimal digits.
+    """
+
+    host: int
+    addresses: tuple[str, ...]
+    meeting: str
+    key: str
+
+
 class TaskBase(msgspec.Struct, frozen=True, tag_field="task", tag=kind_of):
     """What every task names: the adapter to import and the CPUs to run on.
 
     Attributes:
         adapter: `module:class` of the backend.
         threads: CPU threads that the framework is told to use, in each process.
-        cpus: the CPUs that all processes together are bound to; empty leaves the affinity as it
-            is.
+        cpus: the CPUs that all processes of this machine are bound to; empty leaves the affinity
+            as it is.
+        hosts: machines that share the training.
+        seat: this worker's place among theirs; None where there is one.
     """
 
     adapter: str
     threads: int = 1
     cpus: tuple[int, ...] = ()
+    hosts: int = 1
+    seat: Optional[Seat] = None
 
 
 class Probe(TaskBase, frozen=True):
@@ -46,7 +66,7 @@ class TrainTask(TaskBase, frozen=True, kw_only=True):
         arm: "controlled", or "native" for the framework's own choices where its user says nothing.
         input: "resident", or "pipeline" for the framework's own loader.
         until_accuracy: end after the epoch that reaches this test accuracy; None trains all.
-        world_size: processes or devices that share each batch.
+        world_size: processes or devices that share each batch, over all hosts.
         explain: tell what the trained model answers, and the times of single steps, at the end.
     """
 
@@ -119,7 +139,11 @@ class ClockTask(TaskBase, frozen=True, kw_only=True):
     seconds: float = 0.25
 
 
-Task = Union[Probe, TrainTask, VerifyTask, LimitTask, ClockTask]
+class FollowTask(TaskBase, frozen=True, kw_only=True):
+    """Do what the worker of host 0 does, as it says, until it ends; tells nothing but a failure."""
+
+
+Task = Union[Probe, TrainTask, VerifyTask, LimitTask, ClockTask, FollowTask]
 
 
 class EventBase(msgspec.Struct, frozen=True, tag_field="event", tag=kind_of):

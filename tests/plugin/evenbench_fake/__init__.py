@@ -36,6 +36,8 @@ RECIPE = Recipe(
     adapter="evenbench_fake.session:FakeBackend",
     environment={"FAKE_VARIABLE": "set by the recipe"},
     cold={"FAKE_COLD": "1"},
+    parallel_modes=("works", "steady", "hangs", "raises", "killed"),
+    joins_hosts=True,
 )
 BROKEN = Recipe(
     name="broken",

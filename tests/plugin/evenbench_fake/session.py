@@ -21,6 +21,9 @@ class FakeBackend(Backend):
     def __init__(self, threads):
         self.threads = threads
 
+    def join(self, hosts):
+        self.hosts = hosts
+
     def versions(self):
         return {"fake": "1.0+imported"}
 
