@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from bench.cluster.agent import look, work
+from bench.cluster.agent import follower, look, work
 from bench.cluster.connecting import Cluster, question_of
 from bench.cluster.crew import Crew, LostNodeError
 from bench.cluster.errors import ClusterError
@@ -22,6 +22,7 @@ from bench.spec.training import Sgd
 from bench.verification.certificate import Certificate, Check
 
 A, B = (Node(key, f"node-{key}", cpus=1, place=f"kind-{key}") for key in "ab")
+ALIKE = [Node(key, f"node-{key}", cpus=1, place="kind", address="127.0.0.1") for key in "abc"]
 
 
 class Threads:
@@ -31,12 +32,20 @@ class Threads:
         self.manifest = manifest
         self.dies = set(dies)
 
-    def run(self, node, trials):
-        for number, message in enumerate(work(Order(manifest=self.manifest, cpus=1), trials)):
+    def run(self, node, trials, helpers):
+        others = [follower(self._order(each)) for each in helpers]
+        for number, message in enumerate(work(self._order(node), trials, others)):
+            for helper in helpers:
+                if helper.key in self.dies and number == 5:
+                    self.dies.remove(helper.key)
+                    raise LostNodeError("the power is out", is_alive=True, helper=helper)
             if node.key in self.dies and number == 5:
                 self.dies.remove(node.key)
                 raise LostNodeError("the power is out", is_alive=False)
             yield message
+
+    def _order(self, node):
+        return Order(manifest=self.manifest, cpus=1, address=node.address)
 
     def stop(self):
         pass
@@ -130,6 +139,25 @@ def test_a_node_that_cannot_do_the_run_is_left_out_and_says_why(request_of, tmp_
     assert [record.outcome for record in records] == ["unavailable"]
     assert records[0].machine == ""
     assert sum("the data set another is another than it was" in line for line in said) == 2
+
+
+def test_two_nodes_share_a_trial_and_its_record_names_both(request_of, tmp_path):
+    request = request_of("fake", world_sizes=[2], hosts=[2])
+    records, _, observer = over(request, tmp_path / "run", ALIKE[:2])
+    (record,) = records
+    assert record.outcome == "ok", record
+    assert (record.world_size, record.hosts) == (2, 2)
+    assert record.other_machines == [record.machine], "both are this machine"
+    assert record.trial.endswith("-world2-hosts2-r1")
+    assert set(observer.nodes.values()) == {"node-a"}
+
+
+def test_a_trial_whose_helper_is_lost_is_shared_with_another(request_of, tmp_path):
+    request = request_of("fake", world_sizes=[2], hosts=[2])
+    records, said, _ = over(request, tmp_path / "run", ALIKE, dies="b")
+    assert [record.outcome for record in records] == ["ok"]
+    assert "node-b: lost: the power is out" in said
+    assert any(line.startswith("node-a: ") and "goes on with another node" in line for line in said)
 
 
 def certificate(*, difference=0.0, seconds=1.0, version="1"):

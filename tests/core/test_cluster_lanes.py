@@ -1,5 +1,6 @@
 """Which trial goes to which node: decided without a cluster."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,8 +10,8 @@ from bench.plan import Job, trials
 A, B, C = (Node(key, f"node-{key}", cpus=2, place=f"kind-{key}") for key in "abc")
 
 
-def job(model="mlp", backend="numpy", device="cpu", place=""):
-    return Job(model, 64, backend, "default", device, place=place)
+def job(model="mlp", backend="numpy", device="cpu", place="", hosts=1):
+    return Job(model, 64, backend, "default", device, place=place, world_size=hosts, hosts=hosts)
 
 
 def planned(*jobs, repeats=2):
@@ -25,7 +26,7 @@ def lanes(nodes, *jobs, repeats=2):
 
 def test_all_trials_of_a_ranking_go_to_one_node():
     made = lanes([A, B], job(), job(backend="torch"), job("cnn"), job("cnn", "torch"))
-    first, second = made.take(A), made.take(B)
+    first, second = made.take(A).trials, made.take(B).trials
     assert len(first) == len(second) == 4
     assert {ranking_of(trial.job) for trial in first} == {ranking_of(first[0].job)}
     assert {trial.job.backend for trial in first} == {"numpy", "torch"}
@@ -36,30 +37,30 @@ def test_all_trials_of_a_ranking_go_to_one_node():
 def test_a_node_that_is_through_takes_what_is_left():
     made = lanes([A], job(), job("cnn"), repeats=1)
     for _ in range(2):
-        for trial in made.take(A):
+        for trial in made.take(A).trials:
             made.ended(A, trial)
         made.done(A)
     assert made.is_done()
-    assert made.take(A) == []
+    assert made.take(A).trials == []
 
 
 def test_a_later_block_goes_to_the_node_that_had_the_ranking():
     made = lanes([A, B], job(), repeats=1)
-    (trial,) = made.take(A)
+    (trial,) = made.take(A).trials
     made.ended(A, trial)
     made.done(A)
     made.add(planned(job(), repeats=1))
-    assert made.take(B) == []
-    assert made.take(A)
+    assert made.take(B).trials == []
+    assert made.take(A).trials
 
 
 def test_the_ranking_of_a_lost_node_goes_on_elsewhere_without_what_is_measured():
     made = lanes([A, B], job(), repeats=3)
-    first, *rest = made.take(A)
+    first, *rest = made.take(A).trials
     made.ended(A, first)
     assert made.lost(A) is None
     assert made.nodes == [B]
-    assert made.take(B) == rest
+    assert made.take(B).trials == rest
     assert made.moves[rest[0]] == ["node-a"]
 
 
@@ -67,28 +68,28 @@ def test_a_trial_that_takes_its_nodes_down_is_given_up_and_the_others_go_on():
     made = lanes([A, B, C, Node("d", "node-d", 1)], job(), repeats=2)
     given_up = []
     for number, node in enumerate(made.nodes[: MOST_MOVES + 1], start=1):
-        bad, good = made.take(node)
+        bad, good = made.take(node).trials
         given_up.append(made.lost(node))
         assert len(made.moves[bad]) == number
     assert given_up == [None] * MOST_MOVES + [bad]
-    assert made.take(made.nodes[0]) == [good]
+    assert made.take(made.nodes[0]).trials == [good]
 
 
 def test_a_node_that_lives_on_gets_the_trial_again_only_when_no_other_can_do_it():
     made = lanes([A, B], job(), repeats=1)
     made.take(A)
     made.lost(A, is_alive=True)
-    assert made.take(A) == []
+    assert made.take(A).trials == []
     made.lost(B)
-    assert made.take(A)
+    assert made.take(A).trials
 
 
 def test_a_refusal_costs_no_move():
     made = lanes([A, B], job(), repeats=1)
-    (trial,) = made.take(A)
+    (trial,) = made.take(A).trials
     made.refused(A)
     assert not made.moves[trial]
-    assert made.take(B) == [trial]
+    assert made.take(B).trials == [trial]
 
 
 def test_what_no_node_can_do_is_stranded():
@@ -112,26 +113,77 @@ def test_a_node_does_only_what_it_has_devices_for_and_is_of_the_kind_of():
     assert not can_do(A, job(place="kind-b"))
 
 
+ALIKE = [Node(key, f"node-{key}", cpus=2, place="kind") for key in "xyz"]
+
+
+def test_a_ranking_of_several_hosts_takes_as_many_nodes_of_one_kind():
+    first, second, third = ALIKE
+    made = lanes([A, first, second, third], job(hosts=2), job("cnn"), repeats=1)
+    (alone,) = made.take(A).trials
+    assert alone.job.hosts == 1, "no other is of its kind"
+    taken = made.take(first)
+    assert [trial.job.hosts for trial in taken.trials] == [2]
+    assert taken.helpers == [second]
+    assert made.idle() == [third]
+    assert made.take(second).trials == [], "it helps"
+
+
+def test_a_ranking_of_several_hosts_waits_until_enough_are_idle():
+    first, second, _ = ALIKE
+    made = lanes([first, second], job("cnn"), job(hosts=2), repeats=1)
+    (trial,) = made.take(first).trials
+    assert made.take(second).trials == []
+    made.ended(first, trial)
+    made.done(first)
+    assert made.take(second).helpers == [first]
+    made.done(second)
+    assert made.idle() == [first, second]
+
+
+def test_a_lost_helper_gives_the_ranking_another_one():
+    first, second, third = ALIKE
+    made = lanes(ALIKE, job(hosts=2), repeats=1)
+    (trial,) = made.take(first).trials
+    assert made.lost(first, is_alive=True, helper=second) is None
+    assert made.moves[trial] == [second.name]
+    again = made.take(first)
+    assert (again.trials, again.helpers) == ([trial], [third])
+    made.lost(first, is_alive=True, helper=third)
+    assert made.stranded() == [trial], "one node is left, and it needs two"
+
+
+@pytest.mark.parametrize("nodes", [[A, B], [A], ALIKE[:1]])
+def test_hosts_of_which_there_are_too_few_alike_are_stranded(nodes):
+    made = lanes(nodes, job(hosts=2), repeats=1)
+    assert all(made.take(node).trials == [] for node in nodes)
+    assert len(made.stranded()) == 1
+
+
 @given(st.data())
 def test_every_trial_ends_once_whatever_is_lost(data):
     """Nodes take, end, finish and are lost in any order; at the end nothing is missing or twice."""
     nodes = [
         Node(str(n), f"n{n}", 1, place=f"k{n % 2}") for n in range(data.draw(st.integers(1, 5)))
     ]
-    models = [job(f"m{n}", backend) for n in range(4) for backend in ("x", "y")]
+    hosts = [data.draw(st.integers(1, 3)) for _ in range(4)]
+    models = [job(f"m{n}", backend, hosts=hosts[n]) for n in range(4) for backend in ("x", "y")]
     made = lanes(nodes, *models)
     every = planned(*models)
     over, work = [], {}
     while not made.is_done():
         over += made.stranded()
         for node in made.idle():
-            if taken := made.take(node):
-                work[node.key] = (node, taken)
+            taken = made.take(node)
+            if taken.trials:
+                work[node.key] = (node, taken.trials, taken.helpers)
+        busy = [each.key for node, _, helpers in work.values() for each in (node, *helpers)]
+        assert len(busy) == len(set(busy)), "a node does one thing"
         assert work or made.is_done(), "somebody can always go on"
         if not work:
             break
-        node, taken = work[data.draw(st.sampled_from(sorted(work)))]
-        match data.draw(st.sampled_from(["ends", "ends", "ends", "dies", "stumbles", "refuses"])):
+        node, taken, helpers = work[data.draw(st.sampled_from(sorted(work)))]
+        faults = ["dies", "stumbles", "refuses", *(["helper"] if helpers else [])]
+        match data.draw(st.sampled_from(["ends", "ends", "ends", *faults])):
             case "ends":
                 over.append(taken.pop(0))
                 made.ended(node, over[-1])
@@ -141,6 +193,10 @@ def test_every_trial_ends_once_whatever_is_lost(data):
             case "refuses":
                 del work[node.key]
                 made.refused(node)
+            case "helper":
+                del work[node.key]
+                given_up = made.lost(node, is_alive=True, helper=helpers[-1])
+                over += [given_up] if given_up else []
             case fault:
                 del work[node.key]
                 given_up = made.lost(node, is_alive=fault == "stumbles")

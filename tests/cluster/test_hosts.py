@@ -1,0 +1,127 @@
+"""Trials that several nodes of a cluster share, and what happens when one of them goes away."""
+
+import re
+import time
+
+import psutil
+import pytest
+from support.commands import finished, records
+from support.processes import started_here
+
+from backends.registry import installed_version, recipes
+from bench.reading import read_run
+
+TWO = ["--world-size", "2", "--hosts", "2", "--threads", "1", "--retries", "0"]
+SHARED = ["--backends", "fake", "--modes", "steady", *TWO]
+
+
+@pytest.fixture
+def start(command, nodes, out):
+    def begin(*options):
+        cluster = ["--cluster", nodes.address, "--output", out]
+        return command.start("run", *command.quick, *options, *cluster)
+
+    return begin
+
+
+def told(process, pattern):
+    """Read what the command says until it says this; what the pattern caught."""
+    for line in process.stderr:
+        found = re.search(pattern, line)
+        if found:
+            return found[1]
+    raise AssertionError(f"it ended and never said {pattern!r}")
+
+
+FILE = """
+[run]
+data_dir = "set"
+epochs = 1
+repeats = 2
+verify = false
+
+[matrix]
+backends = ["fake"]
+models = ["model.py:quick"]
+batch_sizes = [16]
+threads = [1]
+
+[[include]]
+world_size = [2]
+hosts = [2]
+"""
+
+
+def test_two_nodes_share_some_trials_and_one_does_the_others(command, nodes, out):
+    (command.folder / "hosts.toml").write_text(FILE)
+    done = command.run("run", "hosts.toml", "--cluster", nodes.address, "--output", out)
+    assert done.returncode == 0, done.stderr
+    made = read_run(out).trials
+    assert {trial.outcome for trial in made} == {"ok"}
+    shared = [trial for trial in made if trial.hosts == 2]
+    alone = [trial for trial in made if trial.hosts == 1]
+    assert len(shared) == len(alone) == 2
+    assert {trial.world_size for trial in shared} == {2}
+    assert all(len(trial.other_machines) == 1 for trial in shared)
+    assert all(trial.other_machines == [] for trial in alone)
+    page = (out / "report.html").read_text()
+    assert "world size 2, on 2 machines" in page
+
+
+def test_a_node_that_dies_while_it_shares_a_trial_is_replaced(command, nodes, start, out):
+    process = start(*SHARED, "--repeats", "3")
+    leader = told(process, r"^(\S+): .*repeat 1: starting")
+    time.sleep(2)
+    (helper,) = (
+        node
+        for node in nodes.workers
+        if node.node_id in nodes_at_work(command)
+        and not node.node_id.startswith(leader.partition("/")[2])
+    )
+    try:
+        nodes.kill(helper)
+        done = finished(process)
+        assert done.returncode == 0, done.stderr
+        assert re.search(rf"/{helper.node_id[:6]}: lost: ", done.stderr)
+        assert "goes on with another node" in done.stderr
+        assert [each["outcome"] for each in records(out)] == ["ok"] * 3
+    finally:
+        while len(nodes.workers) < 3:
+            nodes.add()
+
+
+def nodes_at_work(command):
+    """The identifiers of the nodes that have a worker: Ray's own process is its grandparent."""
+    found = set()
+    for line in started_here(command.folder):
+        if "bench.worker" in line:
+            raylet = psutil.Process(int(line.split()[0])).parent().parent()
+            named = [word for word in raylet.cmdline() if word.startswith("--node_id=")]
+            found.add(named[0].partition("=")[2])
+    return found
+
+
+def test_more_hosts_than_there_are_nodes_are_refused(command, nodes, out):
+    options = ["--backends", "fake", "--world-size", "9", "--hosts", "9", "--batch-sizes", "18"]
+    cluster = ["--cluster", nodes.address, "--output", out]
+    done = command.run("run", *command.quick, *options, *cluster)
+    assert done.returncode == 2
+    assert "received 9 hosts with device cpu each, and the cluster has not so many" in done.stderr
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("backend", "mode"), [("torch", "eager"), ("tensorflow", "graph"), ("jax", "jit")]
+)
+def test_a_framework_does_the_same_work_on_two_nodes(command, nodes, out, backend, mode):
+    if not installed_version(recipes()[backend]):
+        pytest.skip(f"{backend} is not installed")
+    quick = [option for option in command.quick if option != "--no-verify"]
+    options = [*quick, "--backends", backend, "--modes", mode, "--repeats", "1", *TWO]
+    done = command.run("run", *options, "--cluster", nodes.address, "--output", out)
+    assert done.returncode == 0, done.stderr
+    run = read_run(out)
+    (record,) = run.trials
+    assert (record.outcome, record.equivalence) == ("ok", "passed")
+    (certificate,) = run.certificates
+    assert (certificate.world_size, certificate.hosts) == (2, 2)
