@@ -25,8 +25,12 @@ KEPT = (
     "USER",
     "VIRTUAL_ENV",
 )
-# Which GPUs a process may see, and where their libraries are, is the machine's owner's choice.
-KEPT_PREFIXES = ("CUDA_", "NVIDIA_", "HIP_", "ROCR_", "ROCM_")
+# Which GPUs a process may see, and where their libraries are, is the machine's owner's choice; so is
+# the network over which machines exchange.
+KEPT_PREFIXES = (
+    *("CUDA_", "NVIDIA_", "HIP_", "ROCR_", "ROCM_"),
+    *("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"),
+)
 # The words in which the libraries under the frameworks are told their number of threads.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 # The GNU C library hands large freed blocks back to the kernel, which clears them before the next

@@ -126,12 +126,12 @@ def _arrived(seat: Seat) -> list[Follower]:
             server.settimeout(max(_TRY_AGAIN_SECONDS, deadline - time.monotonic()))
             try:
                 peer, _ = server.accept()
-            except TimeoutError:
+            except OSError as error:
                 missed = ", ".join(str(host) for host in range(1, hosts) if host not in found)
                 raise MeetingError(
                     f"host {missed} of {hosts} did not come to {seat.meeting} within "
-                    f"{_MEET_SECONDS:g} s"
-                ) from None
+                    f"{_MEET_SECONDS:g} s: {error}"
+                ) from error
             connection = _greeted(peer, seat.key)
             if connection is not None:
                 arrival = _Arrival(*connection.recv())
