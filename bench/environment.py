@@ -25,8 +25,8 @@ KEPT = (
     "USER",
     "VIRTUAL_ENV",
 )
-# Which GPUs a process may see, and where their libraries are, is the machine's owner's choice; so is
-# the network over which machines exchange.
+# Which GPUs a process may see, where their libraries are, and over which network it exchanges with
+# other machines, is the machine's owner's choice.
 KEPT_PREFIXES = (
     *("CUDA_", "NVIDIA_", "HIP_", "ROCR_", "ROCM_"),
     *("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"),

@@ -3,8 +3,9 @@
 from bench.installation import installation_of
 from bench.machine import describe_machine
 from bench.plan import Job, Trial
+from bench.prepared import Prepared
 from bench.records import ClusterChoice, Manifest, PlannedTrial
-from bench.request import Prepared, Request
+from bench.request import Request
 from bench.runner import timestamp
 from bench.version import __version__
 

@@ -8,6 +8,7 @@ import msgspec
 from backends.api import Recipe
 from backends.registry import installed_version
 from bench.choices import ChoiceError
+from bench.cpus import share_cpus
 from bench.data.decoded import open_decoded
 from bench.data.prepare import prepare
 from bench.environments.choosing import Tell, choose_backends
@@ -16,9 +17,10 @@ from bench.gate import backend_digest
 from bench.identity import hardware_digest, machine_name
 from bench.machine import usable_cpus
 from bench.manifest import trial_of
+from bench.prepared import Prepared
+from bench.probing import wants_gpu
 from bench.reading import read_run
 from bench.records import MANIFEST, Manifest, RecordError, Run, TrialRecord
-from bench.request import Prepared, share_cpus, wants_gpu
 from bench.runner import Experiment
 
 

@@ -11,9 +11,10 @@ from bench.statistics.families import Sample
 from reports.formats import count, plain
 from reports.sources import Source
 
+# In the order in which tables have them.
 FIELDS = (
-    *("model", "batch_size", "backend", "mode", "device", "arm", "precision", "input"),
-    *("threads", "world_size", "hosts", "hardware_digest"),
+    *("model", "backend", "mode", "device", "arm", "precision", "input"),
+    *("threads", "hosts", "world_size", "batch_size", "hardware_digest"),
 )
 
 Asked = tuple[Any, ...]  # the value of each field
@@ -66,13 +67,13 @@ class Measured:
 
 
 def measured_by_asked(source: Source) -> dict[Asked, Measured]:
-    """Every contender of the run that has a throughput."""
+    """Every contender of the run that has a throughput, in order."""
     found: defaultdict[Asked, list[TrialRecord]] = defaultdict(list)
     for record in source.run.trials:
         if record.outcome == "ok" and record.equivalence != "failed":
             found[tuple(getattr(record, name) for name in FIELDS)].append(record)
     made = {}
-    for asked, records in found.items():
+    for asked, records in sorted(found.items(), key=lambda item: item[0]):
         blocks = {
             record.repeat: record.throughput_images_per_second
             for record in records

@@ -12,6 +12,7 @@ from backends.registry import installed_version
 from bench.cli.console import message_console, result_console
 from bench.cli.tables import table
 from bench.cli.values import NameList
+from bench.cpus import choose_threads
 from bench.data.prepare import cache_folder, prepare
 from bench.doctor.clock import check_clock
 from bench.doctor.compilation import Compilation, Place, compile_times
@@ -23,7 +24,6 @@ from bench.environment import launch_of
 from bench.environments.choosing import choose_backends
 from bench.executor import LocalExecutor
 from bench.limits import BackendLimit, Setting, backend_limits
-from bench.request import choose_threads
 
 HEALTHY, CLOCK_FAILED = 0, 1
 

@@ -15,10 +15,10 @@ from bench.explanations import pictures_of
 from bench.folder import RunFolder
 from bench.gate import ContenderModel, certificates, contenders, equivalence_of
 from bench.interrupts import Interrupts
+from bench.prepared import Prepared, known_limits, own_gate
 from bench.reading import read_run
 from bench.records import Equivalence, Manifest, TrialRecord
 from bench.repeats import run_blocks
-from bench.request import Prepared, known_limits, own_gate
 from bench.runner import Observer, run_trials
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class Execution(NamedTuple):
         experiment = prepared.experiment
         try:
             equivalence = self._verified(prepared, observer) if manifest.verified else {}
-            limits = tuple(known_limits(prepared, self.executor, self._limit_began))
+            limits = tuple(known_limits(prepared, self.executor, self._say))
         except KeyboardInterrupt:
             return manifest
         experiment = msgspec.structs.replace(experiment, equivalence=equivalence, limits=limits)
@@ -98,9 +98,6 @@ class Execution(NamedTuple):
 
     def _say(self, text: str) -> None:
         self.messages.print(text)
-
-    def _limit_began(self, backend: str, device: str) -> None:
-        self.messages.print(f"measuring the limit of {backend} on {device}")
 
     def _verified(
         self, prepared: Prepared, observer: Observer

@@ -60,7 +60,7 @@ def _modes(recipe: Recipe) -> str:
 
 def _devices(recipe: Recipe, on_gpu: bool) -> Sequence[str]:
     from bench.executor import LocalExecutor
-    from bench.request import probe
+    from bench.probing import probe
 
     return probe(recipe, LocalExecutor()) if on_gpu else ["cpu"]
 

@@ -17,7 +17,7 @@ from bench.estimates import Estimate, Estimator, earlier_records
 from bench.executor import LocalExecutor
 from bench.gate import Contender, contender_of, contenders, kept_certificates
 from bench.plan import Job
-from bench.request import Prepared, own_gate
+from bench.prepared import Prepared, own_gate
 from bench.resume import Left
 
 _MINUTES = 90.0  # above, seconds are not worth reading

@@ -18,7 +18,8 @@ from bench.cli.values import CountList, Duration, NameList
 from bench.executor import LocalExecutor
 from bench.gate import Contender, Gate, certificates, contender_checked, contenders
 from bench.plan import ALL, lacking_for
-from bench.request import Choices, Prepared, Request, gate_of, prepare_run
+from bench.prepared import Prepared, gate_of
+from bench.request import Choices, Request, prepare_run
 from bench.spec.training import Sgd
 from bench.verification.case import OPTIMIZERS, USUAL
 from bench.verification.certificate import Certificate

@@ -37,9 +37,9 @@ from bench.identity import machine_name
 from bench.machine import usable_cpus
 from bench.outcome import INTERRUPTED
 from bench.plan import Trial
+from bench.prepared import Prepared, known_limits, own_gate
 from bench.presence import presence
 from bench.records import TrialRecord
-from bench.request import Prepared, known_limits, own_gate
 from bench.resume import holding_of, prepare_again, recipes_again
 from bench.runner import Experiment, blank, measure
 from bench.verification.certificate import Certificate
@@ -142,11 +142,7 @@ def _known(prepared: Prepared, order: Order, executor: Executor, tell: Tell) -> 
         wanted = contenders(prepared.jobs, experiment.recipes)
         made += certificates(wanted, gate, executor, lambda *what: tell(Checking(*what)))
         tell(Certified(made))
-    limits = known_limits(
-        prepared,
-        executor,
-        lambda backend, device: tell(Told(f"measuring the limit of {backend} on {device}")),
-    )
+    limits = known_limits(prepared, executor, lambda text: tell(Told(text)))
     return msgspec.structs.replace(
         experiment, equivalence=equivalence_of(made), limits=tuple(limits)
     )

@@ -134,7 +134,9 @@ def test_the_losses_are_those_of_one_process(contender: Contender) -> None:
 
 def all_alike(alone: list[EpochEnded], shared: list[EpochEnded]) -> None:
     assert len(shared) == len(alone) == 2
-    wanted, got = ([epoch.mean_loss for epoch in each] for each in (alone, shared))
+    wanted, got = (
+        np.array([epoch.mean_loss for epoch in each], np.float64) for each in (alone, shared)
+    )
     np.testing.assert_allclose(got, wanted, rtol=1e-4)
     for one, two in zip(alone, shared):
         assert two.images == one.images

@@ -225,6 +225,12 @@ def test_what_is_of_no_use_is_refused_in_a_sentence(command, nodes):
     assert "expected auto or host:port" in refused(command, nodes, "--cluster", "nonsense")
     on_none = ["--cluster", nodes.address, "--accelerator-type", "H100"]
     assert "none of them with accelerator_type:H100" in refused(command, nodes, *on_none)
+    nowhere = (
+        "import bench.cluster.ray_nodes as r; r._CURRENT = r.Path('/nowhere')"
+        "; from bench.cli import main"
+    )
+    told_early = refused(command, nodes, "--cluster", "auto", program=nowhere)
+    assert "received --cluster auto, and no cluster runs on this machine" in told_early
     without = ["--cluster", nodes.address, "--devices", "gpu"]
     assert "no node of the cluster has it" in refused(command, nodes, *without)
     older = "import ray; ray.__version__ = '1.0.0'; from bench.cli import main"

@@ -65,10 +65,25 @@ def test_scaling_is_strong_with_the_batch_and_weak_with_the_share(make, tmp_path
     named = [replace(each, trial=f"{each.trial}-{each.world_size}") for each in trials]
     found = rows(sections(make, tmp_path / "run", named)["parallel"])
     shown = [(row[0], row[2], row[5], row[6]) for row in found]
-    dash = found[-1][2]
+    dash = found[0][2]
     assert ("torch eager", "strong", "75", dash) in shown
     assert ("torch eager", "weak", "90", "2.00") in shown
-    assert shown[-1] == ("jax jit", dash, dash, dash)
+    assert shown[0] == ("jax jit", dash, dash, dash)
+
+
+def test_hosts_are_held_against_one_machine_of_their_kind(make, tmp_path):
+    of_kind = {"hardware_digest": "a" * 64, "machine": "first"}
+    trials = [
+        *make.repeated("torch", "eager", [100.0, 101.0], **of_kind),
+        *make.repeated("torch", "eager", [500.0, 501.0], hardware_digest="b" * 64),
+        *make.repeated(
+            "torch", "eager", [180.0, 181.0], world_size=2, hosts=2, **{**of_kind, "machine": "2nd"}
+        ),
+    ]
+    named = [replace(each, trial=f"{n}") for n, each in enumerate(trials)]
+    (row,) = rows(sections(make, tmp_path / "run", named)["parallel"])
+    assert row[1].endswith("world size 2, on 2 machines")
+    assert row[4].startswith("1.80")
 
 
 def test_without_baselines_and_world_sizes_the_sections_are_not_there(make, tmp_path):

@@ -251,7 +251,7 @@ def test_markdown_links_the_figures_that_were_written(written, markdown):
 
 def test_the_csv_holds_every_scalar_of_every_trial(written):
     read = pd.read_csv(written[0] / "results.csv")
-    nested = {"versions", "per_epoch", "environment", "native_settings", "log"}
+    nested = {"versions", "per_epoch", "environment", "native_settings", "log", "other_machines"}
     parts = {"inference", "limit", "noise", "time_to_accuracy"}
     assert set(TrialRecord.__struct_fields__) - nested - parts < set(read.columns)
     assert {"run", "inference_latency_p50_seconds", "limit_share_of_peak"} < set(read.columns)
