@@ -1,0 +1,66 @@
+"""What a second host gains: one worker on one CPU against two workers that share each batch.
+
+    PYTHONPATH=tests python -m benchmarks.two_hosts [REPEATS]
+
+The hosts are this machine: each worker is bound to a CPU of its own, and they exchange over the
+loopback interface, as the nodes of a cluster do over theirs. Prints a line a trial, in turn.
+"""
+
+import sys
+
+from backends.registry import recipes
+from bench.cluster.gang import Follower, GangExecutor
+from bench.data.prepare import prepare
+from bench.environment import launch_of
+from bench.executor import LocalExecutor
+from bench.models import build
+from bench.spec.training import Sgd, TrainSpec
+from bench.worker.protocol import EpochEnded, Failed, TrainTask
+
+HERE = "127.0.0.1"
+CONTENDERS = [("torch", "eager"), ("tensorflow", "graph"), ("jax", "jit"), ("jax", "scan")]
+SAMPLES = {"mlp": 12_800, "cnn": 5_120}
+# Of one host, and of two with the same batch and with twice the batch.
+SETTINGS = [(1, 256), (2, 256), (2, 512)]
+SECONDS = 200
+
+
+def main(repeats):
+    """Print images/s of the second epoch."""
+    known = recipes()
+    for repeat in range(repeats):
+        for model in SAMPLES:
+            for name, mode in CONTENDERS:
+                for hosts, batch in SETTINGS:
+                    told = trial(known[name], mode, model, hosts, batch, repeat)
+                    print(repeat, model, name, mode, f"{hosts} hosts, batch {batch}: {told}")
+
+
+def trial(recipe, mode, model, hosts, batch, seed):
+    """Images/s and accuracy of the second epoch, or why there is none."""
+    helper = Follower("other", HERE, LocalExecutor(), {recipe.name: recipe}, (1,))
+    task = TrainTask(
+        adapter=recipe.adapter,
+        cpus=(0,),
+        hosts=hosts,
+        world_size=hosts,
+        device="cpu",
+        mode=mode,
+        model=build(model),
+        train=TrainSpec(batch_size=batch, epochs=2, seed=seed, optimizer=Sgd()),
+        data=str(prepare(None).folder),
+        train_samples=SAMPLES[model],
+    )
+    events = []
+    executor = GangExecutor(LocalExecutor(), HERE, [helper])
+    executor.run(task, launch_of(recipe, recipe.cold), SECONDS, events.append)
+    for event in reversed(events):
+        if isinstance(event, Failed):
+            return event.reason
+        if isinstance(event, EpochEnded):
+            return f"{event.images / event.seconds:,.0f} images/s, {event.test_accuracy:.4f}"
+    return "nothing was told"
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 3)
