@@ -39,6 +39,7 @@ _LOOK_SECONDS = 120.0  # a node unpacks the code and imports it, from a cold dis
 _ALIVE_SECONDS = 10.0  # how often nodes that tell nothing are looked after
 _PATIENCE_SECONDS = 10.0  # after which a node that is busy is said to be
 _NODE_LABEL = "ray.io/node-id"  # which Ray gives every node
+_NOT_ALIVE = "it is not alive"
 _CURRENT = Path("/tmp/ray/ray_current_cluster")  # noqa: S108 - where Ray writes what `auto` means
 
 
@@ -124,9 +125,10 @@ class RayNodes:
                 yield Told("busy: waiting until its CPUs are free")
             for reference in gang.heard():
                 yield ray.get(reference)
-        except _HelperError as error:
+        except _GoneError as error:
             self._end(node.key)
-            raise LostNodeError(str(error), _is_alive(node), error.helper) from error
+            helper = error.node if error.node != node else None
+            raise LostNodeError(str(error), _is_alive(node), helper) from error
         except RayError as error:
             self._end(node.key)  # one that cannot be reached would keep its node's CPUs
             raise LostNodeError(_sentence(error), _is_alive(node)) from error
@@ -176,12 +178,12 @@ class _Needs(NamedTuple):
         return found
 
 
-class _HelperError(Exception):
-    """A node that shares trials tells nothing any more."""
+class _GoneError(Exception):
+    """A node is not there any more, and Ray waits on."""
 
-    def __init__(self, reason: str, helper: Node) -> None:
+    def __init__(self, reason: str, node: Node) -> None:
         super().__init__(reason)
-        self.helper = helper
+        self.node = node
 
 
 class _Gang:
@@ -219,13 +221,16 @@ class _Gang:
         """References to what the leading node tells, as it comes.
 
         Raises:
-            _HelperError: another node is lost.
+            _GoneError: a node that shares the trials is lost, or one that is still waited for.
         """
         while True:
             ready, _ = ray.wait([self._told, *self._watches], timeout=_ALIVE_SECONDS)
             for watch, node in self._watches.items():
                 if watch in ready or not _is_alive(node):
-                    raise _HelperError(_failure(watch), node)
+                    raise _GoneError(_failure(watch), node)
+            # Of one that has begun Ray tells the end itself.
+            if not ready and not _is_alive(self._nodes[0]):
+                raise _GoneError(_NOT_ALIVE, self._nodes[0])
             if ready:
                 try:
                     reference = next(self._told)
@@ -299,7 +304,7 @@ def _failure(watch: Any) -> str:
     try:
         ray.get(watch, timeout=0)
     except GetTimeoutError:
-        return "it is not alive"
+        return _NOT_ALIVE
     except RayError as error:
         return _sentence(error)
     return "it ended"
