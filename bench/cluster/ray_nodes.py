@@ -36,6 +36,7 @@ from bench.worker.protocol import FollowTask
 
 _CONNECT_SECONDS = 10.0
 _LOOK_SECONDS = 120.0  # a node unpacks the code and imports it, from a cold disk at worst
+_BLAME_SECONDS = 5.0  # for Ray to tell of a dead node what another one saw
 _ALIVE_SECONDS = 10.0  # how often nodes that tell nothing are looked after
 _PATIENCE_SECONDS = 10.0  # after which a node that is busy is said to be
 _NODE_LABEL = "ray.io/node-id"  # which Ray gives every node
@@ -130,8 +131,9 @@ class RayNodes:
             helper = error.node if error.node != node else None
             raise LostNodeError(str(error), _is_alive(node), helper) from error
         except RayError as error:
+            helper = gang.lost_helper()
             self._end(node.key)  # one that cannot be reached would keep its node's CPUs
-            raise LostNodeError(_sentence(error), _is_alive(node)) from error
+            raise LostNodeError(_sentence(error), _is_alive(node), helper) from error
         self._end(node.key)
 
     def stop(self) -> None:
@@ -238,6 +240,13 @@ class _Gang:
                     self._told = None
                     return
                 yield reference
+
+    def lost_helper(self) -> Node | None:
+        """The node that the leading one failed for, since it could not call it any more."""
+        if not self._watches:
+            return None
+        ready, _ = ray.wait(list(self._watches), timeout=_BLAME_SECONDS)
+        return self._watches[ready[0]] if ready else None
 
     def end(self) -> None:
         """Kill what runs, and give the nodes back."""
