@@ -96,7 +96,7 @@ class FollowingBackend(_Joined):
 
     def follow(self) -> None:
         """Do what host 0 says until it ends."""
-        obey(self._receive, self._messages.send, self._own.session)
+        obey(self._receive, self._messages.send, self.session)
 
 
 def seated(backend: Backend, seat: Seat) -> Backend:

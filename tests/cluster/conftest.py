@@ -61,3 +61,12 @@ def nodes(command):
 @pytest.fixture
 def out(command, request):
     return command.folder / request.node.name
+
+
+@pytest.fixture
+def start(command, nodes, out):
+    def begin(*options):
+        cluster = ["--cluster", nodes.address, "--output", out]
+        return command.start("run", *command.quick, *options, *cluster)
+
+    return begin

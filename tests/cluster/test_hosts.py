@@ -5,7 +5,7 @@ import time
 
 import psutil
 import pytest
-from support.commands import finished, records
+from support.commands import finished, records, told
 from support.processes import started_here
 
 from backends.registry import installed_version, recipes
@@ -13,24 +13,6 @@ from bench.reading import read_run
 
 TWO = ["--world-size", "2", "--hosts", "2", "--threads", "1", "--retries", "0"]
 SHARED = ["--backends", "fake", "--modes", "steady", *TWO]
-
-
-@pytest.fixture
-def start(command, nodes, out):
-    def begin(*options):
-        cluster = ["--cluster", nodes.address, "--output", out]
-        return command.start("run", *command.quick, *options, *cluster)
-
-    return begin
-
-
-def told(process, pattern):
-    """Read what the command says until it says this; what the pattern caught."""
-    for line in process.stderr:
-        found = re.search(pattern, line)
-        if found:
-            return found[1]
-    raise AssertionError(f"it ended and never said {pattern!r}")
 
 
 FILE = """
@@ -70,7 +52,7 @@ def test_two_nodes_share_some_trials_and_one_does_the_others(command, nodes, out
 
 def test_a_node_that_dies_while_it_shares_a_trial_is_replaced(command, nodes, start, out):
     process = start(*SHARED, "--epochs", "40", "--repeats", "2")
-    leader = told(process, r"^(\S+): .*repeat 1: starting")
+    (leader,) = told(process, r"^(\S+): .*repeat 1: starting")
     time.sleep(2)
     (helper,) = (
         node

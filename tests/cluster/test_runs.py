@@ -8,7 +8,7 @@ import time
 
 import psutil
 import pytest
-from support.commands import finished, records
+from support.commands import finished, records, told
 from support.processes import started_here
 
 from bench.reading import read_run
@@ -19,27 +19,8 @@ HANGING = ["--backends", "fake", "--modes", "hangs", *THREE_RANKINGS, "--repeats
 
 
 @pytest.fixture
-def start(command, nodes, out):
-    def begin(*options):
-        cluster = ["--cluster", nodes.address, "--output", out]
-        return command.start("run", *command.quick, *options, *cluster)
-
-    return begin
-
-
-@pytest.fixture
 def resume(command, nodes, out):
     return lambda: command.run("run", "--resume", out, "--cluster", nodes.address)
-
-
-def told(process, pattern, times=1) -> list[str]:
-    """Read what the command says until it has said this so often; what the pattern caught."""
-    caught = []
-    for line in process.stderr:
-        caught += re.findall(pattern, line)
-        if len(caught) >= times:
-            return caught
-    raise AssertionError(f"it ended and said {pattern!r} {len(caught)} times")
 
 
 def workers(command) -> list[str]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -65,3 +66,13 @@ def finished(process: subprocess.Popen) -> subprocess.CompletedProcess:
 def records(folder: Path) -> list[dict]:
     """The records of a run folder; a torn last line would not be JSON."""
     return [json.loads(line) for line in (folder / "trials.jsonl").read_bytes().splitlines()]
+
+
+def told(process, pattern, times=1) -> list[str]:
+    """Read what the command says until it has said this so often; what the pattern caught."""
+    caught = []
+    for line in process.stderr:
+        caught += re.findall(pattern, line)
+        if len(caught) >= times:
+            return caught
+    raise AssertionError(f"it ended and said {pattern!r} {len(caught)} times")
