@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from bench.choices import ChoiceError
 from bench.data.decoded import Dataset
+from bench.manifest import DatasetFacts, ModelFacts
 from bench.models import load, names_for, widened
 from bench.plan import ALL
-from bench.records import DatasetFacts, ModelFacts
 from bench.spec.layers import Layer
 from bench.spec.parameters import count_macs, count_parameters, count_training_flops
 from bench.spec.shapes import ShapeError, resolve

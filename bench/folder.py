@@ -8,15 +8,9 @@ from pathlib import Path
 import msgspec
 
 from bench.explanations import EXPLANATIONS, PICTURES, Explanation, Pictures
+from bench.manifest import Manifest
 from bench.reading import whole_lines
-from bench.records import (
-    CERTIFICATES,
-    MANIFEST,
-    TRIALS,
-    Manifest,
-    RecordError,
-    TrialRecord,
-)
+from bench.records import CERTIFICATES, MANIFEST, TRIALS, RecordError, TrialRecord
 from bench.verification.certificate import Certificate
 
 

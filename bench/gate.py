@@ -15,7 +15,7 @@ from bench.environment import launch_of, parallel_variables
 from bench.executor import Executor
 from bench.kept import keep
 from bench.outcome import verdict_of
-from bench.plan import Job, lacking_for
+from bench.plan import Job
 from bench.records import Equivalence
 from bench.verification.certificate import Certificate
 from bench.verification.sources import backend_sources, digest_of
@@ -71,11 +71,11 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
     cache: Path | None
 
 
-def contenders(jobs: Sequence[Job], recipes: Mapping[str, Recipe]) -> dict[Contender, list[str]]:
-    """The contenders of the jobs, each with its models; without what a backend is known to lack."""
+def contenders(jobs: Sequence[Job], lacking: Callable[[Job], str]) -> dict[Contender, list[str]]:
+    """The contenders of the jobs, each with its models; without jobs that lack something."""
     found: dict[Contender, list[str]] = {}
     for job in jobs:
-        if lacking_for(job, recipes):
+        if lacking(job):
             continue
         models = found.setdefault(contender_of(job), [])
         if job.model not in models:

@@ -16,7 +16,7 @@ from backends.api import Recipe
 from backends.registry import installed_version
 from bench.environments.inspection import InterpreterError, held_by
 from bench.machine import describe_machine
-from bench.records import Installation
+from bench.manifest import Installation
 from bench.releases import release_date
 from bench.verification.sources import files_of
 

@@ -43,6 +43,7 @@ class BackendLimit(msgspec.Struct, frozen=True, kw_only=True):
         libraries: BLAS and OpenMP libraries that show in its process; None if nobody can tell.
         flags: what disturbed the measurement, as for a trial.
         error: why there are no rates.
+        absent: whether that is since the framework does not see the device.
     """
 
     backend: str
@@ -54,6 +55,7 @@ class BackendLimit(msgspec.Struct, frozen=True, kw_only=True):
     libraries: tuple[str, ...] | None = None
     flags: tuple[str, ...] = ()
     error: str = ""
+    absent: bool = False
 
 
 class Setting(msgspec.Struct, frozen=True):
@@ -113,8 +115,13 @@ def _measure(
     )
     rates = next((event for event in events if isinstance(event, Rates)), None)
     if rates is None:
-        reason = verdict_of(events, end, setting.timeout).reason
-        return msgspec.structs.replace(limit, error=reason or "it told no rates")
+        verdict = verdict_of(events, end, setting.timeout)
+        return msgspec.structs.replace(
+            limit,
+            error=verdict.reason or "it told no rates",
+            # The device is all that a backend can lack here.
+            absent=verdict.outcome == "unsupported",
+        )
     return msgspec.structs.replace(
         limit,
         matrix_flops_per_second=rates.matrix_flops_per_second,

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pynvml
 
-from bench.records import Gpu, Machine
+from bench.manifest import Gpu, Machine
 
 
 def usable_cpus() -> tuple[int, ...]:

@@ -11,8 +11,8 @@ from bench.executor import Executor
 from bench.gate import Gate
 from bench.limits import MEASURE_SECONDS, BackendLimit, Setting, backend_limits
 from bench.machine import describe_machine
+from bench.manifest import DatasetFacts, Missing
 from bench.plan import Job, Trial
-from bench.records import DatasetFacts, Missing
 from bench.runner import Experiment
 from bench.spec.training import Optimizer
 from bench.verification.case import careful

@@ -9,17 +9,9 @@ from typing import BinaryIO, TypeVar
 import msgspec
 
 from bench.explanations import EXPLANATIONS, PICTURES, Explanation, Pictures
+from bench.manifest import Manifest
 from bench.migration import brought_to, has_way
-from bench.records import (
-    CERTIFICATES,
-    MANIFEST,
-    SCHEMA_VERSION,
-    TRIALS,
-    Manifest,
-    RecordError,
-    Run,
-    TrialRecord,
-)
+from bench.records import CERTIFICATES, MANIFEST, SCHEMA_VERSION, TRIALS, RecordError, TrialRecord
 from bench.verification.certificate import Certificate
 
 # Bytes: a hundred thousand trials of 3 KB each, as many as a plan may have, and room beside them.
@@ -27,6 +19,17 @@ LARGEST_FILE = 2**30
 LONGEST_LINE = 2**26  # bytes: a trial of some hundred thousand epochs
 
 T = TypeVar("T")
+
+
+class Run(msgspec.Struct, frozen=True):
+    """A run as read from its folder. Without certificates and the like where none were made."""
+
+    folder: Path
+    manifest: Manifest
+    trials: list[TrialRecord]
+    certificates: list[Certificate] = []
+    explanations: list[Explanation] = []
+    pictures: Pictures | None = None
 
 
 def read_run(folder: Path) -> Run:

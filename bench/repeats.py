@@ -9,10 +9,11 @@ from typing import NamedTuple
 import msgspec
 
 from bench.folder import RunFolder
-from bench.manifest import planned_trial, trial_of
+from bench.making_manifest import planned_trial, trial_of
+from bench.manifest import AutoRepeats, Manifest
 from bench.plan import Job, Trial, block
 from bench.reading import read_run
-from bench.records import AutoRepeats, Manifest, TrialRecord
+from bench.records import TrialRecord
 from bench.runner import Observer
 from bench.statistics.families import Sample, ratio_of
 

@@ -16,6 +16,7 @@ from bench.environments.choosing import Chosen, Tell, choose_backends
 from bench.executor import Executor
 from bench.facts import facts_of, load_models
 from bench.machine import usable_cpus
+from bench.manifest import AutoRepeats, Missing, ModelFacts
 from bench.plan import (
     ALL,
     MODES_DEFAULT,
@@ -30,7 +31,7 @@ from bench.plan import (
 )
 from bench.prepared import Prepared
 from bench.probing import devices_of, wants_gpu
-from bench.records import FEEDS, Arm, AutoRepeats, Feed, Missing, ModelFacts
+from bench.records import FEEDS, Arm, Feed
 from bench.runner import Experiment
 from bench.spec.precision import PRECISIONS
 from bench.spec.training import Optimizer

@@ -16,11 +16,12 @@ from bench.facts import facts_of
 from bench.gate import backend_digest
 from bench.identity import hardware_digest, machine_name
 from bench.machine import usable_cpus
-from bench.manifest import trial_of
+from bench.making_manifest import trial_of
+from bench.manifest import Manifest
 from bench.prepared import Prepared
 from bench.probing import wants_gpu
-from bench.reading import read_run
-from bench.records import MANIFEST, Manifest, RecordError, Run, TrialRecord
+from bench.reading import Run, read_run
+from bench.records import MANIFEST, RecordError, TrialRecord
 from bench.runner import Experiment
 
 

@@ -24,10 +24,11 @@ from bench.folder import RunFolder
 from bench.gate import Contender, ContenderModel, backend_digest, contender_of
 from bench.identity import hardware_digest, machine_name
 from bench.limits import BackendLimit, limit_of
+from bench.manifest import ModelFacts
 from bench.outcome import INTERRUPTED, Verdict, measured, verdict_of
 from bench.plan import Job, Trial, lacking_for
 from bench.presence import other_runs
-from bench.records import Equivalence, Limit, ModelFacts, TrialRecord
+from bench.records import Equivalence, Limit, TrialRecord
 from bench.spec.training import Optimizer, TrainSpec
 from bench.worker.protocol import Event, Explained, Imported, TrainTask
 
@@ -49,7 +50,7 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
         cpus: the CPUs that workers are bound to: the first of them, as many as they have threads.
         timeout: seconds after which a worker is killed.
         retries: how often a trial that was disturbed is taken again.
-        limits: what each backend reaches at best on each device.
+        limits: what each backend reaches at best on each device, or why it cannot.
         equivalence: which contenders were shown to do the work that the spec states.
     """
 
@@ -72,6 +73,15 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     def threads_of(self, job: Job) -> int:
         """CPU threads of each of the job's processes."""
         return job.threads or self.threads
+
+    def lacking(self, job: Job) -> str:
+        """What of the job cannot be had here, as far as it is known; empty when nothing is."""
+        absent = (
+            limit.error
+            for limit in self.limits
+            if limit.absent and (limit.backend, limit.device) == (job.backend, job.device)
+        )
+        return lacking_for(job, self.recipes) or next(absent, "")
 
 
 class TrialObserver(Protocol):
@@ -173,7 +183,7 @@ def _run_trial(
     if experiment.framework_versions[trial.job.backend] is None:
         reason = not_installed(experiment.recipes[trial.job.backend])
         return blank(trial, experiment, Verdict("unavailable", reason))
-    if lacking := lacking_for(trial.job, experiment.recipes):
+    if lacking := experiment.lacking(trial.job):
         return blank(trial, experiment, Verdict("unsupported", lacking))
     events: list[Event] = []
 

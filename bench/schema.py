@@ -2,10 +2,25 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
-from bench.records import json_schemas
+from bench.explanations import EXPLANATIONS, PICTURES, Explanation, Pictures
+from bench.manifest import Manifest
+from bench.records import CERTIFICATES, MANIFEST, TRIALS, TrialRecord
+from bench.verification.certificate import Certificate
+
+
+def json_schemas() -> dict[str, dict[str, Any]]:
+    """The JSON schema of each file, by file name."""
+    return {
+        MANIFEST: msgspec.json.schema(Manifest),
+        TRIALS: msgspec.json.schema(TrialRecord),
+        CERTIFICATES: msgspec.json.schema(list[Certificate]),
+        EXPLANATIONS: msgspec.json.schema(Explanation),
+        PICTURES: msgspec.json.schema(Pictures),
+    }
 
 
 def write_schemas(folder: Path) -> None:

@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from datetime import date
 from statistics import median
 
-from bench.records import Installation, TrialRecord
+from bench.manifest import Installation
+from bench.records import TrialRecord
 from reports.document import Column, Part, Section, Table
 from reports.formats import NOT_KNOWN, fixed, plain, shown
 from reports.metrics import MEBIBYTE

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
-from bench.records import Gpu, Machine
+from bench.manifest import Gpu, Machine
 from reports.differences import differing
 from reports.document import Column, Part, Section, Table
 from reports.formats import NOT_KNOWN, count, plain

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from bench.records import Run
+from bench.reading import Run
 from reports.formats import NOT_KNOWN, plain
 
 Difference = tuple[str, str, str]

@@ -22,7 +22,7 @@ SWEPT = {
 
 @dataclass(frozen=True)
 class Crossover:
-    """Two contenders whose order turns between two neighbouring settings."""
+    """Two contenders whose order turns between two settings, the nearest where it is clear."""
 
     overtaker: str
     overtaken: str
@@ -49,15 +49,28 @@ class Sweep:
     spreads: Mapping[str, tuple[Spread | None, ...]]
 
     def crossovers(self) -> list[Crossover]:
-        """Where one overtakes another, both times with ranges that do not touch."""
+        """Where one overtakes another, both times with ranges that do not touch.
+
+        Between the two may lie settings at which the order is not clear or one was not measured.
+        """
         return [
-            Crossover(later, earlier, self.values[left], self.values[left + 1])
+            Crossover(after, before, self.values[left], self.values[right])
             for pair in combinations(self.spreads, 2)
-            for earlier, later in (pair, pair[::-1])
-            for left, _ in pairwise(range(len(self.values)))
-            if _is_faster(self.spreads[earlier][left], self.spreads[later][left])
-            and _is_faster(self.spreads[later][left + 1], self.spreads[earlier][left + 1])
+            for (left, before), (right, after) in pairwise(self._clear_orders(*pair))
+            if before != after
         ]
+
+    def _clear_orders(self, one: str, other: str) -> list[tuple[int, str]]:
+        """Each setting at which one of two is faster beyond the ranges, and which."""
+        orders = []
+        for position, (left, right) in enumerate(
+            zip(self.spreads[one], self.spreads[other], strict=True)
+        ):
+            if _is_faster(left, right):
+                orders.append((position, one))
+            elif _is_faster(right, left):
+                orders.append((position, other))
+        return orders
 
 
 def sweeps_of(rankings: Sequence[Ranking]) -> list[Sweep]:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from bench.reading import read_run
-from bench.records import Machine, Run
+from bench.manifest import Machine
+from bench.reading import Run, read_run
 from reports.formats import plain
 
 

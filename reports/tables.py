@@ -13,7 +13,8 @@ from typing import Any
 import msgspec
 import pandas as pd
 
-from bench.records import Run, TrialRecord
+from bench.reading import Run
+from bench.records import TrialRecord
 from reports.formats import plain
 from reports.metrics import METRIC_KEYS, METRICS
 from reports.sources import Source

@@ -12,10 +12,10 @@ from click.core import ParameterSource
 from bench.choices import ChoiceError, check_known
 from bench.environments.choosing import Tell
 from bench.executor import Executor
+from bench.manifest import AutoRepeats
 from bench.models import ModelError
 from bench.plan import SCALINGS, fits
 from bench.prepared import Prepared
-from bench.records import AutoRepeats
 from bench.request import Choices, Request, prepare_run
 from bench.runfile import Options, Place, RunFile, RunFileError, read_run_file
 from bench.spec.training import Adam, Optimizer, Sgd

@@ -21,10 +21,10 @@ from bench.data.prepare import cache_folder
 from bench.executor import LocalExecutor
 from bench.folder import RunFolder
 from bench.interrupts import Interrupts
-from bench.manifest import make_manifest
+from bench.making_manifest import make_manifest
+from bench.manifest import Manifest, NodesChoice
 from bench.prepared import Prepared
 from bench.presence import other_runs
-from bench.records import Manifest, NodesChoice
 from bench.request import Request, prepare_run
 from bench.resume import Judge, Left, go_on, holding_of, resume, why_again
 from bench.version import __version__

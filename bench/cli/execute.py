@@ -15,11 +15,12 @@ from bench.explanations import pictures_of
 from bench.folder import RunFolder
 from bench.gate import ContenderModel, certificates, contenders, equivalence_of
 from bench.interrupts import Interrupts
+from bench.manifest import Manifest
 from bench.prepared import Prepared, known_limits, own_gate
 from bench.reading import read_run
-from bench.records import Equivalence, Manifest, TrialRecord
+from bench.records import Equivalence, TrialRecord
 from bench.repeats import run_blocks
-from bench.runner import Observer, run_trials
+from bench.runner import Experiment, Observer, run_trials
 
 if TYPE_CHECKING:
     from bench.cluster.connecting import Cluster
@@ -82,11 +83,15 @@ class Execution(NamedTuple):
             return run_blocks(prepared.trials, manifest, kept, crew.run, self.folder, observer)
         experiment = prepared.experiment
         try:
-            equivalence = self._verified(prepared, observer) if manifest.verified else {}
+            # First, since they tell which devices a backend lacks.
             limits = tuple(known_limits(prepared, self.executor, self._say))
+            experiment = msgspec.structs.replace(experiment, limits=limits)
+            equivalence = (
+                self._verified(prepared, experiment, observer) if manifest.verified else {}
+            )
         except KeyboardInterrupt:
             return manifest
-        experiment = msgspec.structs.replace(experiment, equivalence=equivalence, limits=limits)
+        experiment = msgspec.structs.replace(experiment, equivalence=equivalence)
         run = partial(
             run_trials,
             experiment=experiment,
@@ -100,11 +105,11 @@ class Execution(NamedTuple):
         self.messages.print(text)
 
     def _verified(
-        self, prepared: Prepared, observer: Observer
+        self, prepared: Prepared, experiment: Experiment, observer: Observer
     ) -> dict[ContenderModel, Equivalence]:
         """Which contenders passed on which models; the certificates are stored with the run."""
         gate = own_gate(prepared)
-        wanted = contenders(prepared.jobs, prepared.experiment.recipes)
+        wanted = contenders(prepared.jobs, experiment.lacking)
         made = list(certificates(wanted, gate, self.executor, observer.check_began))
         self.folder.write_certificates(made)
         return equivalence_of(made)

@@ -8,9 +8,9 @@ from rich.console import Console
 
 from bench.cluster.connecting import Cluster, connect, question_of
 from bench.data.prepare import cache_folder
+from bench.manifest import ClusterChoice, NodesChoice
 from bench.presence import presence
 from bench.reading import read_run
-from bench.records import ClusterChoice, NodesChoice
 from bench.request import Choices, Request
 from bench.resume import Left, prepare_again, what_is_left
 

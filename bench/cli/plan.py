@@ -66,7 +66,7 @@ def command(file: Path, output: Path | None, records: Path) -> int:
 
 def _kept(prepared: Prepared) -> set[tuple[Contender, str]]:
     gate = own_gate(prepared)
-    return kept_certificates(contenders(prepared.jobs, prepared.experiment.recipes), gate)
+    return kept_certificates(contenders(prepared.jobs, prepared.experiment.lacking), gate)
 
 
 def _table(

@@ -16,7 +16,7 @@ from bench.cli.values import (
     Percentage,
     Repeats,
 )
-from bench.records import NodesChoice
+from bench.manifest import NodesChoice
 
 
 @click.command("run")

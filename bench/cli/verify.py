@@ -17,7 +17,7 @@ from bench.cli.tables import table
 from bench.cli.values import CountList, Duration, NameList
 from bench.executor import LocalExecutor
 from bench.gate import Contender, Gate, certificates, contender_checked, contenders
-from bench.plan import ALL, lacking_for
+from bench.plan import ALL
 from bench.prepared import Prepared, gate_of
 from bench.request import Choices, Request, prepare_run
 from bench.spec.training import Sgd
@@ -73,7 +73,7 @@ def command(details: bool, fresh: bool, **options: Any) -> int:
     console, messages = result_console(), message_console()
     executor = LocalExecutor()
     prepared = prepare_run(_request(**options), executor, messages.print)
-    found = contenders(prepared.jobs, prepared.experiment.recipes)
+    found = contenders(prepared.jobs, prepared.experiment.lacking)
     for line in _lacking(prepared):
         messages.print(line, soft_wrap=True)
     if not found:
@@ -148,7 +148,7 @@ def _not_installed(wanted: Iterable[Contender], gate: Gate) -> list[Certificate]
 
 def _lacking(prepared: Prepared) -> list[str]:
     """What is left out since the backend lacks it, and what it has."""
-    reasons = (lacking_for(job, prepared.experiment.recipes) for job in prepared.jobs)
+    reasons = map(prepared.experiment.lacking, prepared.jobs)
     return list(dict.fromkeys(filter(None, reasons)))
 
 

@@ -135,17 +135,15 @@ def _adapted(order: Order, trials: Sequence[Trial], tell: Tell) -> Prepared:
 
 def _known(prepared: Prepared, order: Order, executor: Executor, tell: Tell) -> Experiment:
     """The experiment with its certificates and limits, this node's own, kept or made now."""
-    experiment = prepared.experiment
+    limits = known_limits(prepared, executor, lambda text: tell(Told(text)))
+    experiment = msgspec.structs.replace(prepared.experiment, limits=tuple(limits))
     made: list[Certificate] = []
     if order.manifest.verified:
         gate = own_gate(prepared)
-        wanted = contenders(prepared.jobs, experiment.recipes)
+        wanted = contenders(prepared.jobs, experiment.lacking)
         made += certificates(wanted, gate, executor, lambda *what: tell(Checking(*what)))
         tell(Certified(made))
-    limits = known_limits(prepared, executor, lambda text: tell(Told(text)))
-    return msgspec.structs.replace(
-        experiment, equivalence=equivalence_of(made), limits=tuple(limits)
-    )
+    return msgspec.structs.replace(experiment, equivalence=equivalence_of(made))
 
 
 class _Teller:

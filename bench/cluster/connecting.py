@@ -13,12 +13,13 @@ from bench.cluster.messages import Look, Question
 from bench.folder import RunFolder
 from bench.identity import place_of
 from bench.interrupts import Interrupts
-from bench.manifest import trial_of
+from bench.making_manifest import trial_of
+from bench.manifest import ClusterChoice, Manifest
 from bench.plan import Job, trials
 from bench.prepared import Prepared
 from bench.probing import wants_gpu
 from bench.reading import read_run
-from bench.records import ClusterChoice, Manifest, TrialRecord
+from bench.records import TrialRecord
 from bench.request import Choices
 from bench.resume import Holding, why_again
 from bench.runner import Observer

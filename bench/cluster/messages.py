@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import msgspec
 
 from bench.gate import Contender
+from bench.manifest import Manifest
 from bench.plan import Trial
-from bench.records import Manifest, TrialRecord
+from bench.records import TrialRecord
 from bench.resume import Holding
 from bench.verification.certificate import Certificate
 from bench.worker.protocol import Event, Explained

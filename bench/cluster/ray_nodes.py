@@ -30,8 +30,8 @@ from bench.cluster.gang import Followed
 from bench.cluster.lanes import Node
 from bench.cluster.messages import Look, Message, Order, Question, Told
 from bench.environment import Launch
+from bench.manifest import Manifest
 from bench.plan import Trial
-from bench.records import Manifest
 from bench.worker.protocol import FollowTask
 
 _CONNECT_SECONDS = 10.0

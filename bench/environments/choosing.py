@@ -14,8 +14,8 @@ from bench.environments.inspection import InterpreterError, held_by
 from bench.environments.making import MakingError, make
 from bench.environments.selector import Selector, parse_selector
 from bench.environments.store import folder_of, interpreter_of, read
+from bench.manifest import Missing
 from bench.plan import ALL
-from bench.records import Missing
 
 Tell = Callable[[str], None]
 

@@ -20,7 +20,7 @@ from bench.cli.asked import prepared_file, request_of_file
 from bench.cli.run import command
 from bench.executor import WorkerEnd
 from bench.folder import RunFolder
-from bench.manifest import make_manifest
+from bench.making_manifest import make_manifest
 from bench.runner import run_trials
 from bench.worker.protocol import EpochEnded, Finished, Imported, PhaseBegan, PhaseEnded, Predicted
 

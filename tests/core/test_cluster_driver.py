@@ -13,9 +13,9 @@ from bench.cluster.messages import Certified, Order, Question
 from bench.executor import LocalExecutor
 from bench.folder import RunFolder
 from bench.interrupts import Interrupts
-from bench.manifest import make_manifest
+from bench.making_manifest import make_manifest
+from bench.manifest import ClusterChoice
 from bench.reading import read_run
-from bench.records import ClusterChoice
 from bench.request import Choices, Request, prepare_run
 from bench.resume import Holding
 from bench.spec.training import Sgd

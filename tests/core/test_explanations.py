@@ -21,9 +21,9 @@ from bench.explanations import (
     unpacked,
 )
 from bench.folder import RunFolder
+from bench.manifest import ModelFacts
 from bench.plan import Job, Trial
 from bench.reading import read_run
-from bench.records import ModelFacts
 from bench.runner import Experiment, run_trials
 from bench.spec.layers import (
     Activation,

@@ -10,16 +10,10 @@ import msgspec
 import pytest
 
 from bench.folder import RunFolder
+from bench.manifest import DatasetFacts, Machine, Manifest, ModelFacts
 from bench.reading import read_run
-from bench.records import (
-    DatasetFacts,
-    Machine,
-    Manifest,
-    ModelFacts,
-    RecordError,
-    TrialRecord,
-    json_schemas,
-)
+from bench.records import RecordError, TrialRecord
+from bench.schema import json_schemas
 from bench.spec.layers import Dense, Flatten, sequential
 from bench.spec.training import Sgd
 

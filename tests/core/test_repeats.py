@@ -6,8 +6,8 @@ from itertools import combinations
 import msgspec
 import pytest
 
+from bench.manifest import AutoRepeats
 from bench.plan import Job, block
-from bench.records import AutoRepeats
 from bench.repeats import CHANCES, FEWEST, IN_TURN, decide
 from bench.statistics.ratios import paired_ratio
 

@@ -4,7 +4,7 @@ from importlib.metadata import distribution
 
 from backends.registry import recipes
 from bench.installation import installation_of
-from bench.records import Installation
+from bench.manifest import Installation
 from reports.edition import Edition
 from reports.sources import read_sources
 

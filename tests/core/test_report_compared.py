@@ -94,3 +94,37 @@ def test_without_baselines_and_world_sizes_the_sections_are_not_there(make, tmp_
 def test_the_title_of_the_run_is_that_of_the_report(make, tmp_path):
     folder = make.store(tmp_path / "run", make.TRIALS, title="The question")
     assert Edition(read_sources([folder])).report.title == "The question"
+
+
+def crossovers(make, folder, swept):
+    """What "Scaling" says where each contender was measured so at these batch sizes."""
+    trials = [
+        each
+        for (backend, mode), by_size in swept.items()
+        for size, values in by_size.items()
+        for each in make.repeated(backend, mode, values, batch_size=size)
+    ]
+    (part,) = sections(make, folder, trials)["scaling"].parts
+    return part.paragraphs
+
+
+def test_a_crossover_is_between_the_nearest_settings_where_the_order_is_clear(make, tmp_path):
+    swept = {
+        ("jax", "scan"): {16: [60.0, 64.0], 64: [90.0, 99.0], 256: [100.0, 120.0], 1024: [119.0]},
+        ("torch", "compile"): {16: [19.0, 20.0], 1024: [150.0, 160.0]},
+        ("torch", "eager"): {16: [15.0], 64: [43.0], 256: [99.0, 121.0], 1024: [140.0, 145.0]},
+    }
+    assert set(crossovers(make, tmp_path / "run", swept)) == {
+        "torch compile overtakes jax scan between 16 and 1024.",
+        "torch eager overtakes jax scan between 64 and 1024.",
+    }
+
+
+def test_an_order_that_is_never_clear_the_other_way_does_not_turn(make, tmp_path):
+    swept = {
+        ("jax", "scan"): {16: [60.0, 64.0], 64: [90.0, 99.0]},
+        ("torch", "eager"): {16: [15.0], 64: [95.0, 105.0]},
+    }
+    assert crossovers(make, tmp_path / "run", swept) == (
+        "No two contenders change places beyond the ranges of their trials.",
+    )

@@ -16,14 +16,8 @@ import msgspec
 import pandas as pd
 import pytest
 
-from bench.records import (
-    Inference,
-    Missing,
-    PlannedTrial,
-    RecordError,
-    TimeToAccuracy,
-    TrialRecord,
-)
+from bench.manifest import Missing, PlannedTrial
+from bench.records import Inference, RecordError, TimeToAccuracy, TrialRecord
 from bench.verification.certificate import Certificate, Check
 from reports import write_report
 from reports.figures.canvas import MOST_ROWS

@@ -6,7 +6,8 @@ from collections import Counter
 import msgspec
 import pytest
 
-from bench.records import EpochRecord, ModelFacts, TimeToAccuracy
+from bench.manifest import ModelFacts
+from bench.records import EpochRecord, TimeToAccuracy
 from bench.spec.layers import Dense, Flatten, sequential
 from bench.spec.training import Adam
 from bench.statistics.medians import median_interval

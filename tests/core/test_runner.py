@@ -17,9 +17,11 @@ from bench.data.prepare import prepare
 from bench.environment import CACHE_VARIABLES
 from bench.executor import LocalExecutor
 from bench.folder import RunFolder
+from bench.limits import BackendLimit
+from bench.manifest import ModelFacts
 from bench.plan import Job, Trial
 from bench.reading import read_run
-from bench.records import FEEDS, ModelFacts, TimeToAccuracy
+from bench.records import FEEDS, TimeToAccuracy
 from bench.runner import Experiment, run_trials
 from bench.spec.layers import Dense, Flatten, sequential
 from bench.spec.training import Sgd
@@ -247,6 +249,29 @@ def test_a_device_that_is_not_seen_is_unsupported(experiment, tmp_path):
     (record,) = run(experiment, tmp_path / "run", trial("works", device="gpu:3"))
     assert record.outcome == "unsupported"
     assert "gpu:0, cpu" in record.reason
+
+
+def test_no_worker_starts_for_a_device_that_is_known_to_be_absent(experiment, tmp_path):
+    limits = (
+        BackendLimit(
+            backend="fake",
+            framework_version=None,
+            device=device,
+            threads=1,
+            error=f"device {device}: told by the limit",
+            absent=absent,
+        )
+        for device, absent in (("gpu:3", True), ("gpu:4", False))
+    )
+    planned = [trial("works", device=device) for device in ("gpu:3", "gpu:4", "cpu")]
+    known, asked, works = run(experiment, tmp_path / "run", *planned, limits=tuple(limits))
+    assert (known.outcome, known.exit_status) == ("unsupported", None)
+    assert known.reason == "device gpu:3: told by the limit"
+    assert (asked.outcome, asked.reason) == (
+        "unsupported",
+        "device gpu:4: the framework sees gpu:0, cpu",
+    )
+    assert works.outcome == "ok"
 
 
 def test_records_are_on_the_disk_as_they_end(experiment, tmp_path):
