@@ -47,7 +47,7 @@ def nodes(command):
     """Three nodes for the tests of a module; they start with the command's cache and plugin."""
     before = dict(os.environ)
     os.environ.update(command.environment)
-    os.environ["RAY_worker_niceness"] = "0"  # as docs/cluster.md has it
+    os.environ.update(RAY_worker_niceness="0")  # as docs/cluster.md has it
     made = Nodes()
     try:
         for _ in range(3):
