@@ -7,6 +7,8 @@ import os
 from functools import cache
 from typing import NamedTuple
 
+import pytest
+
 from backends.api import Backend, Recipe, Session, Workload
 from backends.registry import recipes
 from bench.spec.training import Optimizer
@@ -26,6 +28,11 @@ class Contender(NamedTuple):
     backend: Backend
     mode: str
 
+    @property
+    def is_in_first_mode(self) -> bool:
+        """Whether the mode is the first that the recipe names."""
+        return self.mode == self.recipe.modes[0]
+
     def subject(self, precision: str = "float32") -> Subject:
         """The contender as a certificate is made for it."""
         return Subject(self.backend, self.backend.devices()[-1], self.mode, precision)
@@ -37,6 +44,16 @@ class Contender(NamedTuple):
     def session(self, case: Case, optimizer: Optimizer) -> Session:
         """A session of the case in float32."""
         return self.backend.session(self.workload(case, optimizer))
+
+
+def in_first_mode(contender: Contender) -> None:
+    """Skip the test in every other mode.
+
+    Raises:
+        pytest.skip.Exception: it is another.
+    """
+    if not contender.is_in_first_mode:
+        pytest.skip(f"checked in mode {contender.recipe.modes[0]}")
 
 
 def contender_of(name: str, mode: str) -> Contender:

@@ -154,7 +154,6 @@ def test_what_is_recorded_is_not_taken_again(bench, tmp_path, tiny, no_traceback
     refused = run()
     assert refused.returncode == 2
     assert "another epochs" in refused.stderr
-    assert run("--output", "elsewhere").returncode == 0
 
 
 def test_a_run_file_stands_alone(bench, tmp_path):
