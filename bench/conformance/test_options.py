@@ -130,7 +130,8 @@ def test_a_predictor_answers_as_predict_does(contender: Contender) -> None:
 
 
 def test_the_frameworks_own_choices_fit_the_model(contender: Contender) -> None:
-    case = make_case(VARIED, VARIED_SHAPE)
+    layer = sequential(Conv(4, 3, groups=2), BatchNorm(), DepthwiseConv(3), Flatten(), Dense(3))
+    case = make_case(layer, (6, 6, 2))
     defaults = contender.backend.native_defaults(0)
     if defaults is None:
         pytest.skip("it makes no choices of its own")
