@@ -96,7 +96,11 @@ def _how_sure(ranking: Ranking) -> str:
     level = level_of(ranking)
     if level:
         others = listed(level) if len(level) <= _MOST_NAMED else f"{len(level)} others"
-        return f"no measurable difference between it and {others}"
+        told = f"no measurable difference between it and {others}"
+        family = ranking.family
+        # The interval that is shown is of its pair alone, and can say otherwise.
+        alone = family.ratio(0, 1).verdict() == "higher" != family.verdict(0, 1)
+        return f"{told} once all {len(family.p_values)} pairs are allowed for" if alone else told
     return "chance does not explain the difference"
 
 

@@ -203,7 +203,19 @@ def test_no_measurable_difference_is_an_answer(make, five):
     ranking = only(five[5:])
     assert lead(ranking) == "Too close to call: torch xla and torch eager"
     assert "torch xla comes first" in sentence(ranking)
-    assert "no measurable difference between it and torch eager" in sentence(ranking)
+    assert "no measurable difference between it and torch eager." in sentence(ranking)
+
+
+def test_an_interval_that_says_otherwise_by_itself_is_explained(make):
+    # By itself the first pair differs at 5 %; with two more pairs to be wrong about it does not.
+    alike = {"a": [110.0, 112.0, 110.0], "b": [101.0, 106.5, 102.0], "c": [101.0, 107.0, 99.0]}
+    trials = [each for name, values in alike.items() for each in make.repeated(name, "m", values)]
+    ranking = only(trials)
+    assert ranking.family.ratio(0, 1).low > 1
+    assert ranking.family.verdict(0, 1) == "no measurable difference"
+    assert sentence(ranking).endswith(
+        "between it and b m and c m once all 3 pairs are allowed for."
+    )
 
 
 def test_a_noisy_contender_with_the_highest_median_is_not_put_before_a_faster_one(make):
