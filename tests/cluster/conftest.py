@@ -2,6 +2,7 @@
 
 import os
 
+import psutil
 import pytest
 from support.commands import Command
 
@@ -32,6 +33,14 @@ class Nodes:
         """As when a machine loses its power."""
         self.workers.remove(node)
         self._cluster.remove_node(node, allow_graceful=False)
+
+    def silence(self, node) -> None:
+        """As when the network to it is lost: all that it runs is there and answers nothing."""
+        for process in psutil.process_iter(["name", "cmdline"]):
+            named = f"--node_id={node.node_id}" in (process.info["cmdline"] or ())
+            if named and process.info["name"] == "raylet":
+                for each in (process, *process.children(recursive=True)):
+                    each.suspend()
 
     def end(self) -> None:
         self._cluster.shutdown()

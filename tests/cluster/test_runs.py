@@ -186,6 +186,24 @@ def test_a_node_that_dies_costs_no_trial(command, nodes, start, out):
             nodes.add()
 
 
+def test_a_node_that_falls_silent_costs_no_trial(command, nodes, start, out):
+    nodes.add()  # the one that falls silent
+    try:
+        process = start(*STEADY, "--batch-sizes", "4,8,16,32", "--repeats", "3")
+        (name,) = told(process, r"^(\S+): .*repeat 2: starting")
+        silent = next(n for n in nodes.workers if n.node_id.startswith(name.partition("/")[2]))
+        nodes.silence(silent)
+        done = finished(process)  # Ray's health check takes half a minute to give the node up
+        assert done.returncode == 0, done.stderr
+        assert f"{name}: lost: " in done.stderr
+        assert {trial.outcome for trial in whole(out).trials} == {"ok"}
+        assert len(records(out)) == 12, "what was measured on it before is kept"
+    finally:
+        nodes.kill(silent)
+        while len(nodes.workers) < 3:
+            nodes.add()
+
+
 def refused(command, nodes, *options, program="from bench.cli import main"):
     arguments = ["run", *command.quick, "--backends", "fake", *options]
     done = subprocess.run(
