@@ -193,7 +193,7 @@ def test_a_node_that_falls_silent_costs_no_trial(command, nodes, start, out):
         (name,) = told(process, r"^(\S+): .*repeat 2: starting")
         silent = next(n for n in nodes.workers if n.node_id.startswith(name.partition("/")[2]))
         nodes.silence(silent)
-        done = finished(process)  # Ray's health check takes half a minute to give the node up
+        done = finished(process)  # Ray's health check takes a minute to give the node up
         assert done.returncode == 0, done.stderr
         assert f"{name}: lost: " in done.stderr
         assert {trial.outcome for trial in whole(out).trials} == {"ok"}
