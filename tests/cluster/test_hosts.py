@@ -53,13 +53,7 @@ def test_two_nodes_share_some_trials_and_one_does_the_others(command, nodes, out
 def test_a_node_that_dies_while_it_shares_a_trial_is_replaced(command, nodes, start, out):
     process = start(*SHARED, "--epochs", "40", "--repeats", "2")
     (leader,) = told(process, r"^(\S+): .*repeat 1: starting")
-    time.sleep(2)
-    (helper,) = (
-        node
-        for node in nodes.workers
-        if node.node_id in nodes_at_work(command)
-        and not node.node_id.startswith(leader.partition("/")[2])
-    )
+    helper = follower(command, nodes, leader.partition("/")[2])
     try:
         nodes.kill(helper)
         done = finished(process)
@@ -71,6 +65,18 @@ def test_a_node_that_dies_while_it_shares_a_trial_is_replaced(command, nodes, st
     finally:
         while len(nodes.workers) < 3:
             nodes.add()
+
+
+def follower(command, nodes, leader):
+    """The other node that has a worker, once it has."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        working = nodes_at_work(command)
+        for node in nodes.workers:
+            if node.node_id in working and not node.node_id.startswith(leader):
+                return node
+        time.sleep(0.2)
+    raise AssertionError("no second node came to have a worker")
 
 
 def nodes_at_work(command):
