@@ -22,7 +22,7 @@ from bench.kept import keep
 from bench.outcome import verdict_of
 from bench.records import Limit, TrialRecord
 from bench.verification.sources import digest_of
-from bench.worker.protocol import Event, LimitTask, Rates
+from bench.worker.protocol import Devices, Event, LimitTask, Rates
 
 # Matrix products are timed in these, and a trial is compared in these alone.
 _COMPARED = ("float32", "bfloat16")
@@ -115,13 +115,10 @@ def _measure(
     )
     rates = next((event for event in events if isinstance(event, Rates)), None)
     if rates is None:
-        verdict = verdict_of(events, end, setting.timeout)
-        return msgspec.structs.replace(
-            limit,
-            error=verdict.reason or "it told no rates",
-            # The device is all that a backend can lack here.
-            absent=verdict.outcome == "unsupported",
-        )
+        reason = verdict_of(events, end, setting.timeout).reason
+        seen = [event.devices for event in events if isinstance(event, Devices)]
+        absent = any(device not in devices for devices in seen)
+        return msgspec.structs.replace(limit, error=reason or "it told no rates", absent=absent)
     return msgspec.structs.replace(
         limit,
         matrix_flops_per_second=rates.matrix_flops_per_second,

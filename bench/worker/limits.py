@@ -7,7 +7,7 @@ from typing import Callable, Optional
 
 from backends.api import Backend, Device
 from bench.worker.process import peak_memory
-from bench.worker.protocol import Finished, LimitTask, Rates
+from bench.worker.protocol import Devices, Finished, LimitTask, Rates
 from bench.worker.training import Tell, find_device
 from bench.worker.usage import read_usage, usage_since
 
@@ -21,6 +21,7 @@ _MOST_REPEATS = 40
 
 def measure_limits(task: LimitTask, backend: Backend, tell: Tell) -> None:
     """Measure the backend's best rates on the task's device, and name the libraries it uses."""
+    tell(Devices({each.name: each.title for each in backend.devices()}))
     device = find_device(backend, task.device)
     before = read_usage()
     rates = {precision: _matrix_rate(backend, device, precision) for precision in PRECISIONS}

@@ -164,7 +164,7 @@ class NativeSettings(EventBase, frozen=True):
 
 
 class Devices(EventBase, frozen=True):
-    """The answer to a probe: the names of the devices and their makers' names."""
+    """The devices that the framework sees: their names and their makers' names."""
 
     devices: dict[str, str]
 

@@ -17,7 +17,7 @@ from bench.data.prepare import prepare
 from bench.environment import CACHE_VARIABLES
 from bench.executor import LocalExecutor
 from bench.folder import RunFolder
-from bench.limits import BackendLimit
+from bench.limits import BackendLimit, Setting, backend_limits
 from bench.manifest import ModelFacts
 from bench.plan import Job, Trial
 from bench.reading import read_run
@@ -249,6 +249,15 @@ def test_a_device_that_is_not_seen_is_unsupported(experiment, tmp_path):
     (record,) = run(experiment, tmp_path / "run", trial("works", device="gpu:3"))
     assert record.outcome == "unsupported"
     assert "gpu:0, cpu" in record.reason
+
+
+def test_a_limit_tells_whether_the_framework_sees_the_device(plugin):
+    setting = Setting(threads=1, cpus=(), cache=None)
+    wanted = [(recipes()["numpy"], "2", device) for device in ("cpu", "gpu:0")]
+    there, absent = backend_limits(wanted, setting, LocalExecutor(), lambda *_: None)
+    assert (there.absent, there.error) == (False, "")
+    assert absent.absent
+    assert absent.error == "device gpu:0: the framework sees cpu"
 
 
 def test_no_worker_starts_for_a_device_that_is_known_to_be_absent(experiment, tmp_path):
