@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Literal
 
-from bench.records import TrialRecord
-from reports.formats import Number, fixed, shown, significant
+from bench.records.trial import TrialRecord
+from reports.display import Number, fixed, shown, significant
 
 MEBIBYTE = 2.0**20
 

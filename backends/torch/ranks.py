@@ -18,7 +18,7 @@ from torch import distributed
 from backends.api import Hosts, Workload
 from backends.torch import platform
 from backends.torch.sharing import SharedSession, own_workload
-from bench.worker.leading import DONE, PATIENCE_SECONDS, obey
+from bench.worker.parallel import DONE, PATIENCE_SECONDS, obey
 from bench.worker.process import bind_to, end_with_parent
 
 
@@ -87,7 +87,7 @@ def take_seat(seat: Seat) -> None:
 
 
 def serve(seat: Seat, messages: Connection) -> None:
-    """Do what comes; see `bench.worker.leading.obey`.
+    """Do what comes; see `bench.worker.parallel.obey`.
 
     The first answer, to no message, is that it is ready to meet the others.
     """

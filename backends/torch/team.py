@@ -16,7 +16,7 @@ from torch import distributed
 from backends.api import Device, Hosts, Session, Workload
 from backends.torch.ranks import Seat, seats, serve, take_seat, usable_cpus
 from backends.torch.sharing import SharedSession, own_workload, require_shareable
-from bench.worker.leading import Company, Follower, LeadSession
+from bench.worker.parallel import Company, Follower, LeadSession
 from bench.worker.process import bind_to
 
 

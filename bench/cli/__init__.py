@@ -9,7 +9,7 @@ import sys
 
 import click
 
-from bench.version import __version__
+from bench import __version__
 
 COMMANDS = {
     "run": "Train the models in every backend asked for and write a report.",
@@ -79,7 +79,7 @@ def main() -> int:
 
 def _is_users(error: ValueError) -> bool:
     """Whether the error speaks of what the user gave, rather than of a fault of this program."""
-    from bench.errors import USER_ERRORS
+    from bench.cli.errors import USER_ERRORS
 
     return isinstance(error, USER_ERRORS)
 

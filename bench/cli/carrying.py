@@ -11,26 +11,26 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 from rich.console import Console
 
-from bench.choices import ChoiceError
-from bench.cli.asked import FromFile, prepared_file
+from bench import __version__
 from bench.cli.console import message_console, result_console
 from bench.cli.execute import ALL_MEASURED, Execution
 from bench.cli.nodes import nodes_for, resume_on, seen
+from bench.cli.options import FromFile, prepared_file
 from bench.cli.tables import plan_table
 from bench.data.prepare import cache_folder
-from bench.executor import LocalExecutor
-from bench.folder import RunFolder
-from bench.interrupts import Interrupts
-from bench.making_manifest import make_manifest
-from bench.manifest import Manifest, NodesChoice
-from bench.prepared import Prepared
-from bench.presence import other_runs
-from bench.request import Request, prepare_run
-from bench.resume import Judge, Left, go_on, holding_of, resume, why_again
-from bench.version import __version__
+from bench.errors import ChoiceError
+from bench.machine.other_runs import other_runs
+from bench.records.manifest import Manifest, NodesChoice
+from bench.records.writer import RunFolder
+from bench.run.executor import LocalExecutor
+from bench.run.interrupts import Interrupts
+from bench.run.manifests import make_manifest
+from bench.run.prepare import Request, prepare_run
+from bench.run.prepared import Prepared
+from bench.run.resume import Judge, Left, go_on, holding_of, resume, why_again
 
 if TYPE_CHECKING:
-    from bench.cluster.connecting import Cluster
+    from bench.cluster.connect import Cluster
 
 
 class Where(NamedTuple):

@@ -13,7 +13,7 @@ from bench.cli.tables import table
 from bench.cli.values import FilePath, NameList
 
 if TYPE_CHECKING:  # a report's parts are loaded when they are needed
-    from reports.gate import Gate
+    from reports.documents.comparison import Gate
 
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
 
@@ -67,8 +67,8 @@ def command(base: Path, new: Path, fail_on: float, metrics: list[str], form: str
     Exit status: 0 no regression, 1 a regression, 2 the command was wrong, 3 nothing to compare,
     4 a contender of BASE fails in NEW or is missing there.
     """
-    from reports.choosing import directed_metric
-    from reports.gate import gate_of
+    from reports.analysis.criteria import directed_metric
+    from reports.documents.comparison import gate_of
 
     gate = gate_of(base, new, [directed_metric(name) for name in metrics], fail_on)
     _PRINTERS[form](gate)
@@ -76,7 +76,7 @@ def command(base: Path, new: Path, fail_on: float, metrics: list[str], form: str
 
 
 def _print_table(gate: Gate) -> None:
-    from reports.gate import report_of
+    from reports.documents.comparison import report_of
 
     console = result_console()
     report = report_of(gate)
@@ -95,8 +95,8 @@ def _print_table(gate: Gate) -> None:
 
 
 def _print_markdown(gate: Gate) -> None:
-    from reports.gate import report_of
-    from reports.markdown import markdown_text
+    from reports.documents.comparison import report_of
+    from reports.exports.markdown import markdown_text
 
     click.echo(markdown_text(report_of(gate), "figures"), nl=False)
 
@@ -104,7 +104,7 @@ def _print_markdown(gate: Gate) -> None:
 def _print_json(gate: Gate) -> None:
     import msgspec
 
-    from reports.gate import as_value
+    from reports.documents.comparison import as_value
 
     click.echo(msgspec.json.format(msgspec.json.encode(as_value(gate)), indent=2).decode())
 

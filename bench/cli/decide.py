@@ -13,7 +13,7 @@ from bench.cli.tables import table
 from bench.cli.values import FilePath
 
 if TYPE_CHECKING:  # a report's parts are loaded when they are needed
-    from reports.deciding import Choice
+    from reports.documents.decision import Choice
 
 
 @click.command("decide")
@@ -48,8 +48,8 @@ def command(
     everything that has a weight. Exit status: 0 a contender wins in each ranking, 2 the command
     was wrong, 3 in some ranking none keeps the limits, or there is none.
     """
-    from reports.choosing import parse_limits, parse_weights
-    from reports.deciding import decisions
+    from reports.analysis.criteria import parse_limits, parse_weights
+    from reports.documents.decision import decisions
 
     weighed = parse_weights(weights)
     made = [
@@ -67,7 +67,7 @@ def command(
 
 
 def _print(choice: Choice) -> None:
-    from reports.deciding import notes, score_rows
+    from reports.documents.decision import notes, score_rows
 
     console = result_console()
     ranked = choice.decision.ranked

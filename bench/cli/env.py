@@ -5,13 +5,13 @@ from pathlib import Path
 import click
 
 from backends.registry import recipes
-from bench.choices import ChoiceError, check_known, split_list
 from bench.cli.console import message_console, result_console
 from bench.cli.tables import table
-from bench.environments.blueprint import Blueprint, blueprint
-from bench.environments.making import MakingError, make
-from bench.environments.selector import parse_selector
-from bench.environments.store import (
+from bench.errors import ChoiceError, check_known, split_list
+from bench.machine.environments.blueprint import Blueprint, blueprint
+from bench.machine.environments.making import MakingError, make
+from bench.machine.environments.selector import parse_selector
+from bench.machine.environments.store import (
     Environment,
     all_environments,
     environments_folder,
@@ -20,7 +20,7 @@ from bench.environments.store import (
     remove,
     size_of,
 )
-from bench.plan import ALL
+from bench.run.plan import ALL
 
 DONE, SOME_FAILED = 0, 1
 _MIB = 2**20

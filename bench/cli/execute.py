@@ -10,20 +10,20 @@ from rich.console import Console
 
 from bench.cli.progress import observer_for
 from bench.cli.tables import summary_table
-from bench.executor import Executor
-from bench.explanations import pictures_of
-from bench.folder import RunFolder
-from bench.gate import ContenderModel, certificates, contenders, equivalence_of
-from bench.interrupts import Interrupts
-from bench.manifest import Manifest
-from bench.prepared import Prepared, known_limits, own_gate
-from bench.reading import read_run
-from bench.records import Equivalence, TrialRecord
-from bench.repeats import run_blocks
-from bench.runner import Experiment, Observer, run_trials
+from bench.records.manifest import Manifest
+from bench.records.predictions import pictures_of
+from bench.records.reader import read_run
+from bench.records.trial import Equivalence, TrialRecord
+from bench.records.writer import RunFolder
+from bench.run.certificates import ContenderModel, certificates, contenders, equivalence_of
+from bench.run.executor import Executor
+from bench.run.interrupts import Interrupts
+from bench.run.prepared import Prepared, known_limits, own_gate
+from bench.run.repeats import run_blocks
+from bench.run.runner import Experiment, Observer, run_trials
 
 if TYPE_CHECKING:
-    from bench.cluster.connecting import Cluster
+    from bench.cluster.connect import Cluster
 
 ALL_MEASURED, SOME_FAILED, NOTHING_MEASURED, INTERRUPTED = 0, 1, 3, 130
 

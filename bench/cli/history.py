@@ -24,9 +24,9 @@ def command(folders: tuple[Path, ...], metric: str, output: Path | None) -> int:
     A change of level is looked for from seven runs on. Runs that differ in machine, spec or
     settings are in series apart. Exit status: 0 there is a series, 3 there is none.
     """
-    from reports.choosing import directed_metric
-    from reports.history import history_report, series_of
-    from reports.sources import read_sources
+    from reports.analysis.criteria import directed_metric
+    from reports.analysis.runs import read_sources
+    from reports.documents.history import history_report, series_of
 
     chosen = directed_metric(metric)
     sources = read_sources(list(folders))
@@ -40,7 +40,7 @@ def command(folders: tuple[Path, ...], metric: str, output: Path | None) -> int:
             numbers = [column.title for column in part.table.columns if column.number]
             console.print(table(header, part.table.rows, right=numbers))
     if output is not None:
-        from reports.writing import write_history
+        from reports.write import write_history
 
         path = write_history(report, series, chosen, output)
         message_console().print(f"History: {path}")

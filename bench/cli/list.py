@@ -34,7 +34,7 @@ def models_command() -> None:
 
 def list_backends() -> None:
     """Print the table of backends. Asks each framework for its devices where it may see a GPU."""
-    from bench.machine import has_accelerator
+    from bench.machine.hardware import has_accelerator
 
     on_gpu = has_accelerator()
     rows = [_backend_row(recipe, on_gpu) for recipe in recipes().values()]
@@ -43,7 +43,7 @@ def list_backends() -> None:
 
 
 def _backend_row(recipe: Recipe, on_gpu: bool) -> tuple[str, str, str, str]:
-    from bench.environments.choosing import how_to_get, present
+    from bench.machine.environments.choosing import how_to_get, present
 
     found = present(recipe, on_gpu)
     if found is None:
@@ -59,15 +59,15 @@ def _modes(recipe: Recipe) -> str:
 
 
 def _devices(recipe: Recipe, on_gpu: bool) -> Sequence[str]:
-    from bench.executor import LocalExecutor
-    from bench.probing import probe
+    from bench.run.devices import probe
+    from bench.run.executor import LocalExecutor
 
     return probe(recipe, LocalExecutor()) if on_gpu else ["cpu"]
 
 
 def list_models() -> None:
     """Print the table of models."""
-    from bench.models import all_models
+    from bench.spec.models import all_models
     from bench.spec.parameters import count_macs, count_parameters
     from bench.spec.shapes import resolve
 

@@ -6,13 +6,13 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from bench.cluster.connecting import Cluster, connect, question_of
+from bench.cluster.connect import Cluster, connect, question_of
 from bench.data.prepare import cache_folder
-from bench.manifest import ClusterChoice, NodesChoice
-from bench.presence import presence
-from bench.reading import read_run
-from bench.request import Choices, Request
-from bench.resume import Left, prepare_again, what_is_left
+from bench.machine.other_runs import presence
+from bench.records.manifest import ClusterChoice, NodesChoice
+from bench.records.reader import read_run
+from bench.run.prepare import Choices, Request
+from bench.run.resume import Left, prepare_again, what_is_left
 
 
 def nodes_for(
@@ -25,7 +25,7 @@ def nodes_for(
     """The nodes that were asked for; None where it is this machine.
 
     Raises:
-        bench.cluster.errors.ClusterError: the cluster is of no use.
+        bench.errors.ClusterError: the cluster is of no use.
         click.UsageError: nodes are chosen of no cluster.
     """
     if address is None:

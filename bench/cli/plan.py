@@ -7,18 +7,18 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from bench.cli.asked import FromFile, prepared_file, request_of_file
 from bench.cli.carrying import folder_of, left_of, remarks
 from bench.cli.console import message_console, result_console
+from bench.cli.options import FromFile, prepared_file, request_of_file
 from bench.cli.run import command as run_command
 from bench.cli.tables import table
 from bench.cli.values import FilePath
-from bench.estimates import Estimate, Estimator, earlier_records
-from bench.executor import LocalExecutor
-from bench.gate import Contender, contender_of, contenders, kept_certificates
-from bench.plan import Job
-from bench.prepared import Prepared, own_gate
-from bench.resume import Left
+from bench.records.job import Job
+from bench.run.certificates import Contender, contender_of, contenders, kept_certificates
+from bench.run.estimates import Estimate, Estimator, earlier_records
+from bench.run.executor import LocalExecutor
+from bench.run.prepared import Prepared, own_gate
+from bench.run.resume import Left
 
 _MINUTES = 90.0  # above, seconds are not worth reading
 

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
-from bench.gate import Contender
-from bench.plan import Trial, unusual
-from bench.records import TrialRecord
-from bench.runner import Observer
+from bench.records.job import Trial, unusual
+from bench.records.trial import TrialRecord
+from bench.run.certificates import Contender
+from bench.run.runner import Observer
 from bench.worker.protocol import EpochEnded, Event, PhaseBegan
 
 

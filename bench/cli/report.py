@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from bench.choices import check_known
 from bench.cli.values import FilePath, NameList
+from bench.errors import check_known
 
 
 @click.command("report")
@@ -36,7 +36,7 @@ def command(
     Runs that differ in machine, spec, precision, threads or data are ranked apart.
     """
     from reports import export_report, write_report
-    from reports.exports import FORMATS
+    from reports.exports.registry import FORMATS
 
     if formats is not None:
         check_known(formats, FORMATS, "format")
@@ -54,7 +54,7 @@ def command(
 
 def _one_format(file: str, formats: list[str] | None) -> str:
     """The format that is exported: the one that is named, or the one that the ending tells."""
-    from reports.writing import format_of
+    from reports.write import format_of
 
     if formats is None:
         told = format_of(file)

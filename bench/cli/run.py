@@ -5,8 +5,8 @@ from typing import Any, get_args
 
 import click
 
-from bench.cli.asked import OF_THE_COMMAND, check_alone, request_of, request_of_file
 from bench.cli.carrying import Terms, Where, resume_run, run, run_file
+from bench.cli.options import OF_THE_COMMAND, check_alone, request_of, request_of_file
 from bench.cli.values import (
     CountList,
     Duration,
@@ -16,7 +16,7 @@ from bench.cli.values import (
     Percentage,
     Repeats,
 )
-from bench.manifest import NodesChoice
+from bench.records.manifest import NodesChoice
 
 
 @click.command("run")

@@ -9,8 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:  # a command that prints a table need not load what makes a run
-    from bench.plan import Trial
-    from bench.records import TrialRecord
+    from bench.records.job import Trial
+    from bench.records.trial import TrialRecord
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[str] = ()) -> Table:
@@ -59,7 +59,7 @@ def plan_table(trials: Sequence[Trial], versions: Mapping[str, str | None]) -> T
 
 def summary_table(records: Sequence[TrialRecord]) -> Table:
     """The contenders with their medians, as in the report."""
-    from reports.summary import NUMBERS, summary_rows
+    from reports.documents.terminal import NUMBERS, summary_rows
 
     header, rows = summary_rows(records)
     return table(header, rows, right=NUMBERS)

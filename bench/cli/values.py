@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from bench.choices import split_list
+from bench.errors import split_list
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smh]?)")
 AUTO = "auto"

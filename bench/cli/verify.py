@@ -10,16 +10,16 @@ import msgspec
 from rich.table import Table
 
 from backends.registry import not_installed
-from bench.choices import ChoiceError
 from bench.cli.console import message_console, result_console
 from bench.cli.progress import checking
 from bench.cli.tables import table
 from bench.cli.values import CountList, Duration, NameList
-from bench.executor import LocalExecutor
-from bench.gate import Contender, Gate, certificates, contender_checked, contenders
-from bench.plan import ALL
-from bench.prepared import Prepared, gate_of
-from bench.request import Choices, Request, prepare_run
+from bench.errors import ChoiceError
+from bench.run.certificates import Contender, Gate, certificates, contender_checked, contenders
+from bench.run.executor import LocalExecutor
+from bench.run.plan import ALL
+from bench.run.prepare import Choices, Request, prepare_run
+from bench.run.prepared import Prepared, gate_of
 from bench.spec.training import Sgd
 from bench.verification.case import OPTIMIZERS, USUAL
 from bench.verification.certificate import Certificate

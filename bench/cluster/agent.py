@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from bench.cli.errors import USER_ERRORS
 from bench.cluster.gang import Follower, GangExecutor, Helper
 from bench.cluster.messages import (
     Arrived,
@@ -28,20 +29,19 @@ from bench.cluster.messages import (
 )
 from bench.data.prepare import cache_folder
 from bench.data.sources import find_source
-from bench.disturbance import Watch
-from bench.environments.choosing import choose_backends
-from bench.errors import USER_ERRORS
-from bench.executor import Executor, LocalExecutor
-from bench.gate import certificates, contenders, equivalence_of
-from bench.identity import machine_name
-from bench.machine import usable_cpus
-from bench.outcome import INTERRUPTED
-from bench.plan import Trial
-from bench.prepared import Prepared, known_limits, own_gate
-from bench.presence import presence
-from bench.records import TrialRecord
-from bench.resume import holding_of, prepare_again, recipes_again
-from bench.runner import Experiment, blank, measure
+from bench.machine.disturbance import Watch
+from bench.machine.environments.choosing import choose_backends
+from bench.machine.hardware import usable_cpus
+from bench.machine.identity import machine_name
+from bench.machine.other_runs import presence
+from bench.records.job import Trial
+from bench.records.trial import TrialRecord
+from bench.run.certificates import certificates, contenders, equivalence_of
+from bench.run.executor import Executor, LocalExecutor
+from bench.run.outcome import INTERRUPTED
+from bench.run.prepared import Prepared, known_limits, own_gate
+from bench.run.resume import holding_of, prepare_again, recipes_again
+from bench.run.runner import Experiment, blank, measure
 from bench.verification.certificate import Certificate
 from bench.worker.protocol import Event
 

@@ -13,9 +13,9 @@ import msgspec
 
 from backends.api import Recipe
 from bench.data.prepare import cache_folder
-from bench.environment import Launch
-from bench.executor import Executor, LocalExecutor, WorkerEnd
-from bench.presence import presence
+from bench.machine.other_runs import presence
+from bench.run.executor import Executor, LocalExecutor, WorkerEnd
+from bench.run.launch import Launch
 from bench.worker.hosts import decline
 from bench.worker.protocol import Event, Failed, FollowTask, Seat, Task
 

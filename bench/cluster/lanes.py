@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from bench.plan import Job, Trial
+from bench.records.job import Job, Trial
 
 # How often one trial goes to another node after its node was lost: a trial that takes every node
 # down with it must end somewhere.

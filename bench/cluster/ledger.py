@@ -15,11 +15,11 @@ from bench.cluster.messages import (
     Message,
     Told,
 )
-from bench.folder import RunFolder
-from bench.outcome import INTERRUPTED, Verdict, measured
-from bench.plan import Trial
-from bench.records import TrialRecord
-from bench.runner import Experiment, Measured, Observer, blank, keep_measured
+from bench.records.job import Trial
+from bench.records.trial import TrialRecord
+from bench.records.writer import RunFolder
+from bench.run.outcome import INTERRUPTED, Verdict, measured
+from bench.run.runner import Experiment, Measured, Observer, blank, keep_measured
 from bench.verification.certificate import Certificate
 from bench.worker.protocol import Event
 

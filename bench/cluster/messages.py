@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import msgspec
 
-from bench.gate import Contender
-from bench.manifest import Manifest
-from bench.plan import Trial
-from bench.records import TrialRecord
-from bench.resume import Holding
+from bench.records.job import Trial
+from bench.records.manifest import Manifest
+from bench.records.trial import TrialRecord
+from bench.run.certificates import Contender
+from bench.run.resume import Holding
 from bench.verification.certificate import Certificate
 from bench.worker.protocol import Event, Explained
 

@@ -24,14 +24,14 @@ from ray.util.scheduling_strategies import (
 import backends
 import bench
 from bench.cluster.agent import follower, look, work
-from bench.cluster.crew import LostNodeError
-from bench.cluster.errors import ClusterError
+from bench.cluster.driver import LostNodeError
 from bench.cluster.gang import Followed
 from bench.cluster.lanes import Node
 from bench.cluster.messages import Look, Message, Order, Question, Told
-from bench.environment import Launch
-from bench.manifest import Manifest
-from bench.plan import Trial
+from bench.errors import ClusterError
+from bench.records.job import Trial
+from bench.records.manifest import Manifest
+from bench.run.launch import Launch
 from bench.worker.protocol import FollowTask
 
 _CONNECT_SECONDS = 10.0
@@ -112,7 +112,7 @@ class RayNodes:
     def run(
         self, node: Node, trials: Sequence[Trial], helpers: Sequence[Node]
     ) -> Iterator[Message]:
-        """See `bench.cluster.crew.Nodes`.
+        """See `bench.cluster.driver.Nodes`.
 
         The nodes are held for these trials alone, and all of them at once: while a run waits for a
         node it holds no other, so that two runs cannot wait for each other.

@@ -16,8 +16,8 @@ from typing import NoReturn, Optional
 from backends.api import Backend, Unsupported
 from bench.worker.clock import check_clock
 from bench.worker.hosts import FollowingBackend, MeetingError, seated
-from bench.worker.leading import FollowerError
-from bench.worker.limits import measure_limits
+from bench.worker.parallel import FollowerError
+from bench.worker.peak import measure_limits
 from bench.worker.process import age, bind_to, end_with_parent, resident_memory
 from bench.worker.protocol import (
     ClockTask,
@@ -36,7 +36,7 @@ from bench.worker.protocol import (
     encode,
 )
 from bench.worker.training import Tell, train
-from bench.worker.verifying import verify
+from bench.worker.verify import verify
 
 _LONGEST_REASON = 500  # characters: a reason stands in a table, the log holds the rest
 

@@ -18,7 +18,7 @@ from typing import Callable, NamedTuple, Optional
 
 from backends.api import Backend, Device, Hosts, Session, Workload
 from backends.native import Defaults
-from bench.worker.leading import Company, Follower, LeadSession, Message, obey
+from bench.worker.parallel import Company, Follower, LeadSession, Message, obey
 from bench.worker.protocol import Seat
 
 # The slowest machine may import its framework from a cold disk.

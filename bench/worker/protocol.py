@@ -237,7 +237,7 @@ class Predicted(EventBase, frozen=True, kw_only=True):
 
 
 class Explained(EventBase, frozen=True, kw_only=True):
-    """What the trained model answers; see `bench.worker.explaining`.
+    """What the trained model answers; see `bench.worker.predictions`.
 
     Attributes:
         predicted: of each test image the class, one byte each, packed by zlib.

@@ -18,8 +18,8 @@ from bench.data.decoded import Dataset, open_decoded
 from bench.spec.shapes import Node, resolve
 from bench.spec.training import epoch_batches, learning_rates, scale_pixels
 from bench.spec.weights import FloatArray, IntArray, initial_weights
-from bench.worker.explaining import explain
 from bench.worker.inference import measure
+from bench.worker.predictions import explain
 from bench.worker.process import age, peak_memory
 from bench.worker.protocol import (
     EpochEnded,

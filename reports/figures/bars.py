@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reports.contenders import Contender
+from reports.analysis.contenders import Contender
 from reports.figures.canvas import INK, MUTED, SURFACE, legend_above, rows
 from reports.figures.palette import PHASES as PHASE_COLOURS
 from reports.figures.palette import hues, mixed, styles

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from reports.formats import shortened
+from reports.display import shortened
 
 # The page replaces these four by its own, so that a figure follows light and dark.
 INK, MUTED, GRID, SURFACE = "#1b2026", "#58616b", "#e2e5e9", "#ffffff"

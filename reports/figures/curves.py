@@ -7,11 +7,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from reports.contenders import Contender
+from reports.analysis.contenders import Contender
+from reports.analysis.learning_curves import Curve
+from reports.display import shortened
 from reports.figures.canvas import LONGEST_LABEL, MOST_TRIALS, TOP, WIDTH, panel, sheet
 from reports.figures.palette import Line, styles
-from reports.formats import shortened
-from reports.learning import Curve
 
 _HEIGHT = 3.1  # inches of a panel
 _GAP = 0.45

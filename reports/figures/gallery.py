@@ -6,14 +6,14 @@ from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
-from reports.contenders import Contender
+from reports.analysis.contenders import Contender
+from reports.analysis.rankings import Ranking
+from reports.analysis.runs import distinct
+from reports.display import count, listed
 from reports.document import Picture
 from reports.figures import bars, curves
 from reports.figures.canvas import MOST_ROWS, MOST_TRIALS, house_style, saved
-from reports.formats import count, listed
 from reports.metrics import ACCURACY, FIRST_STEP, PEAK_MEMORY, THROUGHPUT, Metric
-from reports.rankings import Ranking
-from reports.sources import distinct
 
 _LONGEST_STEM = 60
 MANY_TRIALS = 20_000  # above, the figures of one ranking only are drawn

@@ -11,6 +11,7 @@ from matplotlib.textpath import TextPath
 from matplotlib.transforms import Affine2D
 
 from bench.spec.weights import IntArray
+from reports.display import shortened
 from reports.figures.canvas import (
     BOTTOM,
     INK,
@@ -21,7 +22,6 @@ from reports.figures.canvas import (
     panel,
     sheet,
 )
-from reports.formats import shortened
 
 _ACROSS = 3  # matrices side by side
 _MOST_NAMES = 3  # above a matrix

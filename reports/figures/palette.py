@@ -7,7 +7,7 @@ yellow and black, which vanish on white or on a dark page. No figure relies on c
 from collections.abc import Sequence
 from typing import Literal
 
-from reports.contenders import Contender
+from reports.analysis.contenders import Contender
 
 Line = Literal["-"] | tuple[float, tuple[float, ...]]
 

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
-from reports.contenders import Contender
+from reports.analysis.contenders import Contender
 from reports.figures.canvas import INK, SURFACE, rows
 from reports.figures.palette import styles
 

@@ -21,8 +21,8 @@ import click
 from backends.registry import installed_version, recipes
 from bench.cli.values import NameList
 from bench.data.prepare import prepare
-from bench.environment import worker_environment
-from bench.machine import usable_cpus
+from bench.machine.hardware import usable_cpus
+from bench.run.launch import worker_environment
 from bench.statistics.medians import median_interval
 
 BATCH_SIZE = 64

@@ -17,7 +17,7 @@ from time import perf_counter
 
 from support.commands import Command
 
-from bench.reading import read_run
+from bench.records.reader import read_run
 
 ROUNDS = 3
 

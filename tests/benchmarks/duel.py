@@ -14,7 +14,7 @@ import numpy as np
 from backends.api import Workload
 from backends.registry import recipes
 from bench.data.decoded import open_decoded
-from bench.models import build
+from bench.spec.models import build
 from bench.spec.shapes import resolve
 from bench.spec.training import Sgd, TrainSpec, epoch_batches, learning_rates, scale_pixels
 from bench.spec.weights import initial_weights

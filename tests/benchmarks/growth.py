@@ -15,13 +15,13 @@ from time import perf_counter, process_time
 
 import psutil
 
-import bench.canary
-from bench.cli.asked import prepared_file, request_of_file
+import bench.machine.canary
+from bench.cli.options import prepared_file, request_of_file
 from bench.cli.run import command
-from bench.executor import WorkerEnd
-from bench.folder import RunFolder
-from bench.making_manifest import make_manifest
-from bench.runner import run_trials
+from bench.records.writer import RunFolder
+from bench.run.executor import WorkerEnd
+from bench.run.manifests import make_manifest
+from bench.run.runner import run_trials
 from bench.worker.protocol import EpochEnded, Finished, Imported, PhaseBegan, PhaseEnded, Predicted
 
 BLOCKS = 100
@@ -77,7 +77,7 @@ class Silent:
 def main(arguments):
     """Plan, run, print."""
     trials = int(arguments[0]) if arguments else 10_000
-    bench.canary._ROUNDS, bench.canary._COPIES = 1, 0
+    bench.machine.canary._ROUNDS, bench.machine.canary._COPIES = 1, 0
     with tempfile.TemporaryDirectory(prefix="evenbench-") as scratch:
         path = Path(scratch) / "growth.toml"
         path.write_text(FILE.format(blocks=BLOCKS, sizes=list(range(1, trials // BLOCKS + 1))))

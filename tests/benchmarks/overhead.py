@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from time import perf_counter
 
-from bench.reading import read_run
+from bench.records.reader import read_run
 
 OUTPUT = "--output"
 PHASES = ("import", "data", "build", "compile", "train", "evaluate")

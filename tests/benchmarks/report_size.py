@@ -15,7 +15,7 @@ import click
 import msgspec
 from support import records
 
-from bench.records import EpochRecord
+from bench.records.trial import EpochRecord
 
 MODELS = [f"model{number}" for number in range(50)]
 BATCH_SIZES = (32, 64, 128, 256)

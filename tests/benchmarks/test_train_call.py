@@ -10,7 +10,7 @@ import pytest
 
 from backends.api import Workload
 from backends.registry import installed_version, recipes
-from bench.models import build
+from bench.spec.models import build
 from bench.spec.shapes import resolve
 from bench.spec.training import Sgd, TrainSpec, epoch_batches, learning_rates
 from bench.spec.weights import initial_weights

@@ -11,9 +11,9 @@ import sys
 from backends.registry import recipes
 from bench.cluster.gang import Follower, GangExecutor
 from bench.data.prepare import prepare
-from bench.environment import launch_of
-from bench.executor import LocalExecutor
-from bench.models import build
+from bench.run.executor import LocalExecutor
+from bench.run.launch import launch_of
+from bench.spec.models import build
 from bench.spec.training import Sgd, TrainSpec
 from bench.worker.protocol import EpochEnded, Failed, TrainTask
 

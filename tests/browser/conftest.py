@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from support import records
 
-from bench.explanations import EXPLANATIONS, PICTURES, Explanation, Picture, Pictures
-from bench.records import EpochRecord
+from bench.records.predictions import EXPLANATIONS, PICTURES, Explanation, Picture, Pictures
+from bench.records.trial import EpochRecord
 from bench.worker.protocol import Explained
 from reports import write_report
 

@@ -10,10 +10,10 @@ import pytest
 from matplotlib.image import imread
 from support import records
 
-from reports.choosing import parse_weights
-from reports.decision import decide
-from reports.rankings import rankings_of
-from reports.sources import read_sources
+from reports.analysis.criteria import parse_weights
+from reports.analysis.rankings import rankings_of
+from reports.analysis.runs import read_sources
+from reports.analysis.weighing import decide
 
 
 def state(page):
@@ -287,9 +287,9 @@ def test_the_screen_follows_light_and_dark(visit):
 
 
 def test_the_page_of_a_history_is_drawn(chromium, tmp_path):
-    from reports.history import history_report, series_of
+    from reports.documents.history import history_report, series_of
     from reports.metrics import THROUGHPUT
-    from reports.writing import write_history
+    from reports.write import write_history
 
     folders = [
         records.store(

@@ -9,7 +9,7 @@ from support.commands import finished, records, told
 from support.processes import started_here
 
 from backends.registry import installed_version, recipes
-from bench.reading import read_run
+from bench.records.reader import read_run
 
 TWO = ["--world-size", "2", "--hosts", "2", "--threads", "1", "--retries", "0"]
 SHARED = ["--backends", "fake", "--modes", "steady", *TWO]

@@ -11,7 +11,7 @@ import pytest
 from support.commands import finished, records, told
 from support.processes import started_here
 
-from bench.reading import read_run
+from bench.records.reader import read_run
 
 THREE_RANKINGS = ["--batch-sizes", "8,16,32", "--retries", "0"]
 STEADY = ["--backends", "fake", "--modes", "steady", *THREE_RANKINGS]

@@ -1,4 +1,4 @@
-"""What holds of this project's own backends alone, beside the suite in bench.conformance."""
+"""What only this project's own backends must fulfil, in addition to the conformance suite."""
 
 import importlib
 
@@ -6,11 +6,11 @@ import pytest
 
 from backends.api import Unsupported
 from backends.registry import installed_version, recipes
-from bench.conformance.contender import contender_of
-from bench.models import build
 from bench.spec.layers import Conv, Dense, Flatten, MaxPool, sequential
+from bench.spec.models import build
 from bench.verification.case import OPTIMIZERS, USUAL, make_case
 from bench.verification.certify import certify
+from bench.verification.conformance.contender import contender_of
 
 SHORT = [
     (name, mode)

@@ -8,9 +8,9 @@ from support.processes import none_left, started_here
 
 from backends.registry import installed_version, recipes
 from bench.data.prepare import prepare
-from bench.environment import launch_of
-from bench.executor import LocalExecutor
-from bench.models import build
+from bench.run.executor import LocalExecutor
+from bench.run.launch import launch_of
+from bench.spec.models import build
 from bench.spec.training import Sgd, TrainSpec
 from bench.worker.protocol import Failed, PhaseEnded, TrainTask
 

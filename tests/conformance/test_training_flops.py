@@ -2,8 +2,8 @@
 
 import pytest
 
-from bench.models import MODELS, build
 from bench.spec.layers import DepthwiseConv
+from bench.spec.models import MODELS, build
 from bench.spec.parameters import count_training_flops
 from bench.spec.shapes import resolve
 

@@ -4,20 +4,20 @@ import msgspec
 import pytest
 
 from bench.cluster.agent import follower, look, work
-from bench.cluster.connecting import Cluster, question_of
-from bench.cluster.crew import Crew, LostNodeError
-from bench.cluster.errors import ClusterError
+from bench.cluster.connect import Cluster, question_of
+from bench.cluster.driver import Crew, LostNodeError
 from bench.cluster.lanes import Lanes, Node
 from bench.cluster.ledger import Ledger
 from bench.cluster.messages import Certified, Order, Question
-from bench.executor import LocalExecutor
-from bench.folder import RunFolder
-from bench.interrupts import Interrupts
-from bench.making_manifest import make_manifest
-from bench.manifest import ClusterChoice
-from bench.reading import read_run
-from bench.request import Choices, Request, prepare_run
-from bench.resume import Holding
+from bench.errors import ClusterError
+from bench.records.manifest import ClusterChoice
+from bench.records.reader import read_run
+from bench.records.writer import RunFolder
+from bench.run.executor import LocalExecutor
+from bench.run.interrupts import Interrupts
+from bench.run.manifests import make_manifest
+from bench.run.prepare import Choices, Request, prepare_run
+from bench.run.resume import Holding
 from bench.spec.training import Sgd
 from bench.verification.certificate import Certificate, Check
 

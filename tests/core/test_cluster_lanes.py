@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.cluster.lanes import MOST_MOVES, Lanes, Node, can_do, ranking_of
-from bench.plan import Job, trials
+from bench.records.job import Job
+from bench.run.plan import trials
 
 A, B, C = (Node(key, f"node-{key}", cpus=2, place=f"kind-{key}") for key in "abc")
 

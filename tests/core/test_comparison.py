@@ -6,15 +6,15 @@ import math
 import msgspec
 import pytest
 
-from bench.choices import ChoiceError
-from reports.choosing import metric_named, parse_limits, parse_weights
-from reports.comparison import compare
-from reports.decision import Limit, decide
-from reports.gate import FAILED, NOTHING, PASSED, REGRESSION, gate_of
+from bench.errors import ChoiceError
+from reports.analysis.comparison import compare
+from reports.analysis.criteria import metric_named, parse_limits, parse_weights
+from reports.analysis.pareto import front
+from reports.analysis.rankings import rankings_of_records
+from reports.analysis.runs import read_sources
+from reports.analysis.weighing import Limit, decide
+from reports.documents.comparison import FAILED, NOTHING, PASSED, REGRESSION, gate_of
 from reports.metrics import COMPILE, FIRST_STEP, PEAK_MEMORY, THROUGHPUT
-from reports.pareto import front
-from reports.rankings import rankings_of_records
-from reports.sources import read_sources
 
 BASE = (100_000.0, 101_000.0, 99_000.0, 100_500.0)
 

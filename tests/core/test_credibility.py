@@ -3,9 +3,9 @@
 import msgspec
 import pytest
 
-from bench.credibility import judged
-from bench.limits import BackendLimit, limit_of
-from bench.records import Noise
+from bench.records.trial import Noise
+from bench.run.peak_rates import BackendLimit, limit_of
+from bench.run.plausibility import judged
 
 KNOWN = [
     BackendLimit(

@@ -6,10 +6,10 @@ import sys
 import msgspec
 import pytest
 
-from bench.canary import Canary
-from bench.disturbance import SIGNS, Watch, flags_of
-from bench.machine import usable_cpus
-from bench.records import Noise
+from bench.machine.canary import Canary
+from bench.machine.disturbance import SIGNS, Watch, flags_of
+from bench.machine.hardware import usable_cpus
+from bench.records.trial import Noise
 from bench.worker.usage import Usage, read_usage, total_usage, usage_since
 
 QUIET = Noise(

@@ -2,14 +2,14 @@
 
 import pytest
 
-from bench.doctor.clock import check_clock, verdict
-from bench.doctor.finding import UNKNOWN
-from bench.doctor.gpus import clocks, processes, temperature
-from bench.doctor.load import cpu_limit, load, memory_limit, swap
-from bench.doctor.processor import core_threads, governor, huge_pages, timer, turbo
-from bench.environment import Launch
-from bench.executor import LocalExecutor
-from bench.machine import usable_cpus
+from bench.cli.doctor.clock import check_clock, verdict
+from bench.cli.doctor.finding import UNKNOWN
+from bench.cli.doctor.gpus import clocks, processes, temperature
+from bench.cli.doctor.load import cpu_limit, load, memory_limit, swap
+from bench.cli.doctor.processor import core_threads, governor, huge_pages, timer, turbo
+from bench.machine.hardware import usable_cpus
+from bench.run.executor import LocalExecutor
+from bench.run.launch import Launch
 from bench.worker.protocol import ClockChecked
 
 CPU = "sys/devices/system/cpu"

@@ -8,17 +8,17 @@ import msgspec
 import pytest
 
 from backends.registry import installed_version, not_installed, recipes
-from bench.choices import ChoiceError
-from bench.environment import SOURCE_ROOT, Launch, launch_of, prepared_variables
-from bench.environments import store
-from bench.environments.blueprint import blueprint
-from bench.environments.choosing import choose_backends, how_to_get
-from bench.environments.inspection import InterpreterError, held_by
-from bench.environments.making import MakingError, make
-from bench.environments.pythons import find_python
-from bench.environments.selector import Selector, parse_selector
-from bench.installation import installation_of
-from bench.releases import release_date
+from bench.errors import ChoiceError
+from bench.machine.environments import store
+from bench.machine.environments.blueprint import blueprint
+from bench.machine.environments.choosing import choose_backends, how_to_get
+from bench.machine.environments.inspection import InterpreterError, held_by
+from bench.machine.environments.installed import installation_of
+from bench.machine.environments.making import MakingError, make
+from bench.machine.environments.pythons import find_python
+from bench.machine.environments.releases import release_date
+from bench.machine.environments.selector import Selector, parse_selector
+from bench.run.launch import SOURCE_ROOT, Launch, launch_of, prepared_variables
 
 JAX = recipes()["jax"]
 

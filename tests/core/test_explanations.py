@@ -10,8 +10,9 @@ from backends.numpy.saliency import input_gradients
 from backends.registry import recipes
 from bench.data.decoded import open_decoded
 from bench.data.prepare import prepare
-from bench.executor import LocalExecutor
-from bench.explanations import (
+from bench.records.job import Job, Trial
+from bench.records.manifest import ModelFacts
+from bench.records.predictions import (
     LARGEST_ARRAY,
     Explanation,
     Picture,
@@ -20,11 +21,10 @@ from bench.explanations import (
     pictures_of,
     unpacked,
 )
-from bench.folder import RunFolder
-from bench.manifest import ModelFacts
-from bench.plan import Job, Trial
-from bench.reading import read_run
-from bench.runner import Experiment, run_trials
+from bench.records.reader import read_run
+from bench.records.writer import RunFolder
+from bench.run.executor import LocalExecutor
+from bench.run.runner import Experiment, run_trials
 from bench.spec.layers import (
     Activation,
     BatchNorm,
@@ -38,13 +38,13 @@ from bench.spec.layers import (
 from bench.spec.shapes import resolve
 from bench.spec.training import Sgd
 from bench.spec.weights import initial_weights
-from bench.worker.explaining import first_of_each, shades
+from bench.worker.predictions import first_of_each, shades
 from bench.worker.protocol import Explained
-from reports.answering import confusion
-from reports.edition import Edition
+from reports.analysis.predictions import confusion
+from reports.analysis.runs import read_sources
+from reports.documents.run_report import Edition
+from reports.exports.markdown import markdown_text
 from reports.figures import images
-from reports.markdown import markdown_text
-from reports.sources import read_sources
 
 SHAPE = (6, 6, 2)
 NETWORK = sequential(

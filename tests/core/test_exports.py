@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from reports import write_report
-from reports.latex import escape
+from reports.exports.latex import escape
 
 NAMES = ("json", "latex", "pytest-benchmark", "mllog")
 HOSTILE = r"\input{a} & 5% _x_ $y$ <b>"

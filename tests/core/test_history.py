@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from bench.statistics.changes import change_points
-from reports.history import series_of
+from reports.analysis.runs import read_sources
+from reports.documents.history import series_of
 from reports.metrics import THROUGHPUT
-from reports.sources import read_sources
 
 
 @pytest.fixture

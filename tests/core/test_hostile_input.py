@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.targets import furnish, targets
 
-from bench.records import TrialRecord
+from bench.records.trial import TrialRecord
 
 PLENTY = settings(
     max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]

@@ -18,13 +18,13 @@ def loaded_by(statement: str) -> set[str]:
 @pytest.mark.parametrize(
     "module",
     [
-        "bench.cluster.connecting",
-        "bench.cluster.crew",
+        "bench.cluster.connect",
+        "bench.cluster.driver",
         "bench.cli.run",
         "bench.cli.list",
         "bench.cli.report",
-        "bench.runner",
-        "bench.request",
+        "bench.run.runner",
+        "bench.run.prepare",
         "bench.verification.certify",
         "backends.registry",
         "reports",

@@ -7,8 +7,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bench.reading import LARGEST_FILE, read_run
-from bench.records import RecordError
+from bench.records.reader import LARGEST_FILE, read_run
+from bench.records.trial import RecordError
 from reports import write_report
 
 ROOT = Path(__file__).parents[2]

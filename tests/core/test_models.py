@@ -4,7 +4,6 @@ from collections import Counter
 
 import pytest
 
-from bench.models import MODELS, ModelError, build, load, names_for, widened
 from bench.spec.layers import (
     Activation,
     Add,
@@ -20,6 +19,7 @@ from bench.spec.layers import (
     sequential,
     to_json,
 )
+from bench.spec.models import MODELS, ModelError, build, load, names_for, widened
 from bench.spec.parameters import count_macs, count_parameters
 from bench.spec.shapes import resolve
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from bench import migration, records
-from bench.reading import read_run
-from bench.records import RecordError
+from bench.records import migration
+from bench.records import trial as records
+from bench.records.reader import read_run
+from bench.records.trial import RecordError
 from reports import write_report
 
 STORED = Path(__file__).parents[1] / "support" / "runs"

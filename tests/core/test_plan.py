@@ -6,17 +6,9 @@ import pytest
 from msgspec.structs import replace
 
 from backends.api import Recipe
-from bench.choices import ChoiceError, check_known, split_list
-from bench.plan import (
-    Job,
-    Matrix,
-    Trial,
-    check_devices,
-    choose_devices,
-    choose_modes,
-    fits,
-    trials,
-)
+from bench.errors import ChoiceError, check_known, split_list
+from bench.records.job import Job, Trial
+from bench.run.plan import Matrix, check_devices, choose_devices, choose_modes, fits, trials
 
 
 def recipe(name, modes, default_modes):

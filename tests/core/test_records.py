@@ -9,11 +9,11 @@ import jsonschema
 import msgspec
 import pytest
 
-from bench.folder import RunFolder
-from bench.manifest import DatasetFacts, Machine, Manifest, ModelFacts
-from bench.reading import read_run
-from bench.records import RecordError, TrialRecord
-from bench.schema import json_schemas
+from bench.records.manifest import DatasetFacts, Machine, Manifest, ModelFacts
+from bench.records.reader import read_run
+from bench.records.schema import json_schemas
+from bench.records.trial import RecordError, TrialRecord
+from bench.records.writer import RunFolder
 from bench.spec.layers import Dense, Flatten, sequential
 from bench.spec.training import Sgd
 
@@ -175,7 +175,7 @@ def test_a_newer_record_is_refused_with_the_way_out(tmp_path, manifest, record):
 def test_the_schemas_in_the_documentation_are_those_of_the_code(name):
     stored = json.loads((SCHEMAS / f"{name}.schema.json").read_text())
     assert stored == json.loads(msgspec.json.encode(json_schemas()[name])), (
-        "run: python -m bench.schema docs/schema"
+        "run: python -m bench.records.schema docs/schema"
     )
 
 

@@ -3,10 +3,10 @@
 from importlib.metadata import distribution
 
 from backends.registry import recipes
-from bench.installation import installation_of
-from bench.manifest import Installation
-from reports.edition import Edition
-from reports.sources import read_sources
+from bench.machine.environments.installed import installation_of
+from bench.records.manifest import Installation
+from reports.analysis.runs import read_sources
+from reports.documents.run_report import Edition
 
 OWN = Installation(
     requirements=("jax==0.9.*", "jaxlib"),

@@ -2,8 +2,9 @@
 
 import pytest
 
-from bench.records import RecordError
-from reports import aside, write_report
+from bench.records.trial import RecordError
+from reports import write_report
+from reports.exports import background as aside
 
 
 @pytest.fixture

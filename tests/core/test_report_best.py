@@ -4,9 +4,9 @@ import msgspec
 import pytest
 from support.records import INFERENCE, repeated
 
-from reports.best import best_of
+from reports.analysis.best import best_of
+from reports.analysis.rankings import rankings_of_records
 from reports.metrics import ACCURACY, COLD_START, LATENCIES, PEAK_MEMORY, THROUGHPUT
-from reports.rankings import rankings_of_records
 
 NEAR = (0.99, 1.01, 1.0, 0.98, 1.02)
 OTHER = (1.01, 1.0, 0.98, 1.02, 0.99)

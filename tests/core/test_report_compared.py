@@ -2,8 +2,8 @@
 
 from msgspec.structs import replace
 
-from reports.edition import Edition
-from reports.sources import read_sources
+from reports.analysis.runs import read_sources
+from reports.documents.run_report import Edition
 
 
 def sections(make, folder, trials, **changes):

@@ -16,12 +16,12 @@ import msgspec
 import pandas as pd
 import pytest
 
-from bench.manifest import Missing, PlannedTrial
-from bench.records import Inference, RecordError, TimeToAccuracy, TrialRecord
+from bench.records.manifest import Missing, PlannedTrial
+from bench.records.trial import Inference, RecordError, TimeToAccuracy, TrialRecord
 from bench.verification.certificate import Certificate, Check
 from reports import write_report
+from reports.exports.markdown import escape
 from reports.figures.canvas import MOST_ROWS
-from reports.markdown import escape
 
 NASTY = "<script>alert(1)</script> |$\\frac$ `@me` 模型"
 
@@ -372,5 +372,5 @@ def test_importing_reports_loads_next_to_nothing():
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
 
     assert loaded("reports") == []
-    assert "matplotlib" not in loaded("reports.summary")
-    assert set(loaded("reports.writing")) == {"numpy", "pandas", "matplotlib", "jinja2", "plotly"}
+    assert "matplotlib" not in loaded("reports.documents.terminal")
+    assert set(loaded("reports.write")) == {"numpy", "pandas", "matplotlib", "jinja2", "plotly"}

@@ -3,8 +3,8 @@
 import msgspec
 from support.records import LIMIT, NOISE
 
-from reports.edition import Edition
-from reports.sources import read_sources
+from reports.analysis.runs import read_sources
+from reports.documents.run_report import Edition
 
 
 def section(make, folder, *trials):

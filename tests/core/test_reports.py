@@ -6,17 +6,18 @@ from collections import Counter
 import msgspec
 import pytest
 
-from bench.manifest import ModelFacts
-from bench.records import EpochRecord, TimeToAccuracy
+from bench.records.manifest import ModelFacts
+from bench.records.trial import EpochRecord, TimeToAccuracy
 from bench.spec.layers import Dense, Flatten, sequential
 from bench.spec.training import Adam
 from bench.statistics.medians import median_interval
 from bench.statistics.ratios import independent_ratio, paired_ratio
-from reports.answers import facts, lead, sentence
-from reports.cells import rank, relative
+from reports.analysis.rankings import rankings_of, rankings_of_records
+from reports.analysis.runs import read_sources
+from reports.display import NOT_KNOWN, fixed, listed, plain, shortened, shown, significant
+from reports.documents.terminal import HEADER, NUMBERS, summary_rows
 from reports.figures import bars, curves, palette
 from reports.figures.canvas import house_style
-from reports.formats import NOT_KNOWN, fixed, listed, plain, shortened, shown, significant
 from reports.metrics import (
     FIRST_STEP,
     MEMORY_ABOVE_BASELINE,
@@ -24,9 +25,8 @@ from reports.metrics import (
     THROUGHPUT,
     TIME_TO_ACCURACY,
 )
-from reports.rankings import rankings_of, rankings_of_records
-from reports.sources import read_sources
-from reports.summary import HEADER, NUMBERS, summary_rows
+from reports.sections.answer import facts, lead, sentence
+from reports.sections.cells import rank, relative
 
 
 def only(records):

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from bench.cli.asked import prepared_file, request_of_file
+from bench.cli.options import prepared_file, request_of_file
 from bench.cli.run import command
-from bench.estimates import Estimator
-from bench.executor import LocalExecutor
-from bench.plan import Job
-from bench.runfile import RunFileError
+from bench.cli.run_file import RunFileError
+from bench.records.job import Job
+from bench.run.estimates import Estimator
+from bench.run.executor import LocalExecutor
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.toml"))
 RIGHT = """\

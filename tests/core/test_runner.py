@@ -14,15 +14,15 @@ import pytest
 from backends.registry import recipes
 from bench.data.decoded import open_decoded
 from bench.data.prepare import prepare
-from bench.environment import CACHE_VARIABLES
-from bench.executor import LocalExecutor
-from bench.folder import RunFolder
-from bench.limits import BackendLimit, Setting, backend_limits
-from bench.manifest import ModelFacts
-from bench.plan import Job, Trial
-from bench.reading import read_run
-from bench.records import FEEDS, TimeToAccuracy
-from bench.runner import Experiment, run_trials
+from bench.records.job import Job, Trial
+from bench.records.manifest import ModelFacts
+from bench.records.reader import read_run
+from bench.records.trial import FEEDS, TimeToAccuracy
+from bench.records.writer import RunFolder
+from bench.run.executor import LocalExecutor
+from bench.run.launch import CACHE_VARIABLES
+from bench.run.peak_rates import BackendLimit, Setting, backend_limits
+from bench.run.runner import Experiment, run_trials
 from bench.spec.layers import Dense, Flatten, sequential
 from bench.spec.training import Sgd
 from bench.worker.protocol import EpochEnded, PhaseBegan
@@ -341,7 +341,7 @@ def _first_child(pid):
 
 
 def test_a_run_reads_back_as_written(experiment, tmp_path):
-    from bench.records import RecordError
+    from bench.records.trial import RecordError
 
     run(experiment, tmp_path / "run", trial("works"))
     with pytest.raises(RecordError, match=r"manifest\.json"):

@@ -5,11 +5,8 @@ shows as 94.0 to 96.0 %.
 """
 
 import pytest
-
-from bench.repeats import FEWEST, IN_TURN
-from bench.statistics.noise import SHAPES
-from bench.statistics.planning import repeats_needed
-from bench.statistics.simulation import (
+from support.noise import SHAPES
+from support.simulation import (
     bootstrap_coverage,
     detections,
     false_families,
@@ -17,6 +14,9 @@ from bench.statistics.simulation import (
     ratio_coverage,
     stopped,
 )
+
+from bench.run.repeats import FEWEST, IN_TURN
+from bench.statistics.planning import repeats_needed
 
 # With outliers the intervals are wider than they need to be.
 MOST = dict.fromkeys(SHAPES, 0.97) | {"outliers": 0.98, "skewed": 0.98}

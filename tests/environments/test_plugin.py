@@ -66,7 +66,14 @@ def test_it_is_measured_beside_another(typed, tmp_path, records):
 
 
 def test_it_passes_the_conformance_suite(typed):
-    suite = ["--pyargs", "bench.conformance", "--evenbench", "autograd", "-p", "no:cacheprovider"]
+    suite = [
+        "--pyargs",
+        "bench.verification.conformance",
+        "--evenbench",
+        "autograd",
+        "-p",
+        "no:cacheprovider",
+    ]
     done = typed("pytest", "-q", "-rs", *suite)
     assert done.returncode == 0, done.stdout
     assert "passed" in done.stdout
@@ -74,7 +81,7 @@ def test_it_passes_the_conformance_suite(typed):
 
 
 def test_the_conformance_suite_wants_a_name(typed):
-    done = typed("pytest", "-q", "--pyargs", "bench.conformance")
+    done = typed("pytest", "-q", "--pyargs", "bench.verification.conformance")
     assert done.returncode == 4
     assert (
         "received --evenbench without a name, expected some of numpy" in done.stderr + done.stdout

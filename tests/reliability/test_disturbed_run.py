@@ -7,7 +7,7 @@ import sys
 import pytest
 from support.commands import Command, records
 
-from bench.machine import usable_cpus
+from bench.machine.hardware import usable_cpus
 from bench.worker.usage import read_usage, usage_since
 
 

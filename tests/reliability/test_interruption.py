@@ -12,7 +12,7 @@ import pytest
 from support.commands import Command, finished, records
 from support.processes import none_left
 
-from bench.reading import read_run
+from bench.records.reader import read_run
 
 CLOCK_THAT_GOES_BACK = """
 import time

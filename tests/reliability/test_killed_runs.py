@@ -10,7 +10,7 @@ import pytest
 from support.commands import Command
 from support.processes import none_left
 
-from bench.reading import read_run
+from bench.records.reader import read_run
 
 KILLS = 50
 TRIALS = 4

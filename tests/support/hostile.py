@@ -8,8 +8,8 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 
-from bench.models import MODELS
 from bench.spec.layers import to_json
+from bench.spec.models import MODELS
 from support.idx_files import encoded, header
 
 IDX_ARRAYS = arrays_of.arrays(

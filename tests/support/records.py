@@ -4,8 +4,8 @@ from pathlib import Path
 
 import msgspec
 
-from bench.manifest import DatasetFacts, Machine, Manifest, ModelFacts
-from bench.records import Attempt, EpochRecord, Inference, Limit, Noise, TrialRecord
+from bench.records.manifest import DatasetFacts, Machine, Manifest, ModelFacts
+from bench.records.trial import Attempt, EpochRecord, Inference, Limit, Noise, TrialRecord
 from bench.spec.layers import Dense, Flatten, sequential
 from bench.spec.training import Sgd
 

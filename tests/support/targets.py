@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from bench.cli import main
 from bench.data.idx import DataError, read_idx
-from bench.reading import read_run
-from bench.records import RecordError
+from bench.records.reader import read_run
+from bench.records.trial import RecordError
 from bench.spec.layers import from_json, to_json
 from bench.spec.shapes import ShapeError, resolve
 from support.hostile import ARGUMENTS, SPECS, idx_bytes, run_files

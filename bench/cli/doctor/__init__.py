@@ -1,0 +1,175 @@
+"""`bench doctor`: can this machine, and these backends, give numbers that hold?"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+from rich.console import Console
+
+from backends.api import Recipe
+from backends.registry import installed_version
+from bench.cli.console import message_console, result_console
+from bench.cli.doctor.clock import check_clock
+from bench.cli.doctor.compilation import Compilation, Place, compile_times
+from bench.cli.doctor.finding import UNKNOWN, Finding
+from bench.cli.doctor.gpus import gpus
+from bench.cli.doctor.load import cpu_limit, cpu_time, load, memory_limit, swap
+from bench.cli.doctor.processor import core_threads, governor, huge_pages, timer, turbo
+from bench.cli.tables import table
+from bench.cli.values import NameList
+from bench.data.prepare import cache_folder, prepare
+from bench.machine.cpus import choose_threads
+from bench.machine.environments.choosing import choose_backends
+from bench.run.executor import LocalExecutor
+from bench.run.launch import launch_of
+from bench.run.peak_rates import BackendLimit, Setting, backend_limits
+
+HEALTHY, CLOCK_FAILED = 0, 1
+
+
+class Patient(NamedTuple):
+    """A backend to examine: its recipe, its framework's version, and a device."""
+
+    recipe: Recipe
+    version: str
+    device: str
+
+
+@click.command("doctor")
+@click.option("--backends", type=NameList(), default="all", help="As for `bench run`.")
+@click.option("--device", default="cpu", show_default=True, help="cpu, gpu:0, mps.")
+@click.option(
+    "--fresh", is_flag=True, help="Measure the limits anew, whatever is kept of this machine."
+)
+@click.option(
+    "--compile",
+    "compilation",
+    is_flag=True,
+    help="Compile in each backend twice cold and, where it has a cache on disk, warm.",
+)
+def command(backends: list[str], device: str, fresh: bool, compilation: bool) -> int:
+    """Examine the machine and each backend's clock.
+
+    The machine's knobs, each with an advice; what the device can do at most, by each backend's
+    best matrix product and copy; and for each backend and default mode whether twice the steps
+    take twice the time, within 10 %, and leave nothing undone.
+
+    Exit status: 0 every clock waits for its device, 1 one does not, 2 the command was wrong.
+    """
+    console, messages = result_console(), message_console()
+    console.print(table(("machine", "value", "advice"), machine_findings()))
+    recipes = choose_backends(backends, device.startswith("gpu"), messages.print).recipes
+    versions = {recipe.name: installed_version(recipe) for recipe in recipes}
+    patients = [
+        Patient(recipe, version, device)
+        for recipe in recipes
+        if (version := versions[recipe.name]) is not None
+    ]
+    _, cpus = choose_threads(None)
+    executor = LocalExecutor()
+    setting = Setting(len(cpus), cpus, None if fresh else cache_folder())
+
+    def began(backend: str, device: str) -> None:
+        messages.print(f"measuring the limit of {backend} on {device}")
+
+    limits = list(backend_limits(patients, setting, executor, began))
+    console.print()
+    console.print(limit_table(limits))
+    console.print()
+    passed = _print_clocks(patients, cpus, executor, console, messages)
+    if compilation:
+        console.print()
+        _print_compilations(patients, cpus, executor, console, messages)
+    return HEALTHY if passed else CLOCK_FAILED
+
+
+def machine_findings() -> list[Finding]:
+    """Every knob of the machine."""
+    return [
+        governor(),
+        turbo(),
+        core_threads(),
+        huge_pages(),
+        timer(),
+        load(),
+        *cpu_time(),
+        swap(),
+        cpu_limit(),
+        memory_limit(),
+        *gpus(),
+    ]
+
+
+_LIMIT_HEADER = ("backend", "GFLOP/s float32", "GFLOP/s bfloat16", "copy GB/s", "libraries, notes")
+
+
+def limit_table(limits: Sequence[BackendLimit]) -> object:
+    """What each backend reaches at best."""
+    return table(_LIMIT_HEADER, [_limit_row(limit) for limit in limits], right=_LIMIT_HEADER[1:4])
+
+
+def _limit_row(limit: BackendLimit) -> tuple[str, ...]:
+    rates = limit.matrix_flops_per_second
+    disturbed = f"disturbed ({', '.join(limit.flags)}), so not used" if limit.flags else ""
+    libraries = "; ".join(limit.libraries or ()) or "own, unknown"
+    notes = [text for text in (limit.error or libraries, disturbed) if text]
+    return (
+        f"{limit.backend} {limit.framework_version}",
+        *(_giga(rates.get(precision)) for precision in ("float32", "bfloat16")),
+        _giga(limit.copy_bytes_per_second),
+        "; ".join(notes),
+    )
+
+
+def _giga(value: float | None) -> str:
+    return UNKNOWN if value is None else f"{value / 1e9:,.1f}"
+
+
+def _print_clocks(
+    patients: Sequence[Patient],
+    cpus: tuple[int, ...],
+    executor: LocalExecutor,
+    console: Console,
+    messages: Console,
+) -> bool:
+    """Print the verdict on each clock; whether all passed."""
+    rows = []
+    all_passed = True
+    for recipe, _, device in patients:
+        for mode in recipe.default_modes:
+            messages.print(f"checking the clock of {recipe.name} {mode} on {device}")
+            found = check_clock(recipe.adapter, launch_of(recipe), (mode, device), cpus, executor)
+            all_passed = all_passed and found.passed
+            ratio = UNKNOWN if found.ratio is None else f"{found.ratio:.3f}"
+            leftover = UNKNOWN if found.leftover is None else f"{found.leftover:.1%}"
+            result = "pass" if found.passed else f"FAIL {found.error}".rstrip()
+            rows.append((recipe.name, mode, ratio, leftover, result))
+    header = ("backend", "mode", "time of twice the steps", "left after the clock", "result")
+    console.print(table(header, rows, right=header[2:4]))
+    return all_passed
+
+
+def _print_compilations(
+    patients: Sequence[Patient],
+    cpus: tuple[int, ...],
+    executor: LocalExecutor,
+    console: Console,
+    messages: Console,
+) -> None:
+    rows = []
+    data = prepare(None).folder
+    for recipe, _, device in patients:
+        for mode in recipe.default_modes:
+            messages.print(f"compiling {recipe.name} {mode} on {device}")
+            found = compile_times(recipe, Place(mode, device, cpus, Path(data)), executor)
+            rows.append((recipe.name, mode, *_compilation_cells(found)))
+    header = ("backend", "mode", "cold s", "cold again s", "warm s", "files in the cache")
+    console.print(table(header, rows, right=header[2:]))
+
+
+def _compilation_cells(found: Compilation) -> tuple[str, ...]:
+    seconds = [UNKNOWN if value is None else f"{value:.2f}" for value in (*found.cold, found.warm)]
+    if found.files is None:
+        return (*seconds[:2], "no cache", "no cache")
+    return (*seconds, str(found.files))

@@ -1,0 +1,77 @@
+"""Whether cold compilation is cold, and what a framework's cache on disk makes of it.
+
+A backend in a mode compiles three times in fresh processes: twice cold, which must take about as
+long, and where its recipe names a cache on disk, twice with one folder: to fill it, and warm.
+"""
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from backends.api import Recipe
+from bench.cli.doctor.clock import BATCH_SIZE, MODEL
+from bench.run.executor import Executor
+from bench.run.launch import launch_of
+from bench.spec.models import build
+from bench.spec.training import TrainSpec
+from bench.worker.protocol import Event, PhaseEnded, TrainTask
+
+_SECONDS = 600.0
+_CACHE = "{cache}"
+
+
+class Compilation(NamedTuple):
+    """Seconds of the compile phase; None where it did not end, or where there is no cache.
+
+    Attributes:
+        cold: of two processes that found nothing.
+        warm: of one that found what another had left.
+        files: how many files the cache then held.
+    """
+
+    cold: tuple[float | None, float | None]
+    warm: float | None
+    files: int | None
+
+
+class Place(NamedTuple):
+    """Where and on what a backend compiles."""
+
+    mode: str
+    device: str
+    cpus: tuple[int, ...]
+    data: Path
+
+
+def compile_times(recipe: Recipe, place: Place, executor: Executor) -> Compilation:
+    """Compile cold twice, and then with the framework's cache where it has one."""
+    cold = tuple(_compile(recipe, place, recipe.cold, executor) for _ in range(2))
+    if not recipe.warm:
+        return Compilation((cold[0], cold[1]), None, None)
+    with tempfile.TemporaryDirectory(prefix="evenbench-") as folder:
+        named = {name: value.replace(_CACHE, folder) for name, value in recipe.warm.items()}
+        _compile(recipe, place, named, executor)
+        warm = _compile(recipe, place, named, executor)
+        files = sum(path.is_file() for path in Path(folder).rglob("*"))
+    return Compilation((cold[0], cold[1]), warm, files)
+
+
+def _compile(
+    recipe: Recipe, place: Place, variables: Mapping[str, str], executor: Executor
+) -> float | None:
+    task = TrainTask(
+        adapter=recipe.adapter,
+        threads=len(place.cpus),
+        cpus=place.cpus,
+        model=build(MODEL),
+        train=TrainSpec(batch_size=BATCH_SIZE, epochs=1),
+        data=str(place.data),
+        device=place.device,
+        mode=place.mode,
+        train_samples=BATCH_SIZE,
+    )
+    events: list[Event] = []
+    executor.run(task, launch_of(recipe, variables), _SECONDS, events.append)
+    phases = {event.phase: event.seconds for event in events if isinstance(event, PhaseEnded)}
+    return phases.get("compile")

@@ -1,0 +1,71 @@
+"""NVIDIA's GPUs as their driver tells: other processes, temperature, clocks."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pynvml
+
+from bench.cli.doctor.finding import UNKNOWN, Finding
+
+_HOT_CELSIUS = 80
+
+
+def gpus() -> list[Finding]:
+    """The findings of each GPU; none where there is no driver."""
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return [Finding("NVIDIA GPUs", "no driver")]
+    try:
+        found = [_gpu(index) for index in range(pynvml.nvmlDeviceGetCount())]
+    finally:
+        pynvml.nvmlShutdown()
+    return [finding for findings in found for finding in findings]
+
+
+def _gpu(index: int) -> list[Finding]:
+    handle = pynvml.nvmlDeviceGetHandleByIndex(index)
+    return [
+        processes(index, _told(pynvml.nvmlDeviceGetComputeRunningProcesses, handle)),
+        temperature(
+            index, _told(pynvml.nvmlDeviceGetTemperature, handle, pynvml.NVML_TEMPERATURE_GPU)
+        ),
+        clocks(
+            index,
+            _told(pynvml.nvmlDeviceGetClockInfo, handle, pynvml.NVML_CLOCK_SM),
+            _told(pynvml.nvmlDeviceGetMaxClockInfo, handle, pynvml.NVML_CLOCK_SM),
+        ),
+    ]
+
+
+def processes(index: int, running: list[Any] | None) -> Finding:
+    """How many processes compute on the GPU."""
+    name = f"processes on gpu:{index}"
+    if running is None:
+        return Finding(name, UNKNOWN)
+    return Finding(name, str(len(running)), "end them, or choose another GPU" if running else "")
+
+
+def temperature(index: int, celsius: int | None) -> Finding:
+    """How warm the GPU is: a hot one lowers its clock."""
+    name = f"temperature of gpu:{index}"
+    if celsius is None:
+        return Finding(name, UNKNOWN)
+    advice = "let it cool down" if celsius >= _HOT_CELSIUS else ""
+    return Finding(name, f"{celsius} degrees Celsius", advice)
+
+
+def clocks(index: int, now: int | None, most: int | None) -> Finding:
+    """The clock of the GPU's multiprocessors; it is low while nothing runs."""
+    name = f"clock of gpu:{index}"
+    if now is None or most is None:
+        return Finding(name, UNKNOWN)
+    return Finding(name, f"{now} of at most {most} MHz")
+
+
+def _told(ask: Callable[..., Any], *arguments: Any) -> Any:
+    """The driver's answer; None where it does not tell, as some GPUs do not."""
+    try:
+        return ask(*arguments)
+    except pynvml.NVMLError:
+        return None

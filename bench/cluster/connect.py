@@ -1,0 +1,186 @@
+"""From what is typed after --cluster to the nodes that a run measures on."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from bench.cluster.driver import Crew
+from bench.cluster.lanes import Lanes, Node, can_share, homes_of, ranking_of
+from bench.cluster.ledger import Ledger
+from bench.cluster.messages import Look, Question
+from bench.errors import ClusterError
+from bench.machine.identity import place_of
+from bench.records.job import Job
+from bench.records.manifest import ClusterChoice, Manifest
+from bench.records.reader import read_run
+from bench.records.trial import TrialRecord
+from bench.records.writer import RunFolder
+from bench.run.devices import wants_gpu
+from bench.run.interrupts import Interrupts
+from bench.run.manifests import trial_of
+from bench.run.plan import trials
+from bench.run.prepare import Choices
+from bench.run.prepared import Prepared
+from bench.run.resume import Holding, why_again
+from bench.run.runner import Observer
+
+if TYPE_CHECKING:
+    from bench.cluster.ray_nodes import RayNodes
+
+_INSTALL = "python -m pip install 'evenbench[ray]'"
+
+
+class Cluster(NamedTuple):
+    """The nodes of a run.
+
+    Attributes:
+        ray_nodes: the connection.
+        choice: which of them, and how they share the plan.
+        nodes: those of use, each with its kind.
+        holdings: what each has of the backends, by its key.
+        left_out: a line for each node that is of no use.
+    """
+
+    ray_nodes: "RayNodes"
+    choice: ClusterChoice
+    nodes: list[Node]
+    holdings: dict[str, Holding]
+    left_out: list[str]
+
+    @property
+    def cpus(self) -> range:
+        """As many as the largest node lends."""
+        return range(max(node.cpus for node in self.nodes))
+
+    def placed(self, prepared: Prepared, repeats: int, seed: int) -> Prepared:
+        """The plan on each kind of machine, or as it is where the nodes share it.
+
+        Raises:
+            ClusterError: no node has the devices of a job.
+        """
+        jobs = prepared.jobs
+        if self.choice.nodes == "each":
+            places = list(dict.fromkeys(node.place for node in self.nodes))
+            jobs = [msgspec.structs.replace(job, place=name) for name in places for job in jobs]
+            jobs = [job for job in jobs if self._is_possible(job) or not self._has_device(job)]
+        for job in jobs:
+            if not self._is_possible(job):
+                raise ClusterError(_lacking(job))
+        return msgspec.structs.replace(
+            prepared,
+            jobs=jobs,
+            trials=trials(jobs, repeats, seed),
+            notes=[*prepared.notes, self._note()],
+        )
+
+    def crew(
+        self,
+        prepared: Prepared,
+        manifest: Manifest,
+        kept: Sequence[TrialRecord],
+        folder: RunFolder,
+        observer: Observer,
+        interrupts: Interrupts,
+        say: Callable[[str], None],
+    ) -> Crew:
+        """What runs the trials of the manifest's run; its records go into the folder."""
+        self.ray_nodes.give(manifest)
+        certificates = read_run(folder.path).certificates
+        ledger = Ledger(prepared.experiment, folder, observer, say, certificates)
+        return Crew(self.ray_nodes, self._lanes(manifest, kept), ledger, interrupts)
+
+    def _lanes(self, manifest: Manifest, kept: Sequence[TrialRecord]) -> Lanes:
+        """The nodes ready for trials; a ranking with records goes on where these were made."""
+        lanes = Lanes(self.nodes)
+        jobs = {each.trial: trial_of(each).job for each in manifest.plan}
+        made = {ranking_of(jobs[each.trial]): (each.machine, each.hardware_digest) for each in kept}
+        own = {(held.machine, held.hardware_digest): key for key, held in self.holdings.items()}
+        lanes.homes = homes_of(made, own)
+        return lanes
+
+    def why_again(self, record: TrialRecord) -> str:
+        """Why a record that is well does not hold: no node is of its kind, or has what it had."""
+        same = [
+            msgspec.structs.replace(held, machine=record.machine)
+            for held in self.holdings.values()
+            if held.hardware_digest == record.hardware_digest
+        ]
+        if not same:
+            return f"measured on the machine {record.machine}, whose hardware no node has now"
+        reasons = [why_again(record, [each]) for each in same]
+        return "" if "" in reasons else reasons[0]
+
+    def _note(self) -> str:
+        """Which machines measure, for the reader of the report."""
+        names = ", ".join(
+            f"{node.name} ({node.cpus} CPUs, kind {node.place})" for node in self.nodes
+        )
+        return f"measured on the nodes of a Ray cluster: {names}"
+
+    def _is_possible(self, job: Job) -> bool:
+        return can_share(self.nodes, job)
+
+    def _has_device(self, job: Job) -> bool:
+        """Whether a node of any kind has the job's device."""
+        return self._is_possible(msgspec.structs.replace(job, place=""))
+
+
+def _lacking(job: Job) -> str:
+    """What the cluster has not that the job needs."""
+    devices = job.device if job.local_size == 1 else f"{job.local_size} from {job.device} on"
+    if job.hosts == 1:
+        return (
+            f"received device {devices}, and no node of the cluster has it for Ray; expected one "
+            "that some node lends (ray start --num-gpus)"
+        )
+    return (
+        f"received {job.hosts} hosts with device {devices} each, and the cluster has not so many "
+        "nodes of one kind that lend it; expected fewer hosts, or more nodes that are alike"
+    )
+
+
+def connect(address: str, choice: ClusterChoice, question: Question) -> Cluster:
+    """Connect to a cluster and look at its nodes.
+
+    Args:
+        address: `auto` or host:port.
+        choice: which nodes.
+        question: what each is asked.
+
+    Raises:
+        ClusterError: Ray is not installed, or the cluster is of no use.
+    """
+    try:
+        from bench.cluster.ray_nodes import RayNodes
+    except ModuleNotFoundError as error:
+        if error.name != "ray":
+            raise
+        raise ClusterError(
+            f"received --cluster {address}, and Ray is not installed; install it with: {_INSTALL}"
+        ) from error
+    ray_nodes = RayNodes(address, choice.accelerator_type)
+    found = ray_nodes.found()
+    answers = ray_nodes.looks(found, question)
+    useful = {key: each for key, each in answers.items() if isinstance(each, Look)}
+    lines = [
+        f"{node.name} is left out: {answers[node.key]}" for node in found if node.key not in useful
+    ]
+    if not useful:
+        raise ClusterError("no node of the cluster can run this: " + "; ".join(lines))
+    nodes = [
+        msgspec.structs.replace(node, place=place_of(useful[node.key].holding.hardware_digest))
+        for node in found
+        if node.key in useful
+    ]
+    holdings = {key: each.holding for key, each in useful.items()}
+    return Cluster(ray_nodes, choice, nodes, holdings, lines)
+
+
+def question_of(choices: Sequence[Choices], data_dir: str) -> Question:
+    """What the nodes are asked before these choices are planned."""
+    return Question(
+        backends=tuple(dict.fromkeys(name for each in choices for name in each.backends)),
+        on_gpu=any(wants_gpu(each.devices) for each in choices),
+        data_dir=data_dir,
+    )

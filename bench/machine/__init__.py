@@ -1,0 +1,1 @@
+"""This computer: its hardware, CPUs, noise, other runs, and Python environments for backends."""

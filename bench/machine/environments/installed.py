@@ -1,0 +1,114 @@
+"""What adopting a backend costs: its packages, their size, the adapter's lines, the release's age.
+
+The packages are the framework's and all that they require, found by their metadata, in this
+environment or in the backend's own; what else is installed there does not count.
+"""
+
+from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib.metadata import Distribution, distributions
+from typing import NamedTuple
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from backends.api import Recipe
+from backends.registry import installed_version
+from bench.machine.environments.inspection import InterpreterError, held_by
+from bench.machine.environments.releases import release_date
+from bench.machine.hardware import describe_machine
+from bench.records.manifest import Installation
+from bench.verification.sources import files_of
+
+
+class _Place(NamedTuple):
+    """An environment: its Python's version and what is installed there, by canonical name."""
+
+    python: str
+    installed: Mapping[str, Distribution]
+
+
+def installation_of(recipe: Recipe) -> Installation | None:
+    """What the backend's installation is made of; None where it is not installed."""
+    version = installed_version(recipe)
+    if version is None:
+        return None
+    try:
+        place = _place(recipe.interpreter)
+    except InterpreterError:  # it went since the command began
+        return None
+    names = sorted(_closure(recipe.requirements, place))
+    framework = canonicalize_name(Requirement(recipe.requirements[0]).name)
+    return Installation(
+        requirements=recipe.requirements,
+        python=place.python,
+        own_environment=bool(recipe.interpreter),
+        packages={name: place.installed[name].version for name in names},
+        size_bytes=sum(_size(place.installed[name]) for name in names),
+        adapter_lines=_lines(recipe),
+        released=release_date(framework, version),
+    )
+
+
+@cache
+def _place(interpreter: str) -> _Place:
+    if not interpreter:
+        return _Place(describe_machine().python, _by_name(distributions()))
+    held = held_by(interpreter)
+    return _Place(held.python, _by_name(distributions(path=list(held.path))))
+
+
+def _by_name(found: Iterable[Distribution]) -> dict[str, Distribution]:
+    """The first of each name, as an import takes it."""
+    named: dict[str, Distribution] = {}
+    for each in found:
+        if name := each.metadata["Name"]:
+            named.setdefault(canonicalize_name(name), each)
+    return named
+
+
+def _closure(requirements: Iterable[str], place: _Place) -> set[str]:
+    """The canonical names of what is required, directly or not, and installed."""
+    found: set[str] = set()
+    seen: set[tuple[str, str]] = set()
+    waiting = [(Requirement(text), "") for text in requirements]
+    while waiting:
+        requirement, extra = waiting.pop()
+        name = canonicalize_name(requirement.name)
+        if name not in place.installed or not _applies(requirement, extra, place.python):
+            continue
+        found.add(name)
+        for wanted in {"", *requirement.extras}:
+            if (name, wanted) not in seen:
+                seen.add((name, wanted))
+                needs = place.installed[name].requires or ()
+                waiting += [(Requirement(text), wanted) for text in needs]
+    return found
+
+
+def _applies(requirement: Requirement, extra: str, python: str) -> bool:
+    """Whether the requirement holds for this Python, where it was named with the extra."""
+    if requirement.marker is None:
+        return not extra  # it came with the package itself
+    short = ".".join(python.split(".")[:2])
+    return requirement.marker.evaluate(
+        {"extra": extra, "python_version": short, "python_full_version": python}
+    )
+
+
+def _size(package: Distribution) -> int:
+    """Bytes of the package's files, as its RECORD lists them: path, hash, size.
+
+    Compiled Python is listed without a size. `package.files` would make a path of each of the
+    50,000 files of a large environment, which takes a second.
+    """
+    listed = (package.read_text("RECORD") or "").splitlines()
+    sizes = (line.rpartition(",")[2] for line in listed)
+    return sum(int(size) for size in sizes if size)
+
+
+def _lines(recipe: Recipe) -> int:
+    """Lines of the adapter's source that are not empty."""
+    module = recipe.adapter.partition(":")[0]
+    files = files_of(module.rpartition(".")[0] or module)
+    return sum(bool(line.strip()) for file in files for line in file.read_text().splitlines())

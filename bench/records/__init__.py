@@ -1,0 +1,1 @@
+"""What a run leaves on disk: its manifest, one record per trial, certificates and predictions."""

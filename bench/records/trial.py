@@ -1,0 +1,221 @@
+"""What a run leaves behind: a manifest (`bench.records.manifest`), and a record of each trial.
+
+`manifest.json` is written once, before the first trial, and so is `certificates.json` unless the
+check was left out. `trials.jsonl` gets one line a trial, appended and flushed to the disk as the
+trial ends. What trained models answered is in files of its own (`bench.records.predictions`). JSON
+schemas are in docs/schema.
+"""
+
+from typing import Literal, get_args
+
+import msgspec
+
+SCHEMA_VERSION = 1
+MANIFEST = "manifest.json"
+TRIALS = "trials.jsonl"
+CERTIFICATES = "certificates.json"
+
+Outcome = Literal[
+    "ok",
+    "failed",
+    "crashed",
+    "timeout",
+    "out_of_memory",
+    "diverged",
+    "mistimed",
+    "unsupported",
+    "unavailable",
+    "interrupted",
+]
+
+
+# Whether the contender was shown to do the work that the spec states: its certificate passed, it
+# failed, or none was made.
+Equivalence = Literal["passed", "failed", "not checked"]
+
+
+# Who chooses what a user would leave unsaid, first of all the initial weights: the spec, the same
+# for all, or each framework by its own defaults.
+Arm = Literal["controlled", "native"]
+
+
+# Where a step's images come from: they lie on the device, or the framework's own loader brings
+# each batch from the host's memory.
+Feed = Literal["resident", "pipeline"]
+FEEDS: tuple[Feed, ...] = get_args(Feed)
+
+
+class RecordError(ValueError):
+    """A run folder that cannot be read: says which file, what is wrong and how to mend it."""
+
+
+class EpochRecord(msgspec.Struct, frozen=True, gc=False):
+    """One epoch: training seconds, mean training loss (null if not finite), test accuracy after."""
+
+    seconds: float
+    mean_loss: float | None
+    test_accuracy: float
+    images: int
+    evaluate_seconds: float
+
+
+class Attempt(msgspec.Struct, frozen=True, gc=False):
+    """A measurement of the trial that was disturbed, and so taken again: why, and what it gave."""
+
+    flags: tuple[str, ...]
+    throughput_images_per_second: float | None
+
+
+class Noise(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """How quiet the machine was while the trial ran. Null: the system does not tell.
+
+    Attributes:
+        canary_before_seconds: time of a fixed piece of work just before the trial.
+        canary_after_seconds: the same just after it.
+        canary_usual_seconds: its median in this run so far.
+        load_average: of the last minute, before the trial.
+        train_cpu_seconds: CPU time of the worker, all its threads, in the train phase.
+        train_involuntary_switches: how often the kernel took a CPU from it meanwhile.
+        train_other_seconds: CPU time that other processes used on its CPUs meanwhile.
+        train_steal_seconds: time that the hypervisor gave its CPUs to other machines meanwhile.
+        train_throttled_seconds: time that a CPU limit of its control group held it up meanwhile.
+        flags: what disturbed it; empty for a quiet trial.
+        attempts: the measurements before this one, each disturbed too.
+    """
+
+    canary_before_seconds: float | None = None
+    canary_after_seconds: float | None = None
+    canary_usual_seconds: float | None = None
+    load_average: float | None = None
+    train_cpu_seconds: float | None = None
+    train_involuntary_switches: int | None = None
+    train_other_seconds: float | None = None
+    train_steal_seconds: float | None = None
+    train_throttled_seconds: float | None = None
+    flags: tuple[str, ...] = ()
+    attempts: tuple[Attempt, ...] = ()
+
+
+class Limit(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """How near the trial came to what its device can do. Null: not measured.
+
+    Attributes:
+        flops_per_image: additions and multiplications of a training step, by the spec.
+        achieved_flops_per_second: throughput times `flops_per_image`.
+        peak_flops_per_second: the best matrix rate that any backend reached on this device.
+        peak_backend: the backend that reached it.
+        own_peak_flops_per_second: the best matrix rate of the trial's own backend.
+        share_of_peak: achieved as a share of the peak.
+    """
+
+    flops_per_image: int
+    achieved_flops_per_second: float
+    peak_flops_per_second: float | None = None
+    peak_backend: str | None = None
+    own_peak_flops_per_second: float | None = None
+    share_of_peak: float | None = None
+
+
+class Inference(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Prediction after training, in the same session: images on the host in, logits there out.
+
+    Latencies are those of single calls with one image. Null: too few calls for the percentile.
+    `compile_seconds` is what the fastest form of prediction took to be made ready, off the compile
+    phase of training.
+    """
+
+    latency_p50_seconds: float
+    latency_p95_seconds: float | None
+    latency_p99_seconds: float | None
+    latency_calls: int
+    throughput_images_per_second: float
+    throughput_batch_size: int
+    throughput_calls: int
+    compile_seconds: float
+    seconds: float
+
+
+class TimeToAccuracy(msgspec.Struct, frozen=True, gc=False):
+    """Seconds and epochs of training until the test accuracy was at the target.
+
+    When it was not reached, they are what was trained without reaching it: a censored time.
+    """
+
+    target: float
+    reached: bool
+    seconds: float
+    epochs: int
+
+
+class TrialRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One trial: what was asked, how it ended, and what was measured. Null: not known.
+
+    Every quantity names its unit; docs/methodology.md says how each is taken. `backend_digest` is
+    that of the backend's source, `machine` the name of the machine that ran it, `hardware_digest`
+    that of its processor, cores, memory and GPUs. `other_runs` counts the runs of this suite that
+    measured on the machine at the same time. `log` is the end of what the worker printed, kept
+    where the trial did not end well. `leftover_seconds`
+    is the work that was left when the training clock stopped, which should be none. `threads` are
+    those of each of the `world_size` processes or devices that share a batch, on `hosts` machines
+    of which `machine` leads and the others are `other_machines`, and
+    `communication_seconds` those of a step that they spent in exchanging gradients.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    trial: str
+    backend: str
+    framework_version: str | None
+    backend_digest: str = ""
+    machine: str = ""
+    hardware_digest: str = ""
+    versions: dict[str, str] = {}
+    mode: str
+    device: str
+    device_title: str = ""
+    model: str
+    dataset: str
+    precision: str = "float32"
+    arm: Arm = "controlled"
+    input: Feed = "resident"
+    native_settings: dict[str, str] = {}
+    equivalence: Equivalence = "not checked"
+    batch_size: int
+    epochs: int
+    until_accuracy: float | None = None
+    train_samples: int | None = None
+    threads: int
+    world_size: int = 1
+    hosts: int = 1
+    other_machines: list[str] = []
+    seed: int
+    repeat: int
+    outcome: Outcome
+    reason: str | None = None
+    throughput_images_per_second: float | None = None
+    test_accuracy: float | None = None
+    final_train_loss: float | None = None
+    peak_memory_bytes: int | None = None
+    baseline_memory_bytes: int | None = None
+    device_peak_memory_bytes: int | None = None
+    import_seconds: float | None = None
+    data_seconds: float | None = None
+    build_seconds: float | None = None
+    compile_seconds: float | None = None
+    train_seconds: float | None = None
+    evaluate_seconds: float | None = None
+    cold_start_seconds: float | None = None
+    time_to_accuracy: TimeToAccuracy | None = None
+    inference: Inference | None = None
+    wall_seconds: float | None = None
+    num_parameters: int | None = None
+    macs_per_image: int | None = None
+    per_epoch: list[EpochRecord] = []
+    leftover_seconds: float | None = None
+    communication_seconds: float | None = None
+    limit: Limit | None = None
+    noise: Noise | None = None
+    started_at: str | None = None
+    exit_status: int | None = None
+    other_runs: int = 0
+    environment: dict[str, str] = {}
+    log: str = ""

@@ -1,0 +1,1 @@
+"""From a request to records: prepare, plan, certificates, workers, outcomes."""

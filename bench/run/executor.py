@@ -1,0 +1,245 @@
+"""Where a task's worker runs. `LocalExecutor` starts it as a process of this machine.
+
+A worker cannot hurt its runner: it has a process group of its own, its events come through a
+pipe that nothing else writes to, what it prints is read and only the end kept, and when it is
+over the whole group is killed, and whatever else was started from it.
+"""
+
+import contextlib
+import os
+import queue
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import IO, Protocol
+
+import msgspec
+
+from bench.run.interrupts import Interrupts
+from bench.run.launch import Launch, prepared_variables
+from bench.run.strays import kill_strays, where_threads_are
+from bench.worker.protocol import Event, Task, decode_event, encode
+
+LOG_TAIL = 16_384  # bytes of a worker's output that are kept
+_GRACE_SECONDS = 2.0  # for a stack dump on a time-out, and for the pipes to drain at the end
+_LONGEST_EVENT = 2**24  # bytes: a longer line is none of this suite's
+
+
+class WorkerEnd(msgspec.Struct, frozen=True):
+    """How a worker ended.
+
+    Attributes:
+        exit_status: the process's; negative is the number of the signal that killed it, None is
+            no process.
+        timed_out: whether the runner killed it for its time limit.
+        log: the end of what it printed.
+        environment: the variables that it started with.
+        start_error: what the system answered when it had no room for a worker.
+    """
+
+    exit_status: int | None
+    timed_out: bool
+    log: str
+    environment: dict[str, str]
+    start_error: str = ""
+
+
+class Executor(Protocol):
+    """Runs one task at a time, somewhere."""
+
+    def run(
+        self,
+        task: Task,
+        launch: Launch,
+        timeout: float,
+        on_event: Callable[[Event], None],
+    ) -> WorkerEnd:
+        """Run the task to its end and hand on each event as it comes.
+
+        Args:
+            task: what the worker does.
+            launch: the interpreter and the variables that it starts with.
+            timeout: seconds after which the worker is killed.
+            on_event: called with each event, in the caller's thread.
+        """
+        ...
+
+
+class LocalExecutor:
+    """Runs each task in a fresh process of this machine."""
+
+    def __init__(self, interrupts: Interrupts | None = None) -> None:
+        self._waiting = interrupts.waiting if interrupts else contextlib.nullcontext
+        self._worker: _Worker | None = None
+
+    def run(
+        self,
+        task: Task,
+        launch: Launch,
+        timeout: float,
+        on_event: Callable[[Event], None],
+    ) -> WorkerEnd:
+        """See `Executor.run`. A KeyboardInterrupt kills the worker and goes on upwards."""
+        try:
+            with _scratch_folder() as scratch:
+                environment = _variables(launch, task, scratch)
+                worker = self._worker = _Worker(launch.python, environment)
+                try:
+                    worker.send(task)
+                    with self._waiting():
+                        timed_out = worker.follow(time.monotonic() + timeout, on_event)
+                finally:
+                    worker.kill(scratch)
+                return WorkerEnd(worker.exit_status(), timed_out, worker.log(), environment)
+        except _NoWorkerError as error:
+            return WorkerEnd(None, False, "", {}, str(error))
+
+    def stop(self) -> None:
+        """Kill the worker that runs, from another thread than the one that runs it."""
+        if self._worker is not None:
+            self._worker.give_up()
+
+
+class _NoWorkerError(Exception):
+    """The system has no room for a worker: says what it answered."""
+
+
+@contextlib.contextmanager
+def _scratch_folder() -> Iterator[Path]:
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="evenbench-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise _NoWorkerError(f"no folder for temporary files: {error.strerror}") from error
+    with folder as path:
+        yield Path(path)
+
+
+def _variables(launch: Launch, task: Task, scratch: Path) -> dict[str, str]:
+    try:
+        return prepared_variables(launch, task.adapter, task.threads, scratch)
+    except OSError as error:
+        raise _NoWorkerError(f"no links to the suite's code: {error.strerror}") from error
+
+
+class _Worker:
+    """One worker process, with a thread each to read its events, its output and its end."""
+
+    def __init__(self, python: str, environment: Mapping[str, str]) -> None:
+        self._inbox: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+        self._tail = bytearray()
+        self._places = ""
+        try:
+            reading, writing = os.pipe()
+        except OSError as error:
+            raise _NoWorkerError(f"no pipe for its events: {error.strerror}") from error
+        try:
+            self._process = _process(python, environment, writing)
+        except OSError as error:
+            os.close(reading)
+            raise _NoWorkerError(f"no process: {error.strerror}") from error
+        finally:
+            os.close(writing)
+        self._events = _thread(self._read_events, os.fdopen(reading, "rb"))
+        self._output = _thread(self._read_output, self._process.stdout)
+        _thread(self._await_end)
+
+    def send(self, task: Task) -> None:
+        """Give the worker its task, in a thread, since one that hangs reads none."""
+        _thread(self._write, encode(task), self._process.stdin)
+
+    def follow(self, deadline: float, on_event: Callable[[Event], None]) -> bool:
+        """Hand on events until the process ends; True when the deadline came first."""
+        while True:
+            try:
+                event = self._inbox.get(timeout=max(0.0, deadline - time.monotonic()))
+            except queue.Empty:
+                self._dump_stacks()
+                return True
+            if event is None:
+                self._drain(on_event)
+                return False
+            on_event(event)
+
+    def give_up(self) -> None:
+        """Have `follow` return, as if the process had ended."""
+        self._inbox.put(None)
+
+    def kill(self, scratch: Path) -> None:
+        """Kill the worker and all that was started from it, in its group or out of it."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        kill_strays(scratch)
+        self._output.join(_GRACE_SECONDS)
+
+    def exit_status(self) -> int:
+        """The process's exit status, negative for a signal."""
+        return self._process.wait()
+
+    def log(self) -> str:
+        """The end of what the process printed, and where its threads were if it hung."""
+        return bytes(self._tail).decode("utf-8", errors="replace") + self._places
+
+    def _drain(self, on_event: Callable[[Event], None]) -> None:
+        """Hand on what the process wrote just before its end."""
+        self._events.join(_GRACE_SECONDS)
+        while not self._inbox.empty():
+            event = self._inbox.get()
+            if event is not None:
+                on_event(event)
+
+    def _dump_stacks(self) -> None:
+        """Note where each thread stands, and have faulthandler print the Python stacks."""
+        self._process.send_signal(signal.SIGSTOP)
+        self._places = f"\n{places}" if (places := where_threads_are(self._process.pid)) else ""
+        # In this order: the kernel gives a signal to the main thread only if that one runs.
+        self._process.send_signal(signal.SIGCONT)
+        self._process.send_signal(signal.SIGABRT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_GRACE_SECONDS)
+
+    def _write(self, text: bytes, pipe: IO[bytes]) -> None:
+        with contextlib.suppress(BrokenPipeError), pipe:  # one that is dead shows by its end
+            pipe.write(text)
+
+    def _await_end(self) -> None:
+        self._process.wait()
+        self._inbox.put(None)
+
+    def _read_events(self, pipe: IO[bytes]) -> None:
+        with pipe:
+            while line := pipe.readline(_LONGEST_EVENT):
+                try:
+                    self._inbox.put(decode_event(line))
+                except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+                    # A line cut off by the worker's death: its end says what happened.
+                    continue
+
+    def _read_output(self, pipe: IO[bytes]) -> None:
+        with pipe:
+            while chunk := pipe.read1(65_536):  # type: ignore[attr-defined]
+                self._tail += chunk
+                del self._tail[:-LOG_TAIL]
+
+
+def _process(python: str, environment: Mapping[str, str], events: int) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(
+        [python, "-m", "bench.worker", str(events)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=dict(environment),
+        pass_fds=(events,),
+        start_new_session=True,
+    )
+
+
+def _thread(target: Callable[..., None], *arguments: object) -> threading.Thread:
+    """Start a thread that does not keep the interpreter from ending."""
+    thread = threading.Thread(target=target, args=arguments, daemon=True)
+    thread.start()
+    return thread

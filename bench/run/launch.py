@@ -1,0 +1,147 @@
+"""What a worker starts with: an interpreter, a path to this suite's code, and variables.
+
+Of the user's variables a short list is kept. Everything else is left out, so that a stray variable
+of the user's shell cannot change one framework's speed; what a worker got is in its record.
+"""
+
+import os
+import sys
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+from backends.api import Recipe
+
+KEPT = (
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "LD_LIBRARY_PATH",
+    "LOGNAME",
+    "PATH",
+    "PYTHONPATH",
+    "TZ",
+    "USER",
+    "VIRTUAL_ENV",
+)
+# Which GPUs a process may see, where their libraries are, and over which network it exchanges with
+# other machines, is the machine's owner's choice.
+KEPT_PREFIXES = (
+    *("CUDA_", "NVIDIA_", "HIP_", "ROCR_", "ROCM_"),
+    *("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"),
+)
+# The words in which the libraries under the frameworks are told their number of threads.
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+# The GNU C library hands large freed blocks back to the kernel, which clears them before the next
+# use: up to a third of a NumPy step on a convolution network. Kept for every framework alike.
+ALLOCATOR_VARIABLES = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**32)}
+
+# Where compilers keep what they made: Triton and CUDA's driver would else use the home folder.
+CACHE_VARIABLES = ("TMPDIR", "XDG_CACHE_HOME", "TRITON_CACHE_DIR", "CUDA_CACHE_PATH")
+
+SOURCE_ROOT = Path(__file__).resolve().parents[2]
+# What a worker imports of this suite. The folder that holds them can hold this environment's
+# packages too, which another interpreter must not see.
+_OWN_PACKAGES = ("bench", "backends")
+# They say which packages this interpreter sees.
+_THIS_ENVIRONMENTS = ("PYTHONPATH", "VIRTUAL_ENV")
+
+
+class Launch(NamedTuple):
+    """How the workers of a backend are started.
+
+    Attributes:
+        variables: environment variables of the backend's own.
+        interpreter: the Python of its environment; empty is this one.
+        backend: its name, by which another machine finds its own interpreter for it.
+    """
+
+    variables: Mapping[str, str] = {}
+    interpreter: str = ""
+    backend: str = ""
+
+    @property
+    def python(self) -> str:
+        """The interpreter's path."""
+        return self.interpreter or sys.executable
+
+
+def launch_of(recipe: Recipe, more: Mapping[str, str] | None = None) -> Launch:
+    """How workers of the recipe's backend are started, with `more` variables."""
+    return Launch({**recipe.environment, **(more or {})}, recipe.interpreter, recipe.name)
+
+
+def parallel_variables(recipe: Recipe, local_size: int) -> dict[str, str]:
+    """What a worker starts with besides, where it shares each batch among so many of its own."""
+    if local_size == 1:
+        return {}
+    stated = recipe.parallel_environment.items()
+    return {name: value.format(world_size=local_size) for name, value in stated}
+
+
+def prepared_variables(launch: Launch, adapter: str, threads: int, scratch: Path) -> dict[str, str]:
+    """The variables of a worker, with a path to the code that it imports.
+
+    Args:
+        launch: how it is started.
+        adapter: `module:class` of its backend.
+        threads: the number of CPU threads.
+        scratch: see `worker_environment`; an interpreter of another environment gets links there
+            to this suite and to the package of the adapter, and sees no other package of this one.
+    """
+    variables = worker_environment(launch.variables, threads, scratch)
+    if not launch.interpreter:
+        return variables
+    for name in _THIS_ENVIRONMENTS:
+        variables.pop(name, None)
+    return {**variables, "PYTHONPATH": str(_linked_code(adapter, scratch / "code"))}
+
+
+def _linked_code(adapter: str, folder: Path) -> Path:
+    folder.mkdir()
+    package = adapter.partition(":")[0].partition(".")[0]
+    for name in {*_OWN_PACKAGES, package}:
+        origin = _origin(name)
+        (folder / origin.name).symlink_to(origin)
+    return folder
+
+
+def _origin(name: str) -> Path:
+    """The folder of a package, or the file of a module.
+
+    Raises:
+        ModuleNotFoundError: there is none.
+    """
+    spec = find_spec(name)
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError(f"received {name!r}, expected a package with source files")
+    origin = Path(spec.origin)
+    return origin.parent if spec.submodule_search_locations else origin
+
+
+def worker_environment(own: Mapping[str, str], threads: int, scratch: Path) -> dict[str, str]:
+    """The variables that a worker of this interpreter starts with.
+
+    Args:
+        own: what the backend's recipe sets.
+        threads: the number of CPU threads.
+        scratch: a folder of the trial's own, where compilers put what they cache; it goes with
+            the trial, so that every compilation is a cold one.
+    """
+    kept = {name: value for name, value in os.environ.items() if _is_kept(name)}
+    paths = [str(SOURCE_ROOT), *filter(None, [kept.get("PYTHONPATH")])]
+    return {
+        **kept,
+        "PYTHONPATH": os.pathsep.join(paths),
+        "PYTHONHASHSEED": "0",
+        "PYTHONUNBUFFERED": "1",
+        **dict.fromkeys(CACHE_VARIABLES, str(scratch)),
+        **ALLOCATOR_VARIABLES,
+        **dict.fromkeys(THREAD_VARIABLES, str(threads)),
+        **own,
+    }
+
+
+def _is_kept(name: str) -> bool:
+    return name in KEPT or name.startswith(KEPT_PREFIXES)

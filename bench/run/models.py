@@ -1,0 +1,92 @@
+"""What is trained, and on what: the data set's facts, and the models that fit it."""
+
+from collections.abc import Sequence
+
+from bench.data.decoded import Dataset
+from bench.errors import ChoiceError
+from bench.records.manifest import DatasetFacts, ModelFacts
+from bench.run.plan import ALL
+from bench.spec.layers import Layer
+from bench.spec.models import load, names_for, widened
+from bench.spec.parameters import count_macs, count_parameters, count_training_flops
+from bench.spec.shapes import ShapeError, resolve
+
+LARGEST_MODEL = 2**50  # parameters, or multiply-accumulates an image: beyond any machine
+
+
+def facts_of(data: Dataset, train_samples: int | None) -> DatasetFacts:
+    """The data set's facts, with only as many training examples as are asked for.
+
+    Raises:
+        ChoiceError: more examples are asked for than there are.
+    """
+    available = len(data.train_labels)
+    if train_samples and train_samples > available:
+        raise ChoiceError(
+            f"received --train-samples {train_samples}, expected at most {available}: "
+            f"{data.name} holds no more"
+        )
+    return DatasetFacts(
+        name=data.name,
+        train_examples=train_samples or available,
+        test_examples=len(data.test_labels),
+        input_shape=tuple(data.input_shape),
+        classes=data.classes,
+    )
+
+
+def load_models(
+    references: Sequence[str], dataset: DatasetFacts, widths: Sequence[float] = (1.0,)
+) -> dict[str, ModelFacts]:
+    """Each model by name, in each width, its shapes checked against the data set.
+
+    Raises:
+        ChoiceError: the model's output does not fit the data set's classes.
+        ShapeError: its layers do not fit the data set's images.
+        bench.spec.models.ModelError: there is no such model.
+    """
+    if list(references) == [ALL]:
+        references = names_for(dataset.input_shape)
+    if not references:
+        raise ChoiceError("received no model, expected a name or path/to/file.py:function")
+    facts: dict[str, ModelFacts] = {}
+    for reference in references:
+        name, layer = load(reference, dataset.classes)
+        if name in facts:
+            raise ChoiceError(
+                f"received two models called {name}, expected names that tell them apart in the "
+                "report: rename one function"
+            )
+        for width in widths:
+            wide = widened(layer, width)
+            facts[name if width == 1 else f"{name}-width{width:g}"] = _model_facts(
+                name, wide, dataset
+            )
+    return facts
+
+
+def _model_facts(name: str, layer: Layer, dataset: DatasetFacts) -> ModelFacts:
+    try:
+        model = resolve(layer, dataset.input_shape)
+    except ShapeError as error:
+        shape = " x ".join(str(size) for size in dataset.input_shape)
+        raise ChoiceError(
+            f"model {name} does not fit the {shape} images of {dataset.name}: {error}"
+        ) from error
+    if model.output_shape != (dataset.classes,):
+        raise ChoiceError(
+            f"model {name}: received an output of shape {model.output_shape}, expected "
+            f"({dataset.classes},): one logit for each class of {dataset.name}"
+        )
+    parameters, macs = count_parameters(model), count_macs(model)
+    if max(parameters, macs) > LARGEST_MODEL:
+        raise ChoiceError(
+            f"model {name}: received {parameters:,} parameters and {macs:,} multiply-accumulates "
+            f"an image, expected at most {LARGEST_MODEL:,} of each"
+        )
+    return ModelFacts(
+        layer=layer,
+        num_parameters=parameters,
+        macs_per_image=macs,
+        training_flops_per_image=count_training_flops(model),
+    )

@@ -1,0 +1,51 @@
+"""Whether a trial's clock measured the trial's work: a number that cannot be true is no result."""
+
+import msgspec
+
+from bench.records.trial import TrialRecord
+
+# The limit itself is measured, to a few percent.
+_MOST_ON_CPU = 1.05
+# Of direct products: on GPUs, cuDNN may choose Winograd's convolution for kernels of 3 x 3, which
+# needs up to four times fewer (Lavin and Gray, Fast Algorithms for Convolutional Neural Networks,
+# 2016). The libraries that the frameworks use on CPUs compute convolutions directly.
+_MOST_ELSEWHERE = 4 * _MOST_ON_CPU
+# Work that was left when the clock stopped, as a share of an epoch, and in seconds: a prediction
+# is itself some milliseconds early or late. An adapter that does not wait leaves nearly all.
+_MOST_LEFTOVER = 0.1
+_LEAST_LEFTOVER_SECONDS = 0.05
+
+
+def judged(record: TrialRecord) -> TrialRecord:
+    """The record; mistimed, with the reason, where it ended well with a number that cannot be."""
+    reason = (_impossible(record) or _unfinished(record)) if record.outcome == "ok" else ""
+    if not reason:
+        return record
+    return msgspec.structs.replace(record, outcome="mistimed", reason=reason)
+
+
+def _impossible(record: TrialRecord) -> str:
+    limit = record.limit
+    most = _MOST_ON_CPU if record.device == "cpu" else _MOST_ELSEWHERE
+    if limit is None or limit.share_of_peak is None or limit.share_of_peak <= most:
+        return ""
+    achieved, peak = limit.achieved_flops_per_second, limit.peak_flops_per_second or 0.0
+    return (
+        f"impossible: the throughput means {achieved / 1e9:,.1f} GFLOP/s, "
+        f"{limit.share_of_peak:.0%} of the {peak / 1e9:,.1f} that {limit.peak_backend} reaches at "
+        "best on this device"
+    )
+
+
+def _unfinished(record: TrialRecord) -> str:
+    """A disturbed trial is not judged: anything can delay its first prediction."""
+    is_disturbed = record.noise is not None and record.noise.flags
+    if record.leftover_seconds is None or is_disturbed or not record.per_epoch:
+        return ""
+    epoch = min(epoch.seconds for epoch in record.per_epoch)
+    if record.leftover_seconds <= max(_LEAST_LEFTOVER_SECONDS, _MOST_LEFTOVER * epoch):
+        return ""
+    return (
+        f"the clock stopped too early: {record.leftover_seconds:.3f} s of work were left after "
+        f"each epoch of {epoch:.3f} s"
+    )

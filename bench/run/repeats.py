@@ -1,0 +1,145 @@
+"""`--repeats auto`: add blocks until the ratios are known well enough or the time is spent."""
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import combinations
+from typing import NamedTuple
+
+import msgspec
+
+from bench.records.job import Job, Trial
+from bench.records.manifest import AutoRepeats, Manifest
+from bench.records.reader import read_run
+from bench.records.trial import TrialRecord
+from bench.records.writer import RunFolder
+from bench.run.manifests import planned_trial, trial_of
+from bench.run.plan import block
+from bench.run.runner import Observer
+from bench.statistics.families import Sample, ratio_of
+
+# An interval of a few blocks is narrow by chance too often: five at least, and narrow enough after
+# two blocks in turn, keep 93 % or more of the intervals right (docs/statistics.md).
+FEWEST = 5
+IN_TURN = 2
+# A job that gave nothing in so many blocks is left out of the others.
+CHANCES = 2
+
+Records = Mapping[str, TrialRecord]
+
+
+class Decision(NamedTuple):
+    """What follows a block: the jobs of another one, or why there is none."""
+
+    jobs: list[Job]
+    reason: str
+
+
+def decide(rule: AutoRepeats, planned: Sequence[Trial], records: Records, spent: float) -> Decision:
+    """Whether another block is to run, and of which jobs.
+
+    Args:
+        rule: what was asked.
+        planned: the trials of all blocks so far.
+        records: how each of them ended, by its name.
+        spent: seconds that the blocks so far took.
+    """
+    blocks = max(trial.repeat for trial in planned)
+    living = _living(planned, records, blocks)
+    if not living:
+        return Decision([], "no contender gave a measurement")
+    if spent + _last_block(planned, records, blocks) > rule.max_seconds:
+        return Decision([], f"another block would end after the {rule.max_seconds:g} s allowed")
+    samples = _samples(planned, records)
+    looks = range(blocks - IN_TURN + 1, blocks + 1)
+    if looks[0] >= FEWEST and all(_reach(samples, look) <= rule.interval for look in looks):
+        return Decision([], f"each ratio was known to within {100 * rule.interval:g} %")
+    return Decision(living, "")
+
+
+def _living(planned: Sequence[Trial], records: Records, blocks: int) -> list[Job]:
+    """The jobs that gave a measurement, or that have not had their chances yet."""
+    jobs = dict.fromkeys(trial.job for trial in planned)
+    if blocks < CHANCES:
+        return list(jobs)
+    measured = {trial.job for trial in planned if records[trial.name].outcome == "ok"}
+    return [job for job in jobs if job in measured]
+
+
+def _last_block(planned: Sequence[Trial], records: Records, blocks: int) -> float:
+    """The seconds that the last block took, and the next will take."""
+    last = [records[trial.name] for trial in planned if trial.repeat == blocks]
+    return sum(record.wall_seconds or 0.0 for record in last)
+
+
+def _samples(planned: Sequence[Trial], records: Records) -> dict[Job, dict[int, float]]:
+    """The throughput of each job that is comparable, by block."""
+    samples: defaultdict[Job, dict[int, float]] = defaultdict(dict)
+    for trial in planned:
+        record = records[trial.name]
+        throughput = record.throughput_images_per_second
+        if record.outcome == "ok" and record.equivalence != "failed" and throughput:
+            samples[trial.job][trial.repeat] = throughput
+    return samples
+
+
+def _reach(samples: Mapping[Job, Mapping[int, float]], blocks: int) -> float:
+    """How far the widest interval of a ratio reached to either side after so many blocks."""
+    groups: defaultdict[Job, list[Sample]] = defaultdict(list)
+    for job, values in samples.items():
+        alike = msgspec.structs.replace(job, backend="", mode="")
+        early = {repeat: value for repeat, value in values.items() if repeat <= blocks}
+        groups[alike].append(Sample("", early))
+    pairs = (pair for group in groups.values() for pair in combinations(group, 2))
+    return max((ratio_of(*pair).reach for pair in pairs), default=0.0)
+
+
+def run_blocks(
+    trials: Sequence[Trial],
+    manifest: Manifest,
+    kept: Sequence[TrialRecord],
+    run: Callable[[Sequence[Trial]], Iterable[TrialRecord]],
+    folder: RunFolder,
+    observer: Observer,
+) -> Manifest:
+    """Run the trials, and then block after block while the run asks for more.
+
+    The manifest is on the disk with each block's trials before they run, so that a run that was
+    cut off goes on where it was.
+
+    Args:
+        trials: those of the manifest's plan that are to run.
+        manifest: of the run, as it is on the disk.
+        kept: records of the plan's other trials.
+        run: runs trials here or elsewhere; each record is in the folder when it comes.
+        folder: of the run.
+        observer: watches.
+
+    Returns:
+        The manifest as it is now. The records are in the folder.
+    """
+    spent = sum(record.wall_seconds or 0.0 for record in kept)
+    began = time.monotonic()
+    while True:
+        is_interrupted = False
+        for record in run(trials):
+            is_interrupted = is_interrupted or record.outcome == "interrupted"
+        rule = manifest.auto_repeats
+        if rule is None or rule.ended or is_interrupted:
+            return manifest
+        records = {record.trial: record for record in read_run(folder.path).trials}
+        planned = [trial_of(each) for each in manifest.plan]
+        decision = decide(rule, planned, records, spent + time.monotonic() - began)
+        trials = block(decision.jobs, manifest.repeats + 1, manifest.seed) if decision.jobs else []
+        manifest = _grown(manifest, rule, trials, decision.reason)
+        folder.write_manifest(manifest)
+        observer.trials_planned(len(trials))
+
+
+def _grown(manifest: Manifest, rule: AutoRepeats, trials: Sequence[Trial], ended: str) -> Manifest:
+    return msgspec.structs.replace(
+        manifest,
+        repeats=manifest.repeats + bool(trials),
+        plan=[*manifest.plan, *map(planned_trial, trials)],
+        auto_repeats=msgspec.structs.replace(rule, ended=ended),
+    )

@@ -1,0 +1,308 @@
+"""Run the trials of a plan, one after the other, and record each as it ends.
+
+Imports no framework: a trial happens in a worker, which the executor starts.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from backends.api import Recipe
+from backends.registry import not_installed
+from bench.data.prepare import cache_folder
+from bench.machine.disturbance import Watch
+from bench.machine.identity import hardware_digest, machine_name
+from bench.machine.other_runs import other_runs
+from bench.records.job import Job, Trial
+from bench.records.manifest import ModelFacts
+from bench.records.predictions import Explanation
+from bench.records.trial import Equivalence, Limit, TrialRecord
+from bench.records.writer import RunFolder
+from bench.run.certificates import Contender, ContenderModel, backend_digest, contender_of
+from bench.run.executor import Executor, WorkerEnd
+from bench.run.launch import launch_of, parallel_variables
+from bench.run.outcome import INTERRUPTED, Verdict, measured, verdict_of
+from bench.run.peak_rates import BackendLimit, limit_of
+from bench.run.plan import lacking_for
+from bench.run.plausibility import judged
+from bench.spec.training import Optimizer, TrainSpec
+from bench.worker.protocol import Event, Explained, Imported, TrainTask
+
+
+class Experiment(msgspec.Struct, frozen=True, kw_only=True):
+    """What the trials of a run have in common.
+
+    Attributes:
+        models: each model's spec and what follows from it, by name.
+        recipes: each backend's recipe, by name.
+        framework_versions: the installed version of each backend's framework; None is missing.
+        dataset: the data set's name.
+        data: the folder of the decoded data set.
+        optimizer: the rule of the update.
+        epochs: how often each trial sees every example, at most.
+        until_accuracy: the test accuracy at which a trial ends; None trains all epochs.
+        train_samples: only so many training examples; None is all.
+        threads: CPU threads of each process, where a job has no number of its own.
+        cpus: the CPUs that workers are bound to: the first of them, as many as they have threads.
+        timeout: seconds after which a worker is killed.
+        retries: how often a trial that was disturbed is taken again.
+        limits: what each backend reaches at best on each device, or why it cannot.
+        equivalence: which contenders were shown to do the work that the spec states.
+    """
+
+    models: dict[str, ModelFacts]
+    recipes: dict[str, Recipe]
+    framework_versions: dict[str, str | None]
+    dataset: str
+    data: Path
+    optimizer: Optimizer
+    epochs: int
+    train_samples: int | None
+    threads: int
+    cpus: tuple[int, ...]
+    timeout: float
+    until_accuracy: float | None = None
+    retries: int = 0
+    limits: tuple[BackendLimit, ...] = ()
+    equivalence: dict[ContenderModel, Equivalence] = {}
+
+    def threads_of(self, job: Job) -> int:
+        """CPU threads of each of the job's processes."""
+        return job.threads or self.threads
+
+    def lacking(self, job: Job) -> str:
+        """What of the job cannot be had here, as far as it is known; empty when nothing is."""
+        absent = (
+            limit.error
+            for limit in self.limits
+            if limit.absent and (limit.backend, limit.device) == (job.backend, job.device)
+        )
+        return lacking_for(job, self.recipes) or next(absent, "")
+
+
+class TrialObserver(Protocol):
+    """Watches a trial while it is measured."""
+
+    def trial_event(self, trial: Trial, event: Event) -> None:
+        """Its worker told something."""
+
+    def trial_disturbed(self, trial: Trial, record: TrialRecord) -> None:
+        """What was measured was disturbed, and is measured again."""
+
+
+class Observer(TrialObserver, Protocol):
+    """Watches a run; what it shows is no part of the measurement."""
+
+    def check_began(self, contender: Contender, model: str) -> None:
+        """The equivalence of a contender on a model is being checked."""
+
+    def trials_planned(self, number: int) -> None:
+        """So many trials are added to the plan."""
+
+    def trial_began(self, trial: Trial, node: str = "") -> None:
+        """A trial starts, on that node of a cluster where there are several."""
+
+    def trial_ended(self, trial: Trial, record: TrialRecord) -> None:
+        """It is over, and its record is on the disk."""
+
+
+def run_trials(
+    planned: Sequence[Trial],
+    experiment: Experiment,
+    executor: Executor,
+    folder: RunFolder,
+    observer: Observer,
+) -> Iterator[TrialRecord]:
+    """Run every trial in order; each costs one record, on the disk when it comes.
+
+    A trial that was disturbed is taken again, `Experiment.retries` times at most.
+
+    A KeyboardInterrupt records the trial it hits as interrupted and ends the run there. No record
+    is kept in memory: a run may have any number.
+    """
+    watch = Watch(len(planned), experiment.retries)
+    for trial in planned:
+        observer.trial_began(trial)
+        measured_now = measure(trial, experiment, executor, observer, watch)
+        record = measured_now.record
+        keep_measured(trial, measured_now, folder)
+        observer.trial_ended(trial, record)
+        yield record
+        if record.outcome == "interrupted":
+            return
+
+
+class Measured(msgspec.Struct, frozen=True):
+    """What a trial gave: its record, and what its model answered where that was asked."""
+
+    record: TrialRecord
+    explained: Explained | None
+
+
+def measure(
+    trial: Trial,
+    experiment: Experiment,
+    executor: Executor,
+    observer: TrialObserver,
+    watch: Watch,
+) -> Measured:
+    """Run one trial, and again while it is disturbed."""
+    explained: list[Explained] = []
+    record = watch.settle(
+        partial(_run_trial, trial, experiment, executor, observer, explained),
+        partial(observer.trial_disturbed, trial),
+    )
+    record = judged(msgspec.structs.replace(record, limit=_limit(record, experiment)))
+    # Of a trial that was taken again, that of the one that is kept.
+    return Measured(record, explained[-1] if explained else None)
+
+
+def keep_measured(trial: Trial, found: Measured, folder: RunFolder) -> None:
+    """Put what a trial gave on the disk."""
+    folder.append(found.record)
+    if found.explained:
+        folder.append_explanation(Explanation(trial.name, trial.job.model, found.explained))
+
+
+def _limit(record: TrialRecord, experiment: Experiment) -> Limit | None:
+    flops = experiment.models[record.model].training_flops_per_image
+    return limit_of(record, flops, experiment.limits)
+
+
+def _run_trial(
+    trial: Trial,
+    experiment: Experiment,
+    executor: Executor,
+    observer: TrialObserver,
+    explained: list[Explained],
+) -> TrialRecord:
+    if experiment.framework_versions[trial.job.backend] is None:
+        reason = not_installed(experiment.recipes[trial.job.backend])
+        return blank(trial, experiment, Verdict("unavailable", reason))
+    if lacking := experiment.lacking(trial.job):
+        return blank(trial, experiment, Verdict("unsupported", lacking))
+    events: list[Event] = []
+
+    def on_event(event: Event) -> None:
+        if isinstance(event, Explained):
+            explained.append(event)
+        else:
+            events.append(event)
+        observer.trial_event(trial, event)
+
+    started = time.monotonic()
+    others = other_runs(cache_folder())
+    began = blank(trial, experiment, INTERRUPTED)
+    recipe = experiment.recipes[trial.job.backend]
+    try:
+        end = executor.run(
+            task_of(trial, experiment),
+            launch_of(recipe, recipe.cold | parallel_variables(recipe, trial.job.local_size)),
+            experiment.timeout,
+            on_event,
+        )
+    except KeyboardInterrupt:
+        return measured(began, events)
+    ended = _with_end(began, events, end, experiment.timeout)
+    return msgspec.structs.replace(
+        ended,
+        wall_seconds=time.monotonic() - started,
+        other_runs=max(others, other_runs(cache_folder())),
+    )
+
+
+def _with_end(
+    record: TrialRecord, events: Sequence[Event], end: WorkerEnd, timeout: float
+) -> TrialRecord:
+    verdict = verdict_of(events, end, timeout)
+    ended = msgspec.structs.replace(
+        record,
+        outcome=verdict.outcome,
+        reason=verdict.reason,
+        exit_status=end.exit_status,
+        environment=end.environment,
+        log="" if verdict.outcome == "ok" else end.log,
+        framework_version=record.framework_version or _imported_version(events),
+    )
+    return measured(ended, events)
+
+
+def _imported_version(events: Sequence[Event]) -> str | None:
+    """The version that the worker imported."""
+    imported = (event.versions for event in events if isinstance(event, Imported))
+    return next((next(iter(versions.values()), None) for versions in imported), None)
+
+
+def task_of(trial: Trial, experiment: Experiment) -> TrainTask:
+    """What the trial's worker is told."""
+    job = trial.job
+    threads = experiment.threads_of(job)
+    return TrainTask(
+        adapter=experiment.recipes[job.backend].adapter,
+        threads=threads,
+        cpus=experiment.cpus[: threads * job.local_size],
+        hosts=job.hosts,
+        model=experiment.models[job.model].layer,
+        train=TrainSpec(
+            batch_size=job.batch_size,
+            epochs=experiment.epochs,
+            seed=trial.seed,
+            optimizer=experiment.optimizer,
+        ),
+        data=str(experiment.data),
+        device=job.device,
+        mode=job.mode,
+        train_samples=experiment.train_samples,
+        precision=job.precision,
+        arm=job.arm,
+        input=job.input,
+        until_accuracy=experiment.until_accuracy,
+        world_size=job.world_size,
+        explain=trial.repeat == 1,
+    )
+
+
+def blank(trial: Trial, experiment: Experiment, verdict: Verdict) -> TrialRecord:
+    """The trial's record as far as the plan tells it."""
+    job = trial.job
+    facts = experiment.models[job.model]
+    return TrialRecord(
+        trial=trial.name,
+        backend=job.backend,
+        framework_version=experiment.framework_versions[job.backend],
+        backend_digest=backend_digest(experiment.recipes[job.backend]),
+        machine=machine_name(),
+        hardware_digest=hardware_digest(),
+        mode=job.mode,
+        device=job.device,
+        model=job.model,
+        dataset=experiment.dataset,
+        precision=job.precision,
+        arm=job.arm,
+        input=job.input,
+        equivalence=experiment.equivalence.get((contender_of(job), job.model), "not checked"),
+        batch_size=job.batch_size,
+        epochs=experiment.epochs,
+        until_accuracy=experiment.until_accuracy,
+        train_samples=experiment.train_samples,
+        threads=experiment.threads_of(job),
+        world_size=job.world_size,
+        hosts=job.hosts,
+        seed=trial.seed,
+        repeat=trial.repeat,
+        outcome=verdict.outcome,
+        reason=verdict.reason,
+        num_parameters=facts.num_parameters,
+        macs_per_image=facts.macs_per_image,
+        started_at=timestamp(),
+    )
+
+
+def timestamp() -> str:
+    """Now, in UTC, as ISO 8601 to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

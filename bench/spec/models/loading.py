@@ -1,0 +1,118 @@
+"""A model from what the user typed: a name, or a function in a file of the user's own."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+from bench.errors import ModelError
+from bench.spec.layers import Layer, LayerBase, from_json, to_json
+from bench.spec.models.registry import all_models, build
+
+FORM = "path/to/file.py:function"
+
+
+class LoadedModel(NamedTuple):
+    """A model and the name under which records and reports show it."""
+
+    name: str
+    layer: Layer
+
+
+def load(reference: str, classes: int) -> LoadedModel:
+    """The model that a reference names.
+
+    Args:
+        reference: the name of a model of the suite, or `path/to/file.py:function`. The function
+            returns a layer and takes either `classes` or nothing.
+        classes: how many classes the data set has.
+
+    Raises:
+        ModelError: there is no such model, or the user's function does not give one.
+    """
+    path, colon, function = reference.rpartition(":")
+    if colon:
+        return _load_from_file(Path(path), function, classes)
+    if reference.endswith(".py"):
+        raise ModelError(f"the file {reference!r}", f"{FORM}: add a colon and the function's name")
+    return LoadedModel(reference, build(reference, classes))
+
+
+def _load_from_file(path: Path, name: str, classes: int) -> LoadedModel:
+    function = _function(_module(path), path, name)
+    layer = _call(function, f"{path}:{name}", classes)
+    return LoadedModel(f"{path.stem}.{name}" if name in all_models() else name, layer)
+
+
+def _module(path: Path) -> ModuleType:
+    if path.suffix != ".py" or not path.is_file():
+        raise ModelError(f"the file {str(path)!r}", f"a Python file that exists, as in {FORM}")
+    name = f"evenbench_model_file_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ModelError(f"the file {str(path)!r}", "a file that Python can import")
+    module = importlib.util.module_from_spec(spec)
+    # Dataclasses look their own module up by its name while the file runs.
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        raise ModelError(
+            f"{_sentence(error)} from running {path}", "a file that runs without a fault"
+        ) from error
+    return module
+
+
+def _function(module: ModuleType, path: Path, name: str) -> Callable[..., Any]:
+    function: object = getattr(module, name, None)
+    if callable(function):
+        return function
+    own = [
+        key
+        for key, value in vars(module).items()
+        if inspect.isfunction(value) and value.__module__ == module.__name__
+    ]
+    held = "a name that holds no function" if hasattr(module, name) else "a name that is not there"
+    has = f"one of its functions: {', '.join(own)}" if own else "a function; the file has none"
+    raise ModelError(f"{name!r} of {path}, {held}", has)
+
+
+def _call(function: Callable[..., Any], reference: str, classes: int) -> Layer:
+    arguments = _arguments(function, reference, classes)
+    try:
+        layer = function(**arguments)
+    except (Exception, SystemExit) as error:
+        raise ModelError(f"{_sentence(error)} from {reference}", "it to return a layer") from error
+    if not isinstance(layer, LayerBase):
+        wanted = "a layer of bench.spec.layers: let the function return one"
+        raise ModelError(f"{type(layer).__name__} from {reference}", wanted)
+    return _checked(layer, reference)
+
+
+def _arguments(function: Callable[..., Any], reference: str, classes: int) -> dict[str, int]:
+    signature = inspect.signature(function)
+    arguments = {"classes": classes} if "classes" in signature.parameters else {}
+    try:
+        signature.bind(**arguments)
+    except TypeError as error:
+        wanted = "no parameter or `classes`: give any other a default"
+        raise ModelError(f"{reference} with the parameters {signature}", wanted) from error
+    return arguments
+
+
+def _checked(layer: LayerBase, reference: str) -> Layer:
+    """The layer as a worker will read it, which checks the type of every field."""
+    try:
+        return from_json(to_json(layer))  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        wanted = "layers of bench.spec.layers with fields of the types they state"
+        raise ModelError(f"{_sentence(error)} in the layer from {reference}", wanted) from error
+
+
+def _sentence(error: BaseException) -> str:
+    return f"{type(error).__name__} ({error})" if str(error) else type(error).__name__

@@ -1,0 +1,153 @@
+"""The models that come with the suite, by name."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from functools import cache
+from typing import NamedTuple
+
+from backends.plugins import loaded, points_of, refusal
+from bench.errors import ModelError
+from bench.spec.layers import Layer
+from bench.spec.models import (
+    densenet,
+    efficientnet,
+    googlenet,
+    mobilenet,
+    resnet,
+    senet,
+    vgg,
+    wide_resnet,
+)
+from bench.spec.models.cnn import cnn, lenet5
+from bench.spec.models.mlp import linear_mlp, mlp
+from bench.spec.shapes import Shape, ShapeError, resolve
+
+
+class ModelEntry(NamedTuple):
+    """A model of the suite.
+
+    Attributes:
+        build: makes the model for a number of classes.
+        summary: one line for a person.
+        input_shape: the (height, width, channels) that the model is meant for.
+        classes: the number of classes that the model is meant for.
+        published: whether it is a paper's own form, at its full size; the others are small
+            enough to train on MNIST in minutes.
+    """
+
+    build: Callable[[int], Layer]
+    summary: str
+    input_shape: Shape = (28, 28, 1)
+    classes: int = 10
+    published: bool = False
+
+
+def _imagenet(build: Callable[[int], Layer], summary: str) -> ModelEntry:
+    return ModelEntry(build, summary, (224, 224, 3), 1000, published=True)
+
+
+MODELS: dict[str, ModelEntry] = {
+    "mlp": ModelEntry(mlp, "784-128-64-10 with ReLU"),
+    "linear_mlp": ModelEntry(linear_mlp, "784-128-64-10 without activations"),
+    "lenet5": ModelEntry(lenet5, "LeNet-5: two 5x5 convolutions, tanh, average pooling"),
+    "cnn": ModelEntry(cnn, "two 3x3 convolutions, max pooling, dense 128"),
+    "vgg_small": ModelEntry(vgg.vgg_small, "VGG, four convolutions"),
+    "googlenet_small": ModelEntry(googlenet.googlenet_small, "GoogLeNet, three modules"),
+    "resnet_small": ModelEntry(resnet.resnet_small, "ResNet, three basic blocks"),
+    "resnet_bottleneck_small": ModelEntry(
+        resnet.resnet_bottleneck_small, "ResNet, three bottleneck blocks"
+    ),
+    "wrn_small": ModelEntry(wide_resnet.wrn_small, "Wide ResNet, four blocks"),
+    "densenet_small": ModelEntry(densenet.densenet_small, "DenseNet, five dense layers"),
+    "se_resnet_small": ModelEntry(senet.se_resnet_small, "SE-ResNet, three bottleneck blocks"),
+    "mobilenet_v1_small": ModelEntry(mobilenet.mobilenet_v1_small, "MobileNet v1, four blocks"),
+    "mobilenet_v2_small": ModelEntry(mobilenet.mobilenet_v2_small, "MobileNet v2, four blocks"),
+    "efficientnet_small": ModelEntry(efficientnet.efficientnet_small, "EfficientNet, four blocks"),
+    "vgg16": _imagenet(vgg.vgg16, "VGG-16 (Simonyan and Zisserman, 2015)"),
+    "googlenet": _imagenet(googlenet.googlenet, "GoogLeNet (Szegedy et al., 2015)"),
+    "resnet18": _imagenet(resnet.resnet18, "ResNet-18 (He et al., 2016)"),
+    "resnet50": _imagenet(resnet.resnet50, "ResNet-50 (He et al., 2016)"),
+    "wrn28_10": ModelEntry(
+        wide_resnet.wrn28_10,
+        "WRN-28-10 (Zagoruyko and Komodakis, 2016)",
+        (32, 32, 3),
+        published=True,
+    ),
+    "densenet121": _imagenet(densenet.densenet121, "DenseNet-121 (Huang et al., 2017)"),
+    "se_resnet50": _imagenet(senet.se_resnet50, "SE-ResNet-50 (Hu et al., 2018)"),
+    "mobilenet_v1": _imagenet(mobilenet.mobilenet_v1, "MobileNet v1 (Howard et al., 2017)"),
+    "mobilenet_v2": _imagenet(mobilenet.mobilenet_v2, "MobileNet v2 (Sandler et al., 2018)"),
+    "efficientnet_b0": _imagenet(
+        efficientnet.efficientnet_b0, "EfficientNet-B0 (Tan and Le, 2019)"
+    ),
+}
+GROUP = "bench.models"
+
+
+@cache
+def all_models() -> dict[str, ModelEntry]:
+    """The suite's models and those that other packages bring, by name.
+
+    A package adds a model through the entry point group `bench.models`, under the model's name;
+    the value is a `ModelEntry`.
+
+    Raises:
+        backends.plugins.PluginError: an entry point fails to load, is no `ModelEntry`, or takes a
+            name that is taken.
+    """
+    found = dict(MODELS)
+    for point in points_of(GROUP):
+        model = loaded(point)
+        if not isinstance(model, ModelEntry):
+            raise refusal(
+                point, f"received {model!r:.100}, expected a bench.spec.models.ModelEntry"
+            )
+        if point.name in found:
+            raise refusal(point, f"the name {point.name!r} is taken")
+        found[point.name] = model
+    return found
+
+
+def entry(name: str) -> ModelEntry:
+    """The model of that name.
+
+    Raises:
+        ModelError: no model has it; names the known ones and the nearest.
+    """
+    found = all_models()
+    if name in found:
+        return found[name]
+    nearest = difflib.get_close_matches(name, found, n=1)
+    hint = f"; did you mean {nearest[0]}?" if nearest else ""
+    known = ", ".join(found)
+    raise ModelError(f"the model {name!r}", f"path/to/file.py:function or one of {known}{hint}")
+
+
+def build(name: str, classes: int | None = None) -> Layer:
+    """The model of that name, for `classes` classes or for the number that it is meant for.
+
+    Raises:
+        ModelError: no model has that name.
+    """
+    found = entry(name)
+    return found.build(found.classes if classes is None else classes)
+
+
+def names_for(input_shape: Shape) -> tuple[str, ...]:
+    """The names of all models that are meant for images of this shape.
+
+    A published form is meant for its own input shape alone, a small one for whatever fits it.
+    """
+    return tuple(name for name, found in all_models().items() if _is_meant_for(found, input_shape))
+
+
+def _is_meant_for(found: ModelEntry, input_shape: Shape) -> bool:
+    if found.published:
+        return found.input_shape == input_shape
+    try:
+        resolve(found.build(found.classes), input_shape)
+    except ShapeError:
+        return False
+    return True

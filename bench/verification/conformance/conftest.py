@@ -1,0 +1,54 @@
+"""Each test once for every backend that is named, in each of its modes."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+
+from backends.api import Unsupported
+from backends.registry import recipes
+from bench.verification.conformance.contender import Contender, contender_of
+from bench.verification.conformance.pytest_plugin import MUST_HAVE, OPTION
+
+
+def pytest_generate_tests(metafunc: Any) -> None:
+    """Give each test that asks for a contender every one of them."""
+    if "contender" in metafunc.fixturenames:
+        known = recipes()
+        named = [name for name in _named(metafunc.config) if name in known]
+        pairs = [(name, mode) for name in named for mode in known[name].modes]
+        ids = ["-".join(pair) for pair in pairs]
+        metafunc.parametrize("contender", pairs, indirect=True, ids=ids)
+
+
+def pytest_collection_modifyitems(config: Any) -> None:
+    """Refuse names of no backend: while pytest collects it would take that for a broken file."""
+    names = _named(config)
+    if not names or any(name not in recipes() for name in names):
+        raise pytest.UsageError(
+            f"received {OPTION} {','.join(names) or 'without a name'}, expected some of "
+            f"{', '.join(recipes())}"
+        )
+
+
+def _named(config: Any) -> list[str]:
+    return [name for name in str(config.getoption(OPTION)).split(",") if name]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: Any) -> Generator[None, Any, Any]:
+    """What a backend says that it lacks is a reason to skip: no backend must have everything."""
+    try:
+        return (yield)
+    except Unsupported as error:
+        if pyfuncitem.get_closest_marker(MUST_HAVE):
+            raise
+        pytest.skip(f"unsupported: {error}")
+
+
+@pytest.fixture
+def contender(request: Any) -> Contender:
+    """The backend in a mode."""
+    return contender_of(*request.param)

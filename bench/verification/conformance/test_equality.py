@@ -1,0 +1,139 @@
+"""That a backend computes what the spec states, against the reference in float64."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from backends.api import Unsupported
+from bench.spec.layers import (
+    Activation,
+    BatchNorm,
+    Conv,
+    Dense,
+    Dropout,
+    Flatten,
+    Layer,
+    sequential,
+)
+from bench.spec.models import MODELS, build
+from bench.spec.shapes import resolve
+from bench.spec.training import Optimizer
+from bench.verification.case import OPTIMIZERS, USUAL, make_case, rates
+from bench.verification.certificate import Check
+from bench.verification.certify import certify
+from bench.verification.compare import compare_weights
+from bench.verification.conformance.contender import Contender, in_first_mode
+from bench.verification.every_layer import EVERY_LAYER_SHAPE, every_layer
+from bench.verification.reference import reference_session
+
+NORMALISED = sequential(Conv(4, 3, stride=2, bias=False), BatchNorm(), Flatten(), Dense(3))
+DENSE = sequential(Flatten(), Dense(4), Activation("relu"), Dense(3))
+MOMENTUM = OPTIMIZERS["SGD with momentum"]
+ADAM = OPTIMIZERS["Adam"]
+
+
+def failures(checks: Sequence[Check]) -> list[Check]:
+    return [check for check in checks if not check.passed]
+
+
+def test_every_layer_agrees_under_every_optimizer(contender: Contender) -> None:
+    try:
+        checks = _every_check(contender)
+    except Unsupported:  # `bench verify` tells which; what it does have must be right
+        checks = _plain_checks(contender)
+    assert checks
+    assert failures(checks) == []
+
+
+def _every_check(contender: Contender) -> tuple[Check, ...]:
+    """Every layer with every optimizer in the first mode; in the others each of them once.
+
+    A rule of update is the same in all modes, and compiling every layer with each takes its time.
+    """
+    subject = contender.subject()
+    if contender.is_in_first_mode:
+        return certify(subject, every_layer(), EVERY_LAYER_SHAPE, OPTIMIZERS)
+    layers = certify(subject, every_layer(), EVERY_LAYER_SHAPE, USUAL)
+    return layers + certify(subject, NORMALISED, (6, 6, 2), OPTIMIZERS)
+
+
+def _plain_checks(contender: Contender) -> tuple[Check, ...]:
+    """The checks of a perceptron under each optimizer that the backend has."""
+    found: list[Check] = []
+    for name, optimizer in OPTIMIZERS.items():
+        with contextlib.suppress(Unsupported):
+            found += certify(contender.subject(), DENSE, (6, 6, 2), {name: optimizer})
+    return tuple(found)
+
+
+def test_every_layer_agrees_in_float64_to_nine_digits(contender: Contender) -> None:
+    """In the first mode alone: the formulas are the same in all, and compiling takes its time."""
+    if "float64" not in contender.recipe.precisions:
+        pytest.skip("no float64")
+    in_first_mode(contender)
+    checks = certify(contender.subject("float64"), every_layer(), EVERY_LAYER_SHAPE, USUAL)
+    assert failures(checks) == []
+
+
+@pytest.mark.evenbench_must_have
+@pytest.mark.parametrize("model", ["mlp", "linear_mlp"])
+def test_a_perceptron_agrees_with_the_reference(contender: Contender, model: str) -> None:
+    layer = build(model)
+    assert failures(certify(contender.subject(), layer, MODELS[model].input_shape, USUAL)) == []
+
+
+@pytest.mark.parametrize("model", ["lenet5", "cnn"])
+def test_a_convolution_network_agrees_with_the_reference(contender: Contender, model: str) -> None:
+    layer, shape = build(model), MODELS[model].input_shape
+    assert failures(certify(contender.subject(), layer, shape, USUAL)) == []
+
+
+def test_twenty_steps_of_sgd_follow_the_reference(contender: Contender) -> None:
+    case = make_case(build("mlp"), (28, 28, 1))
+    session, reference = contender.session(case, MOMENTUM), reference_session(case, MOMENTUM)
+    steps = case.batches[:20], rates(MOMENTUM)[:20]
+    losses, wanted = session.train(*steps), reference.train(*steps)
+    assert losses.shape == wanted.shape
+    # Each step's own, or their mean for each: see `Session.train`.
+    assert losses.mean() == pytest.approx(wanted.mean(), rel=1e-4)
+    check = compare_weights("weights", session.weights(), reference.weights(), 1e-3, case.weights)
+    assert check.passed, check
+
+
+@pytest.mark.parametrize(
+    ("layer", "optimizer"), [(NORMALISED, ADAM), (DENSE, MOMENTUM)], ids=["normalised", "dense"]
+)
+def test_compiling_trains_nothing(contender: Contender, layer: Layer, optimizer: Optimizer) -> None:
+    case = make_case(layer, (6, 6, 2))
+    plain, compiled = (contender.session(case, optimizer) for _ in range(2))
+    compiled.compile(*case.batches[:4].shape)
+    for key, value in compiled.weights().items():
+        np.testing.assert_array_equal(value, case.weights[key], err_msg=key)
+    # The optimizer's state is as it was, too: otherwise the first steps would differ.
+    steps = case.batches[:4], rates(optimizer)[:4]
+    np.testing.assert_allclose(compiled.train(*steps), plain.train(*steps), rtol=1e-5)
+
+
+def test_the_same_seed_gives_the_same_result(contender: Contender) -> None:
+    case = make_case(build("mlp"), (28, 28, 1))
+    losses = [
+        contender.session(case, MOMENTUM).train(case.batches[:10], rates(MOMENTUM)[:10])
+        for _ in range(2)
+    ]
+    np.testing.assert_array_equal(losses[0], losses[1])
+
+
+def test_dropout_drops_in_training_alone(contender: Contender) -> None:
+    layer = sequential(Flatten(), Dropout(0.5), Dense(64, bias=False))
+    case = make_case(layer, (4, 4, 1))._replace(model=resolve(layer, (4, 4, 1)))
+    session = contender.session(case, MOMENTUM)
+    images = case.images[case.batches[0]]
+    kernel = next(iter(case.weights.values()))
+    wanted = images.reshape(len(images), -1) @ kernel
+    np.testing.assert_allclose(session.predict(images), wanted, rtol=1e-4, atol=1e-5)
+    dropped = session.gradients(case.batches[0]).logits
+    assert np.abs(dropped - session.predict(images)).max() > 0.1

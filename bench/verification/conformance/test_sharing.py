@@ -1,0 +1,157 @@
+"""Data-parallel training: what several processes or devices share is what one would compute.
+
+In workers, as the suite runs them: a framework takes its devices before it starts, and the other
+processes of a worker must end with it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from bench.cluster.gang import Follower, GangExecutor
+from bench.data.prepare import prepare
+from bench.run.executor import LocalExecutor
+from bench.run.launch import launch_of, parallel_variables
+from bench.spec.layers import Conv, Dense, Flatten, MaxPool, sequential
+from bench.spec.models import build
+from bench.spec.training import Optimizer, TrainSpec
+from bench.verification.case import OPTIMIZERS
+from bench.verification.conformance.contender import THREADS, Contender
+from bench.worker.protocol import (
+    Checked,
+    EpochEnded,
+    Event,
+    Failed,
+    ModelCheck,
+    TrainTask,
+    VerifyTask,
+)
+
+WORLD_SIZE = 2
+HOSTS = 2
+LOCAL = "127.0.0.1"
+SECONDS = 600
+SMALL = sequential(Conv(4, 3), MaxPool(2), Flatten(), Dense(3))
+MOMENTUM = OPTIMIZERS["SGD with momentum"]
+
+
+def sharing(contender: Contender) -> None:
+    if contender.mode not in contender.recipe.parallel_modes:
+        pytest.skip("not data-parallel")
+
+
+def run_here(contender: Contender, task: TrainTask | VerifyTask) -> list[Event]:
+    """All that a worker tells of the task."""
+    events: list[Event] = []
+    recipe = contender.recipe
+    launch = launch_of(recipe, recipe.cold | parallel_variables(recipe, task.world_size))
+    end = LocalExecutor().run(task, launch, SECONDS, events.append)
+    assert not end.timed_out, end.log
+    return events
+
+
+def train_task(contender: Contender, world_size: int, batch_size: int) -> TrainTask:
+    return TrainTask(
+        adapter=contender.recipe.adapter,
+        threads=THREADS,
+        model=build("mlp"),
+        train=TrainSpec(batch_size=batch_size, epochs=2, seed=0, optimizer=MOMENTUM),
+        data=str(prepare(None).folder),
+        train_samples=640,
+        device="cpu",
+        mode=contender.mode,
+        world_size=world_size,
+    )
+
+
+def run_on_hosts(contender: Contender, task: TrainTask | VerifyTask) -> list[Event]:
+    """All that is told of the task when workers on two hosts share it, both of them this machine.
+
+    Raises:
+        pytest.skip.Exception: the backend shares nothing between machines.
+    """
+    recipe = contender.recipe
+    if not recipe.joins_hosts:
+        pytest.skip("shares no training between machines")
+    helper = Follower("the other", LOCAL, LocalExecutor(), {recipe.name: recipe}, ())
+    executor = GangExecutor(LocalExecutor(), LOCAL, [helper])
+    variables = parallel_variables(recipe, task.world_size // HOSTS)
+    launch = launch_of(recipe, recipe.cold | variables)
+    events: list[Event] = []
+    end = executor.run(msgspec.structs.replace(task, hosts=HOSTS), launch, SECONDS, events.append)
+    assert not end.timed_out, end.log
+    return events
+
+
+def verify_task(contender: Contender, optimizers: dict[str, Optimizer]) -> VerifyTask:
+    return VerifyTask(
+        adapter=contender.recipe.adapter,
+        threads=THREADS,
+        models={"small": ModelCheck(SMALL, (6, 6, 2), optimizers)},
+        device="cpu",
+        mode=contender.mode,
+        world_size=WORLD_SIZE,
+    )
+
+
+def all_agree(events: list[Event]) -> None:
+    (checked,) = of_kind(events, Checked)
+    assert checked.error == ""
+    assert checked.checks
+    assert [check for check in checked.checks if not check.passed] == []
+
+
+def of_kind(events: list[Event], kind: Any) -> list[Any]:
+    return [event for event in events if isinstance(event, kind)]
+
+
+def test_a_shared_batch_agrees_with_the_reference(contender: Contender) -> None:
+    sharing(contender)
+    all_agree(run_here(contender, verify_task(contender, OPTIMIZERS)))
+
+
+def test_a_batch_that_hosts_share_agrees_with_the_reference(contender: Contender) -> None:
+    sharing(contender)
+    # What an optimizer makes of the gradients has nothing to do with where they come from.
+    all_agree(run_on_hosts(contender, verify_task(contender, {"momentum": MOMENTUM})))
+
+
+def test_the_losses_are_those_of_one_process(contender: Contender) -> None:
+    sharing(contender)
+    # Over hosts where the backend can: more stands between the processes there than on one.
+    shared = run_on_hosts if contender.recipe.joins_hosts else run_here
+    alone, together = (
+        of_kind(run_with(contender, train_task(contender, size, 32)), EpochEnded)
+        for size, run_with in ((1, run_here), (WORLD_SIZE, shared))
+    )
+    all_alike(alone, together)
+
+
+def all_alike(alone: list[EpochEnded], shared: list[EpochEnded]) -> None:
+    assert len(shared) == len(alone) == 2
+    wanted, got = (
+        np.array([epoch.mean_loss for epoch in each], np.float64) for each in (alone, shared)
+    )
+    np.testing.assert_allclose(got, wanted, rtol=1e-4)
+    for one, two in zip(alone, shared):
+        assert two.images == one.images
+        assert two.test_accuracy == pytest.approx(one.test_accuracy, abs=2e-3)
+
+
+def test_a_batch_that_cannot_be_shared_is_refused(contender: Contender) -> None:
+    sharing(contender)
+    task = train_task(contender, WORLD_SIZE, 3)
+    (failed,) = of_kind(run_here(contender, task), Failed)
+    assert failed.outcome == "failed"
+    assert "received a batch of 3 images and world size 2" in failed.reason
+
+
+def test_what_is_not_shared_is_known_without_the_framework(contender: Contender) -> None:
+    lacking = contender.recipe.lacking_parallel(contender.mode, "resident", WORLD_SIZE)
+    assert (lacking == "") == (contender.mode in contender.recipe.parallel_modes)
+    if lacking:
+        assert lacking.startswith("world size 2 in mode")

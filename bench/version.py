@@ -1,3 +1,0 @@
-"""The version of the suite, kept apart so that packaging can read it without importing anything."""
-
-__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Numbers from records: contenders, rankings, comparisons. No words for readers."""

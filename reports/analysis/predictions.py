@@ -1,0 +1,129 @@
+"""What the contenders of a ranking answered on the test images, joined from the runs' files."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from bench.records.predictions import Explanation, Picture, Pictures, disputed, fits, unpacked
+from bench.spec.weights import IntArray
+from bench.worker.protocol import Explained
+from reports.analysis.contenders import Contender
+from reports.analysis.rankings import Ranking
+from reports.analysis.runs import Source
+
+
+class Answer(NamedTuple):
+    """A contender's answers, by its first trial.
+
+    Attributes:
+        label: the contender's.
+        classes: (n,) the predicted class of each test image.
+        told: the rest of what it told.
+    """
+
+    label: str
+    classes: IntArray
+    told: Explained
+
+
+class Answers(NamedTuple):
+    """The contenders of a ranking that told their answers, and what they answered on.
+
+    Attributes:
+        title: of the ranking.
+        members: in the ranking's order.
+        labels: (n,) of the test images.
+        shape: height, width and channels of an image.
+        pictures: the images that can be drawn, by position.
+    """
+
+    title: str
+    members: tuple[Answer, ...]
+    labels: IntArray
+    shape: tuple[int, int, int]
+    pictures: dict[int, Picture]
+
+    @property
+    def disputed(self) -> list[int]:
+        """Positions of the images that not all answer alike, those with most dissent first."""
+        return disputed([member.classes for member in self.members])
+
+    def pixels(self, position: int) -> IntArray:
+        """(height, width, channels) uint8 of an image that can be drawn."""
+        pixels = np.frombuffer(self.pictures[position].pixels, np.uint8)
+        return pixels.reshape(self.shape)
+
+    def saliency(self, member: Answer) -> list[IntArray]:
+        """(height, width) uint8 for each of the member's examples; empty where not known."""
+        height, width, _ = self.shape
+        shades = unpacked(member.told.saliency) if member.told.saliency else np.empty(0, np.uint8)
+        if shades.size != len(member.told.examples) * height * width:
+            return []
+        return list(shades.reshape(-1, height, width))
+
+
+def explained(ranking: Ranking, sources: Sequence[Source]) -> list[tuple[Contender, Explanation]]:
+    """The contenders of which a trial told what its model answers, with that."""
+    told = {
+        (source.name, each.trial): each for source in sources for each in source.run.explanations
+    }
+    return [
+        (contender, told[contender.run, trial])
+        for contender in ranking.measured
+        for trial in (record.trial for record in contender.records)
+        if (contender.run, trial) in told
+    ]
+
+
+def answers_of(ranking: Ranking, sources: Sequence[Source], most: int) -> Answers | None:
+    """The answers of the first contenders that told any; None where fewer than one did.
+
+    Args:
+        ranking: whose contenders are wanted.
+        sources: the runs.
+        most: contenders at most.
+    """
+    kept = {source.name: source.run.pictures for source in sources}
+    usable = [
+        (contender, told, pictures)
+        for contender, told in explained(ranking, sources)
+        if (pictures := kept[contender.run]) is not None and _fits(told, pictures)
+    ][:most]
+    if not usable:
+        return None
+    pictures = usable[0][2]
+    alike = [each for each in usable if each[2].labels == pictures.labels]
+    drawable = {one.position: one for _, _, those in alike for one in those.pictures}
+    return Answers(
+        title=ranking.title,
+        members=tuple(_answer(contender, told) for contender, told, _ in alike),
+        labels=unpacked(pictures.labels),
+        shape=pictures.shape,
+        pictures={at: one for at, one in drawable.items() if _is_whole(one, pictures.shape)},
+    )
+
+
+def _answer(contender: Contender, explanation: Explanation) -> Answer:
+    return Answer(contender.label, explanation.classes, explanation.told)
+
+
+def _fits(explanation: Explanation, pictures: Pictures) -> bool:
+    """Whether there is one answer for each label: files of other people's may say anything."""
+    try:
+        images = len(unpacked(pictures.labels))
+    except ValueError:
+        return False
+    return images > 0 and fits(explanation, images)
+
+
+def _is_whole(picture: Picture, shape: tuple[int, int, int]) -> bool:
+    height, width, channels = shape
+    return len(picture.pixels) == height * width * channels and channels in (1, 3)
+
+
+def confusion(labels: IntArray, classes: IntArray, size: int) -> IntArray:
+    """(size, size) counts: the images of each label, a row, by the class that was answered."""
+    table = np.zeros((size, size), np.int64)
+    np.add.at(table, (labels, classes), 1)
+    return table

@@ -1,0 +1,1 @@
+"""The HTML page: its data, its scripts and how they are packed into one file."""

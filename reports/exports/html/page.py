@@ -1,0 +1,107 @@
+"""report.html: one page that opens without a network, for a desk, a phone, the dark and print.
+
+It holds the tables and, for a reader without scripts, the figures; the script draws the charts,
+filters, sorts and weighs. Nothing is loaded: the page itself forbids it (its security policy).
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from reports.document import Picture, Report
+from reports.exports.html.packing import packed, packed_library
+from reports.figures.canvas import GRID, INK, MUTED, SURFACE
+
+_TEMPLATES = Path(__file__).parent / "templates"
+# In the order in which they use each other.
+_SCRIPTS = (
+    *("numbers", "elements", "state", "filters", "sorting", "plots"),
+    *("bars", "curves", "history", "decision", "downloads", "main"),
+)
+# The inks of a figure and the page's own, which follow light and dark.
+_INKS = {INK: "ink", MUTED: "muted", GRID: "grid", SURFACE: "surface"}
+
+
+class Download(NamedTuple):
+    """A file that the page hands out.
+
+    Attributes:
+        name: of the file.
+        kind: its media type.
+        text: what it holds.
+        title: what the reader clicks on.
+    """
+
+    name: str
+    kind: str
+    text: str
+    title: str
+
+
+def page_text(
+    report: Report, payload: Mapping[str, Any], downloads: tuple[Download, ...] = ()
+) -> str:
+    """The document; every text in it is escaped.
+
+    Args:
+        report: what it says.
+        payload: what its script works with, as `payload_of` returns it.
+        downloads: files that it hands out.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["inline"] = inline_svg
+    return environment.get_template("report.html").render(
+        report=report,
+        style=_ours("report.css"),
+        script=Markup("\n").join(_ours(f"script/{name}.js") for name in _SCRIPTS),
+        data=script_json(payload),
+        library=packed_library(),
+        downloads=[(file, packed(file.text)) for file in downloads],
+    )
+
+
+def _ours(name: str) -> Markup:
+    return Markup((_TEMPLATES / name).read_text(encoding="utf-8"))  # noqa: S704 - ours
+
+
+def script_json(value: Any) -> Markup:
+    """The value as JSON that stays within its script element, whatever texts it holds."""
+    text = msgspec.json.encode(value).decode()
+    for letter in "<>&\u2028\u2029":
+        text = text.replace(letter, f"\\u{ord(letter):04x}")
+    return Markup(text)  # noqa: S704 - no letter is left that ends a script
+
+
+def inline_svg(picture: Picture) -> Markup:
+    """The figure's SVG as a part of the page.
+
+    It takes the page's inks and the width that it is given, its ids are made unique within the
+    page, and it is read as one image with a description.
+    """
+    text = picture.svg.decode()
+    box = re.search(r'viewBox="[^"]*"', text)
+    if box is None:
+        raise ValueError(f"figure {picture.stem}: received an SVG without viewBox, expected one")
+    body = text[text.index(">", box.end()) + 1 :]
+    # Its own style sheet would hold for the whole page; report.css says the same for figures.
+    body = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", body, flags=re.DOTALL)
+    body = re.sub(r'(\bid="|xlink:href="#|url\(#)', rf"\g<1>{picture.stem}-", body)
+    for ink, name in _INKS.items():
+        body = body.replace(ink, f"var(--{name})")
+    opening = Markup('<svg role="img" aria-label="{}" {}>').format(
+        picture.description,
+        Markup(box[0]),  # noqa: S704 - numbers
+    )
+    return opening + Markup(body)  # noqa: S704 - matplotlib escapes the texts within

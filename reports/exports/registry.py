@@ -1,0 +1,96 @@
+"""The formats of a report: for each the file, what it is for, and what makes it.
+
+A maker is imported when its format is asked for.
+"""
+
+import importlib
+from typing import NamedTuple
+
+from reports.documents.run_report import Edition
+from reports.exports.html.page import Download, page_text
+from reports.exports.html.payload import payload_of
+
+FIGURES = "figures"
+# Above so many trials the page hands out the contenders only; results.csv holds the trials.
+MOST_TRIALS_IN_PAGE = 20_000
+
+
+class Format(NamedTuple):
+    """A format.
+
+    Attributes:
+        file: its file within the report's folder.
+        summary: what it is for.
+        maker: `module:function` that makes its bytes from an edition.
+    """
+
+    file: str
+    summary: str
+    maker: str
+
+
+FORMATS = {
+    "html": Format("report.html", "the page", "reports.exports.registry:page"),
+    "markdown": Format("report.md", "for a pull request", "reports.exports.registry:markdown"),
+    "csv": Format("results.csv", "a line a trial", "reports.exports.csv:csv_bytes"),
+    "json": Format("results.json", "rankings and trials", "reports.exports.json:json_bytes"),
+    "parquet": Format("results.parquet", "a row a trial", "reports.exports.parquet:parquet_bytes"),
+    "latex": Format(
+        "results.tex", "the rankings for an article", "reports.exports.latex:latex_bytes"
+    ),
+    "pytest-benchmark": Format(
+        "pytest-benchmark.json",
+        "for `pytest-benchmark compare`",
+        "reports.exports.pytest_benchmark:pytest_benchmark_bytes",
+    ),
+    "mllog": Format(
+        "mllog.txt", "MLPerf's events of each trial", "reports.exports.mllog:mllog_bytes"
+    ),
+    "figures": Format(FIGURES, "PNG and SVG files", ""),
+}
+STANDARD = ("html", "markdown", "csv", "figures")
+
+
+def made(edition: Edition, name: str) -> dict[str, bytes]:
+    """What the files of a format hold, by their path within the report's folder."""
+    if name == "figures":
+        return figures(edition)
+    module, _, function = FORMATS[name].maker.partition(":")
+    make = getattr(importlib.import_module(module), function)
+    return {FORMATS[name].file: make(edition)}
+
+
+def page(edition: Edition) -> bytes:
+    """report.html."""
+    payload = payload_of(edition.rankings)
+    return page_text(edition.report, payload, _downloads(edition)).encode()
+
+
+def markdown(edition: Edition) -> bytes:
+    """report.md."""
+    from reports.exports.markdown import markdown_text
+
+    return markdown_text(edition.report, FIGURES).encode()
+
+
+def figures(edition: Edition) -> dict[str, bytes]:
+    """The drawn figures, each as PNG and as SVG."""
+    return {
+        f"{FIGURES}/{picture.stem}.{kind}": data
+        for picture in edition.report.pictures
+        for kind, data in (("png", picture.png), ("svg", picture.svg))
+    }
+
+
+def _downloads(edition: Edition) -> tuple[Download, ...]:
+    from reports.exports.csv import contenders_csv, csv_text
+    from reports.exports.json import json_text
+
+    trials = sum(len(source.run.trials) for source in edition.sources)
+    if trials > MOST_TRIALS_IN_PAGE:
+        text = contenders_csv(edition.rankings)
+        return (Download("contenders.csv", "text/csv", text, "Contenders as CSV"),)
+    return (
+        Download("results.csv", "text/csv", csv_text(edition.sources), "Trials as CSV"),
+        Download("results.json", "application/json", json_text(edition), "All as JSON"),
+    )

@@ -1,0 +1,61 @@
+"""A contender's cells, the same in every table."""
+
+from collections.abc import Sequence
+
+from bench.statistics.ratios import Ratio
+from reports.analysis.contenders import Contender
+from reports.analysis.rankings import Ranking
+from reports.display import NOT_KNOWN, significant, span
+from reports.metrics import THROUGHPUT, Metric
+
+
+def medians(contender: Contender, metrics: Sequence[Metric]) -> tuple[str, ...]:
+    """The median of each metric."""
+    return tuple(metric.show(contender[metric].median) for metric in metrics)
+
+
+def spread(contender: Contender, metric: Metric) -> tuple[str, str]:
+    """The median, and the smallest to the largest where there are several trials."""
+    values = contender[metric]
+    several = contender.repeats > 1
+    reach = span(values.minimum, values.maximum, metric.write) if several else NOT_KNOWN
+    return metric.show(values.median), reach
+
+
+def repeats(contender: Contender) -> str:
+    """How many trials the numbers are over, and of how many where some failed."""
+    if contender.repeats == contender.attempted:
+        return str(contender.repeats)
+    return f"{contender.repeats} of {contender.attempted}"
+
+
+def throughput(contender: Contender) -> tuple[str, str]:
+    """The median throughput and its 95 % interval, where there are several trials."""
+    if not contender.blocks:
+        return NOT_KNOWN, NOT_KNOWN
+    median = contender.median
+    interval = span(median.low, median.high, THROUGHPUT.write)
+    return THROUGHPUT.show(median.estimate), interval if len(contender.blocks) > 1 else NOT_KNOWN
+
+
+def rank(ranking: Ranking, place: int) -> str:
+    """The rank of the contender at that place; none where nothing can be told."""
+    ranks = ranking.family.ranks
+    return NOT_KNOWN if place >= len(ranks) else str(ranks[place] or NOT_KNOWN)
+
+
+def relative(ranking: Ranking, place: int) -> str:
+    """Throughput as a share of the first contender's, with its 95 % interval."""
+    if not ranking.measured[place].is_comparable:
+        return "not comparable"
+    if place >= len(ranking.timed):
+        return NOT_KNOWN
+    return "1" if place == 0 else times(ranking.family.ratio(place, 0))
+
+
+def times(ratio: Ratio) -> str:
+    """A ratio with its interval where there is one."""
+    write = significant(3)
+    if not ratio.is_known:
+        return write(ratio.estimate)
+    return f"{write(ratio.estimate)} ({span(ratio.low, ratio.high, write)})"

@@ -1,0 +1,235 @@
+"""The sections to look things up in: what was trained, where, how to repeat it, what words mean."""
+
+import shlex
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import msgspec
+
+from bench.records.manifest import Gpu, Machine
+from reports.analysis.differences import differing
+from reports.analysis.runs import Source
+from reports.display import NOT_KNOWN, count, plain
+from reports.document import Column, Part, Section, Table
+from reports.metrics import MEBIBYTE, METRICS
+
+_GIBIBYTE = 1024 * MEBIBYTE
+
+
+def context_sections(sources: Sequence[Source]) -> list[Section]:
+    """The sections in a reader's order."""
+    parts = (
+        *_differing(sources),
+        Part(table=_machines(sources)),
+        Part(table=_versions(sources)),
+    )
+    return [
+        _work(sources),
+        Section("machine", "Machine and versions", parts, reference=True),
+        Section("command", "Reproduce this", tuple(_command(source) for source in sources)),
+        Section(
+            "glossary",
+            "Glossary",
+            (Part(table=_glossary()),),
+            "Quantities are medians over the trials of a contender; a trial is a process of its "
+            "own. Relative is the throughput as a share of the fastest contender's. "
+            f"A {NOT_KNOWN} stands for what is not known.",
+            reference=True,
+        ),
+    ]
+
+
+def _work(sources: Sequence[Source]) -> Section:
+    parts = (Part(table=_models(sources)), Part(table=_training(sources)))
+    return Section("work", "Data and models", parts)
+
+
+def _models(sources: Sequence[Source]) -> Table:
+    facts = {
+        (name, model.num_parameters, model.macs_per_image)
+        for source in sources
+        for name, model in source.run.manifest.models.items()
+    }
+    rows = tuple(
+        (plain(name), f"{parameters:,}", f"{macs:,}") for name, parameters, macs in sorted(facts)
+    )
+    columns = (
+        Column("Model"),
+        Column("Parameters", number=True),
+        Column("Multiply-accumulates an image", number=True),
+    )
+    return Table("Models and their size", columns, rows)
+
+
+def _training(sources: Sequence[Source]) -> Table:
+    facts: dict[str, Callable[[Source], str]] = {
+        "Data set": lambda source: plain(source.run.manifest.dataset.name),
+        "Training examples": lambda source: f"{source.run.manifest.dataset.train_examples:,}",
+        "Test examples": lambda source: f"{source.run.manifest.dataset.test_examples:,}",
+        "Image": lambda source: _by(source.run.manifest.dataset.input_shape),
+        "Classes": lambda source: f"{source.run.manifest.dataset.classes:,}",
+        "Optimizer": _optimizer,
+        "Epochs": lambda source: f"{source.run.manifest.epochs:,}",
+        "Repeats": _repeats,
+        "Seed": lambda source: str(source.run.manifest.seed),
+        "Time limit of a trial": lambda source: f"{source.run.manifest.timeout_seconds:,g} s",
+    }
+    return _facts("What was trained, and how", facts, sources)
+
+
+def _repeats(source: Source) -> str:
+    manifest = source.run.manifest
+    if manifest.auto_repeats is None:
+        return f"{manifest.repeats:,}"
+    return f"{manifest.repeats:,}, added until {manifest.auto_repeats.ended or 'interrupted'}"
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return " by ".join(str(size) for size in shape)
+
+
+def _optimizer(source: Source) -> str:
+    stated = msgspec.to_builtins(source.run.manifest.optimizer)
+    kind = str(stated.pop("kind"))
+    values = [f"{name.replace('_', ' ')} {value}".lower() for name, value in stated.items()]
+    return f"{kind}: {', '.join(values)}"
+
+
+def _facts(
+    caption: str, facts: dict[str, Callable[[Source], str]], sources: Sequence[Source]
+) -> Table:
+    """A row a fact, a column a run."""
+    rows = tuple((name, *(tell(source) for source in sources)) for name, tell in facts.items())
+    return Table(caption, _run_columns("", sources), rows)
+
+
+def _run_columns(first: str, sources: Sequence[Source]) -> tuple[Column, ...]:
+    return (Column(first or "Fact"), *(Column(source.name) for source in sources))
+
+
+def _differing(sources: Sequence[Source]) -> list[Part]:
+    """Of several runs, what tells them apart."""
+    found = differing([source.run for source in sources])
+    rows = tuple((name, *values) for name, values in found)
+    if not rows:
+        return []
+    table = Table("What differs between the runs", _run_columns("", sources), rows)
+    return [Part(heading="What differs", table=table)]
+
+
+def _machines(sources: Sequence[Source]) -> Table:
+    facts: dict[str, Callable[[Machine], str]] = {
+        "Processor": lambda machine: plain(machine.cpu_model or NOT_KNOWN),
+        "Cores": _cores,
+        "Memory": lambda machine: f"{machine.memory_bytes / _GIBIBYTE:,.1f} GiB",
+        "GPU": lambda machine: "; ".join(map(_gpu, machine.gpus)) or "none",
+        "System": lambda machine: plain(machine.operating_system),
+        "Python of the runner": lambda machine: plain(machine.python),
+        "Load when the run began": _load,
+    }
+    told: dict[str, Callable[[Source], str]] = {
+        "Machine": lambda source: source.machine,
+        **{name: _of_machine(tell) for name, tell in facts.items()},
+        "Run began": lambda source: plain(source.run.manifest.started_at),
+    }
+    return _facts("The machine of each run", told, sources)
+
+
+def _of_machine(tell: Callable[[Machine], str]) -> Callable[[Source], str]:
+    return lambda source: tell(source.run.manifest.machine)
+
+
+def _cores(machine: Machine) -> str:
+    physical, logical = (
+        NOT_KNOWN if cores is None else str(cores)
+        for cores in (machine.physical_cores, machine.logical_cores)
+    )
+    return f"{physical} physical, {logical} logical, {machine.usable_cpus} usable by the run"
+
+
+def _gpu(gpu: Gpu) -> str:
+    memory = f"{gpu.memory_bytes / _GIBIBYTE:,.1f} GiB"
+    return f"{plain(gpu.name)} ({memory}, driver {plain(gpu.driver)})"
+
+
+def _load(machine: Machine) -> str:
+    if machine.load_average is None:
+        return NOT_KNOWN
+    return ", ".join(f"{load:.2f}" for load in machine.load_average)
+
+
+def _versions(sources: Sequence[Source]) -> Table:
+    """Of the suite, of each backend's framework, and of the packages that its workers loaded."""
+    found: defaultdict[str, dict[str, set[str]]] = defaultdict(dict)
+    for source in sources:
+        for name, version in _named_versions(source):
+            found[plain(name)].setdefault(source.name, set()).add(plain(version))
+    rows = tuple(
+        (name, *(", ".join(sorted(versions.get(run.name, ()))) or NOT_KNOWN for run in sources))
+        for name, versions in found.items()
+    )
+    return Table("Versions of what took part", _run_columns("Package", sources), rows)
+
+
+def _named_versions(source: Source) -> list[tuple[str, str]]:
+    manifest = source.run.manifest
+    loaded = {item for trial in source.run.trials for item in trial.versions.items()}
+    return [
+        ("evenbench", manifest.suite_version),
+        ("python of the runner", manifest.machine.python),
+        *sorted({*manifest.framework_versions.items(), *loaded}),
+    ]
+
+
+def _command(source: Source) -> Part:
+    manifest = source.run.manifest
+    checked = (
+        "The work of each contender was checked against the reference before its trials."
+        if manifest.verified
+        else "Whether the contenders do equal work was not checked in this run."
+    )
+    planned = f"{count(len(manifest.plan), 'trial')} planned"
+    return Part(
+        heading=source.name,
+        note=f"began {plain(manifest.started_at)}, {planned}",
+        code="\n".join(_steps(source)),
+        paragraphs=(checked, *map(plain, manifest.notes)),
+    )
+
+
+def _steps(source: Source) -> Iterator[str]:
+    """What to type, in a clone of the suite at its version."""
+    manifest = source.run.manifest
+    machine = manifest.machine
+    yield f"# evenbench {plain(manifest.suite_version)}, Python {plain(machine.python)}"
+    yield f"# on {plain(machine.cpu_model or 'an unknown processor')}, {_cores(machine)}"
+    own = {name: each for name, each in manifest.installations.items() if each.own_environment}
+    loaded = {
+        item
+        for trial in source.run.trials
+        if trial.backend not in own
+        for item in trial.versions.items()
+    }
+    yield f"python -m pip install . {_pins(sorted(loaded))}".rstrip()
+    for name, each in own.items():
+        yield f"# {plain(name)}, Python {plain(each.python)}: {_pins(each.packages.items())}"
+    yield plain(manifest.command)
+    yield f"python -m bench compare {shlex.quote(source.name)} runs/YOURS"
+
+
+def _pins(versions: Iterable[tuple[str, str]]) -> str:
+    return " ".join(shlex.quote(plain(f"{name}=={text}")) for name, text in versions)
+
+
+def _glossary() -> Table:
+    rows = tuple(
+        (
+            metric.title,
+            metric.unit or NOT_KNOWN,
+            metric.direction or "neither",
+            metric.meaning,
+        )
+        for metric in METRICS
+    )
+    columns = (Column("Quantity"), Column("Unit"), Column("Better"), Column("Meaning"))
+    return Table("What each quantity means", columns, rows)

@@ -1,0 +1,164 @@
+"""The section on what the trained models answer: errors by class, disputed images, saliency."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from bench.spec.weights import IntArray
+from reports.analysis.predictions import Answers, answers_of, confusion
+from reports.analysis.rankings import Ranking
+from reports.analysis.runs import Source
+from reports.display import count, listed
+from reports.document import Column, Part, Picture, Section, Table
+from reports.figures import images
+from reports.figures.canvas import house_style, saved
+from reports.figures.gallery import MOST_RANKINGS, stems_of
+
+MOST_CONTENDERS = 12
+MOST_IMAGES = 16
+MOST_CLASSES = 62  # of a table of errors: letters and digits
+
+_INTRO = (
+    "By the first trial of each contender. Equal work from equal weights still answers a few "
+    "images differently, since rounding differs; a contender whose errors are of another kind does "
+    "other work."
+)
+_ERRORS = (
+    "Rows are labels, columns answers; numbers are images. Contenders with the same errors share a "
+    "matrix. The diagonal, which holds the right answers, is left empty."
+)
+_DISPUTED = "Those with most dissent first: the label, then each answer with who gave it."
+_SALIENCY = (
+    "The gradient of the answer's logit by each pixel, its largest black; below each image the "
+    "answer. Computed by the reference with the weights that the contender trained."
+)
+
+
+def prediction_sections(rankings: Sequence[Ranking], sources: Sequence[Source]) -> list[Section]:
+    """The section; none where no run kept answers."""
+    stems = stems_of(rankings)
+    parts: list[Part] = []
+    with house_style():
+        for position, ranking in enumerate(rankings[:MOST_RANKINGS]):
+            answers = answers_of(ranking, sources, MOST_CONTENDERS)
+            if answers is not None:
+                made = _parts(answers, stems[position])
+                parts += (replace(part, ranking=position) for part in made)
+    section = Section("errors", "What they get wrong", tuple(parts), _INTRO, reference=True)
+    return [section] if parts else []
+
+
+def _parts(answers: Answers, stem: str) -> Iterator[Part]:
+    yield _errors(answers, stem)
+    drawn = [place for place in answers.disputed if place in answers.pictures][:MOST_IMAGES]
+    if drawn:
+        yield _disputed(answers, drawn, stem)
+    saliency = _saliency(answers, stem)
+    if saliency is not None:
+        yield saliency
+
+
+def _errors(answers: Answers, stem: str) -> Part:
+    size = 1 + max(answers.labels.max(), *(m.classes.max() for m in answers.members))
+    tables = [confusion(answers.labels, member.classes, size) for member in answers.members]
+    labels = [member.label for member in answers.members]
+    wrong = [int((member.classes != answers.labels).sum()) for member in answers.members]
+    picture = _picture(
+        f"errors-{stem}",
+        f"Errors by class, {answers.title}: "
+        + listed([f"{who} {n:,}" for who, n in zip(labels, wrong, strict=True)]),
+        _ERRORS,
+        images.confusion(answers.title, labels, tables),
+    )
+    paragraphs = [_agreement(answers)] if len(answers.members) > 1 else []
+    paragraphs += [
+        f"{member.label}: {problem}."
+        for member in answers.members
+        for problem in member.told.problems
+    ]
+    table = _error_table(answers, tables) if size <= MOST_CLASSES else None
+    return Part(heading=answers.title, paragraphs=tuple(paragraphs), picture=picture, table=table)
+
+
+def _agreement(answers: Answers) -> str:
+    images_in_all = count(len(answers.labels), "test image")
+    table = np.stack([member.classes for member in answers.members])
+    wrong = int((table != answers.labels).all(axis=0).sum())
+    return (
+        f"Of {images_in_all} the {count(len(answers.members), 'contender')} answer "
+        f"{len(answers.disputed):,} differently; {wrong:,} all of them get wrong."
+    )
+
+
+def _error_table(answers: Answers, tables: Sequence[IntArray]) -> Table:
+    """A row for each contender and label, a column for each answer."""
+    columns = [Column("Contender"), Column("Label", number=True)]
+    columns += [Column(f"as {answer}", number=True) for answer in range(len(tables[0]))]
+    rows = tuple(
+        (member.label, str(label), *(f"{n:,}" for n in line))
+        for member, table in zip(answers.members, tables, strict=True)
+        for label, line in enumerate(table.tolist())
+        if sum(line)
+    )
+    return Table(f"{answers.title}: test images by label and answer", tuple(columns), rows)
+
+
+def _disputed(answers: Answers, drawn: Sequence[int], stem: str) -> Part:
+    title = f"{answers.title}: images answered differently"
+    captions = ["\n".join(_caption(answers, place)) for place in drawn]
+    picture = _picture(
+        f"disputed-{stem}",
+        f"{title}: {count(len(drawn), 'image')}; the table below says who answers what.",
+        _DISPUTED,
+        images.disputed(answers.title, [answers.pixels(place) for place in drawn], captions),
+    )
+    columns = (
+        Column("Test image", number=True),
+        Column("Label", number=True),
+        *(Column(member.label, number=True) for member in answers.members),
+    )
+    rows = tuple(
+        (
+            f"{place:,}",
+            str(answers.labels[place]),
+            *(str(m.classes[place]) for m in answers.members),
+        )
+        for place in drawn
+    )
+    return Part(picture=picture, table=Table(title, columns, rows))
+
+
+def _caption(answers: Answers, place: int) -> Iterator[str]:
+    """The label, then each answer with the contenders that gave it, the rarest last."""
+    yield f"label {answers.labels[place]}"
+    given: dict[int, list[str]] = {}
+    for member in answers.members:
+        given.setdefault(int(member.classes[place]), []).append(member.label)
+    for answer, who in sorted(given.items(), key=lambda item: -len(item[1])):
+        yield f"{answer}: {who[0] if len(who) == 1 else count(len(who), 'contender')}"
+
+
+def _saliency(answers: Answers, stem: str) -> Part | None:
+    """The examples that all members share, and what each member's answers hang on."""
+    shown = [place for place in answers.members[0].told.examples if place in answers.pictures][:10]
+    rows = []
+    for member in answers.members:
+        shades = dict(zip(member.told.examples, answers.saliency(member), strict=False))
+        if shown and all(place in shades for place in shown):
+            given = [str(member.classes[place]) for place in shown]
+            rows.append((member.label, [shades[place] for place in shown], given))
+    if not rows:
+        return None
+    figure = images.saliency(answers.title, [answers.pixels(place) for place in shown], rows)
+    title = f"{answers.title}: pixels that the answer hangs on"
+    described = (
+        f"{title}, for {count(len(shown), 'test image')} and {listed([r[0] for r in rows])}."
+    )
+    return Part(picture=_picture(f"saliency-{stem}", described, _SALIENCY, figure))
+
+
+def _picture(stem: str, description: str, caption: str, figure: Figure) -> Picture:
+    svg, png = saved(figure)
+    return Picture(stem, description, caption, svg, png)

@@ -1,0 +1,114 @@
+"""Write a report: read the runs, make the formats asked for, put the files in their place."""
+
+import gc
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from bench.records.trial import RecordError
+from reports.analysis.runs import read_sources
+from reports.document import Report
+from reports.documents.history import Series, history_payload
+from reports.documents.run_report import Edition
+from reports.exports.background import written_aside
+from reports.exports.html.page import page_text
+from reports.exports.html.payload import payload_of
+from reports.exports.registry import FORMATS, STANDARD, made
+from reports.metrics import Metric
+
+
+def write(
+    run_folders: Sequence[Path], output: Path | None, formats: Sequence[str] = STANDARD
+) -> list[Path]:
+    """Write the report; see `reports.write_report`."""
+    folder = _output(run_folders, output)
+    with _no_collections():
+        edition = Edition(read_sources(run_folders))
+        with written_aside(edition, folder, formats) as aside:
+            here = [name for name in formats if name not in aside]
+            files = dict(item for name in here for item in made(edition, name).items())
+            paths = _written(folder, files)
+    return [*paths, *aside.values()]
+
+
+def export(run_folders: Sequence[Path], file: str, name: str) -> None:
+    """Write one format to a file; see `reports.export_report`."""
+    if not run_folders:
+        raise ValueError("received no run folder, expected one or several that `bench run` wrote")
+    (data,) = made(Edition(read_sources(run_folders)), name).values()
+    if file == "-":
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    else:
+        path = Path(file)
+        _written(path.parent, {path.name: data})
+
+
+def write_history(report: Report, series: Sequence[Series], metric: Metric, output: Path) -> Path:
+    """Write history.html.
+
+    Raises:
+        RecordError: it cannot be written.
+    """
+    payload = payload_of([]) | {"history": history_payload(series, metric)}
+    (path,) = _written(output, {"history.html": page_text(report, payload).encode()})
+    return path
+
+
+def format_of(file: str) -> str | None:
+    """The format whose files end as this one does; None where no ending tells."""
+    endings = {Path(format_.file).suffix: name for name, format_ in reversed(FORMATS.items())}
+    return endings.get(Path(file).suffix) if Path(file).suffix else None
+
+
+@contextmanager
+def _no_collections() -> Iterator[None]:
+    """Records hold no cycles; a collector that goes through 100,000 of them finds nothing."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _output(run_folders: Sequence[Path], output: Path | None) -> Path:
+    if not run_folders:
+        raise ValueError("received no run folder, expected one or several that `bench run` wrote")
+    if output is None and len(run_folders) > 1:
+        raise ValueError(
+            f"received {len(run_folders)} runs and no output, expected the folder of their report"
+        )
+    return output or run_folders[0]
+
+
+def _written(folder: Path, files: Mapping[str, bytes]) -> list[Path]:
+    paths = []
+    for name, data in files.items():
+        path = folder / name
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _replace(path, data)
+        except OSError as error:
+            raise RecordError(f"{path}: cannot be written: {error.strerror}") from error
+        paths.append(path)
+    return paths
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Write under another name, then rename: who reads sees the old file or the new one whole.
+
+    A link at the file's place is replaced, never written through.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.unlink(missing_ok=True)
+        with partial.open("xb") as file:
+            file.write(data)
+        os.replace(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
