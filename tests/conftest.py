@@ -10,9 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-PLUGIN = Path(__file__).parent / "plugin"
-ROOT = Path(__file__).parent.parent
+from support.places import PLUGIN, ROOT
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, and all that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -4,15 +4,15 @@ One command runs all faults one after the other, with a trial that works among t
 looks at what that run left.
 """
 
-from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
 
 import pytest
 from support.commands import Command, records
+from support.places import ROOT
 from support.processes import none_left, started_here
 
-DOCS = Path(__file__).parents[2] / "docs" / "reliability.md"
+DOCS = ROOT / "docs" / "reliability.md"
 BEGIN, END = "<!-- faults of a worker: begin -->", "<!-- end -->"
 
 

@@ -8,9 +8,8 @@ import sys
 from pathlib import Path
 
 from support.idx_files import small_arrays, write_set
+from support.places import PLUGIN, ROOT
 
-ROOT = Path(__file__).parents[2]
-PLUGIN = ROOT / "tests" / "plugin"
 _MODEL = """
 from bench.spec.layers import Dense, Flatten, sequential
 

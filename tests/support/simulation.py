@@ -1,6 +1,7 @@
 """How often the statistics are right, by simulation: `python -m support.simulation`.
 
-Prints the tables of docs/statistics.md; `tests/core/test_simulation.py` runs smaller ones.
+Prints the tables of docs/statistics.md. A test runs smaller ones:
+`tests/unit/bench/statistics/test_simulation.py`.
 """
 
 import sys

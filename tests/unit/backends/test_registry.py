@@ -1,11 +1,11 @@
 """What the project's metadata promises."""
 
 import tomllib
-from pathlib import Path
+
+from support.places import ROOT
 
 from backends.registry import BUILT_IN, recipes
 
-ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import jsonschema
 import msgspec
 import pytest
+from support.places import ROOT
 
 from bench.records.manifest import DatasetFacts, Machine, Manifest, ModelFacts
 from bench.records.reader import read_run
@@ -17,7 +18,7 @@ from bench.records.writer import RunFolder
 from bench.spec.layers import Dense, Flatten, sequential
 from bench.spec.training import Sgd
 
-SCHEMAS = Path(__file__).parents[2] / "docs" / "schema"
+SCHEMAS = ROOT / "docs" / "schema"
 
 
 @pytest.fixture

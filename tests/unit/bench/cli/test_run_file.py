@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from support.places import ROOT
 
 from bench.cli.options import prepared_file, request_of_file
 from bench.cli.run import command
@@ -12,7 +13,7 @@ from bench.records.job import Job
 from bench.run.estimates import Estimator
 from bench.run.executor import LocalExecutor
 
-EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.toml"))
+EXAMPLES = sorted((ROOT / "examples").glob("*.toml"))
 RIGHT = """\
 title = "What the tests run"
 

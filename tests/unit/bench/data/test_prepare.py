@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.idx_files import STANDARD, encoded, small_arrays, write_set, written
+from support.places import ROOT
 
 from bench.data.decoded import is_whole, open_decoded
 from bench.data.idx import DataError
@@ -17,8 +18,6 @@ from bench.data.prepare import CACHE_VARIABLE, cache_folder, prepare
 from bench.data.sources import mnist
 
 pytestmark = pytest.mark.usefixtures("cache")
-
-ROOT = Path(__file__).parent.parent.parent
 
 
 def in_new_process(code: str, cache: Path, **options) -> subprocess.Popen:

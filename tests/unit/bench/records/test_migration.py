@@ -2,9 +2,9 @@
 
 import json
 import shutil
-from pathlib import Path
 
 import pytest
+from support.places import STORED_RUNS
 
 from bench.records import migration
 from bench.records import trial as records
@@ -12,11 +12,9 @@ from bench.records.reader import read_run
 from bench.records.trial import RecordError
 from reports import write_report
 
-STORED = Path(__file__).parents[1] / "support" / "runs"
-
 
 def test_a_run_of_version_1_is_read_and_reported(tmp_path):
-    folder = shutil.copytree(STORED / "version-1", tmp_path / "run")
+    folder = shutil.copytree(STORED_RUNS / "version-1", tmp_path / "run")
     run = read_run(folder)
     assert [trial.outcome for trial in run.trials] == ["ok", "ok", "timeout"]
     assert run.trials[0].throughput_images_per_second == 123_456.5
@@ -34,7 +32,7 @@ def test_a_step_from_one_version_to_the_next_is_taken_for_every_file(tmp_path, m
         return value
 
     monkeypatch.setattr(migration, "STEPS", {0: rename})
-    folder = shutil.copytree(STORED / "version-1", tmp_path / "run")
+    folder = shutil.copytree(STORED_RUNS / "version-1", tmp_path / "run")
     for name in ("manifest.json", "trials.jsonl"):
         text = (folder / name).read_text()
         text = text.replace('"schema_version":1', '"schema_version":0')
@@ -49,7 +47,7 @@ def test_a_step_from_one_version_to_the_next_is_taken_for_every_file(tmp_path, m
 
 @pytest.mark.parametrize("version", [0, 99])
 def test_a_version_without_a_way_to_this_one_is_refused(tmp_path, version):
-    folder = shutil.copytree(STORED / "version-1", tmp_path / "run")
+    folder = shutil.copytree(STORED_RUNS / "version-1", tmp_path / "run")
     path = folder / "trials.jsonl"
     path.write_text(path.read_text().replace('"schema_version":1', f'"schema_version":{version}'))
     with pytest.raises(RecordError, match=f"received schema version {version}, expected 1"):

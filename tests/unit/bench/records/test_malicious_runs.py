@@ -2,16 +2,15 @@
 
 import ast
 import os
-from pathlib import Path
 
 import msgspec
 import pytest
+from support.places import ROOT
 
 from bench.records.reader import LARGEST_FILE, read_run
 from bench.records.trial import RecordError
 from reports import write_report
 
-ROOT = Path(__file__).parents[2]
 PAYLOADS = [
     "<script>alert(1)</script>",
     '"><img src=x onerror=alert(1)>',

@@ -1,6 +1,6 @@
 """The certificate passes what is right, and what it compares by.
 
-tests/core/test_planted_faults.py shows that it names what is wrong.
+test_planted_faults.py shows that it names what is wrong.
 """
 
 import msgspec

@@ -1,7 +1,7 @@
 """Any input is accepted or refused with a sentence: specs, records, the command line.
 
-The IDX loader has its own properties in test_data_properties; tests/reliability/fuzz.py gives all
-of them a hundred thousand inputs.
+The IDX loader has its own properties in bench/data/test_properties.py; tests/reliability/fuzz.py
+gives all of them a hundred thousand inputs.
 """
 
 import msgspec
