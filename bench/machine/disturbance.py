@@ -92,51 +92,49 @@ class Watch:
 
         Args:
             trials: how many the run has.
-            retries: how often one disturbed trial is taken again at most.
+            retries: how often one disturbed trial is measured again at most.
             canary: the work that is timed between trials; the usual one where none is given.
         """
         self._canary = canary or Canary()
         self._retries = retries
         self._left = max(retries, round(trials * _REPEATED_SHARE))
+        self._before: float | None = None
+        self._load: float | None = None
 
-    def settle(
-        self, measure: Callable[[], TrialRecord], again: Callable[[TrialRecord], None]
-    ) -> TrialRecord:
-        """Measure a trial, and again while it is disturbed and repeats are left.
+    def begin(self) -> None:
+        """Note how the machine is before an attempt to measure a trial."""
+        self._before = self._canary.last_seconds
+        self._load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+
+    def with_noise(self, record: TrialRecord, earlier: Sequence[TrialRecord]) -> TrialRecord:
+        """Time the canary and add the noise and its flags to an attempt's record.
 
         Args:
-            measure: runs the trial.
-            again: told the record of a measurement that is not kept.
+            record: the attempt that began with `begin`.
+            earlier: the trial's disturbed attempts before this one.
         """
-        attempts: list[Attempt] = []
-        while True:
-            record = self._watched(measure, attempts)
-            if not self._repeats(record, len(attempts)):
-                return record
-            self._left -= 1
-            attempts.append(_attempt(record))
-            again(record)
-
-    def _watched(
-        self, measure: Callable[[], TrialRecord], attempts: Sequence[Attempt]
-    ) -> TrialRecord:
-        before = self._canary.last_seconds
-        load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-        record = measure()
         noise = msgspec.structs.replace(
             record.noise or Noise(),
-            canary_before_seconds=before,
+            canary_before_seconds=self._before,
             canary_after_seconds=self._canary.time(),
             canary_usual_seconds=self._canary.usual_seconds,
-            load_average=load,
-            attempts=tuple(attempts),
+            load_average=self._load,
+            attempts=tuple(map(_attempt, earlier)),
         )
         flags = flags_of(noise, record.train_seconds)
         return msgspec.structs.replace(record, noise=msgspec.structs.replace(noise, flags=flags))
 
-    def _repeats(self, record: TrialRecord, done: int) -> bool:
+    def wants_retry(self, record: TrialRecord, earlier: int) -> bool:
+        """Whether to measure the trial again; a retry is then used up.
+
+        Args:
+            record: the last attempt, with its noise.
+            earlier: how many attempts came before it.
+        """
         is_disturbed = record.outcome == "ok" and record.noise is not None and record.noise.flags
-        return bool(is_disturbed) and done < self._retries and self._left > 0
+        retries = bool(is_disturbed) and earlier < self._retries and self._left > 0
+        self._left -= retries
+        return retries
 
 
 def _attempt(record: TrialRecord) -> Attempt:

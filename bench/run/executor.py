@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Protocol
 
@@ -87,7 +87,18 @@ class LocalExecutor:
         try:
             with _scratch_folder() as scratch:
                 environment = _variables(launch, task, scratch)
-                worker = self._worker = _Worker(launch.python, environment)
+                with _event_pipe() as (reading, writing):
+                    # Started here, not in a helper, so that few frames lie above a worker's start.
+                    process = subprocess.Popen(
+                        [launch.python, "-m", "bench.worker", str(writing)],
+                        stdin=subprocess.PIPE,
+                        stdout=subprocess.PIPE,
+                        stderr=subprocess.STDOUT,
+                        env=environment,
+                        pass_fds=(writing,),
+                        start_new_session=True,
+                    )
+                worker = self._worker = _Worker(process, reading)
                 try:
                     worker.send(task)
                     with self._waiting():
@@ -118,6 +129,26 @@ def _scratch_folder() -> Iterator[Path]:
         yield Path(path)
 
 
+@contextlib.contextmanager
+def _event_pipe() -> Iterator[tuple[int, int]]:
+    """A pipe whose writing end the worker inherits; the caller keeps the reading end.
+
+    Raises:
+        _NoWorkerError: there is no pipe, or the process in this context could not be started.
+    """
+    try:
+        reading, writing = os.pipe()
+    except OSError as error:
+        raise _NoWorkerError(f"no pipe for its events: {error.strerror}") from error
+    try:
+        yield reading, writing
+    except OSError as error:
+        os.close(reading)
+        raise _NoWorkerError(f"no process: {error.strerror}") from error
+    finally:
+        os.close(writing)
+
+
 def _variables(launch: Launch, task: Task, scratch: Path) -> dict[str, str]:
     try:
         return prepared_variables(launch, task.adapter, task.threads, scratch)
@@ -128,22 +159,18 @@ def _variables(launch: Launch, task: Task, scratch: Path) -> dict[str, str]:
 class _Worker:
     """One worker process, with a thread each to read its events, its output and its end."""
 
-    def __init__(self, python: str, environment: Mapping[str, str]) -> None:
+    def __init__(self, process: "subprocess.Popen[bytes]", events: int) -> None:
+        """Start the threads that read from the process.
+
+        Args:
+            process: the worker.
+            events: the descriptor from which its events are read.
+        """
         self._inbox: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         self._tail = bytearray()
         self._places = ""
-        try:
-            reading, writing = os.pipe()
-        except OSError as error:
-            raise _NoWorkerError(f"no pipe for its events: {error.strerror}") from error
-        try:
-            self._process = _process(python, environment, writing)
-        except OSError as error:
-            os.close(reading)
-            raise _NoWorkerError(f"no process: {error.strerror}") from error
-        finally:
-            os.close(writing)
-        self._events = _thread(self._read_events, os.fdopen(reading, "rb"))
+        self._process = process
+        self._events = _thread(self._read_events, os.fdopen(events, "rb"))
         self._output = _thread(self._read_output, self._process.stdout)
         _thread(self._await_end)
 
@@ -224,18 +251,6 @@ class _Worker:
             while chunk := pipe.read1(65_536):  # type: ignore[attr-defined]
                 self._tail += chunk
                 del self._tail[:-LOG_TAIL]
-
-
-def _process(python: str, environment: Mapping[str, str], events: int) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen(
-        [python, "-m", "bench.worker", str(events)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        env=dict(environment),
-        pass_fds=(events,),
-        start_new_session=True,
-    )
 
 
 def _thread(target: Callable[..., None], *arguments: object) -> threading.Thread:

@@ -6,7 +6,6 @@ Imports no framework: a trial happens in a worker, which the executor starts.
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -151,15 +150,17 @@ def measure(
     observer: TrialObserver,
     watch: Watch,
 ) -> Measured:
-    """Run one trial, and again while it is disturbed."""
-    explained: list[Explained] = []
-    record = watch.settle(
-        partial(_run_trial, trial, experiment, executor, observer, explained),
-        partial(observer.trial_disturbed, trial),
-    )
-    record = judged(msgspec.structs.replace(record, limit=_limit(record, experiment)))
-    # Of a trial that was taken again, that of the one that is kept.
-    return Measured(record, explained[-1] if explained else None)
+    """Measure one trial, and again while it is disturbed and retries are left."""
+    disturbed: list[TrialRecord] = []
+    while True:
+        watch.begin()
+        record, explained = _attempt(trial, experiment, executor, observer)
+        record = watch.with_noise(record, disturbed)
+        if not watch.wants_retry(record, len(disturbed)):
+            limited = msgspec.structs.replace(record, limit=_limit(record, experiment))
+            return Measured(judged(limited), explained)
+        disturbed.append(record)
+        observer.trial_disturbed(trial, record)
 
 
 def keep_measured(trial: Trial, found: Measured, folder: RunFolder) -> None:
@@ -174,19 +175,17 @@ def _limit(record: TrialRecord, experiment: Experiment) -> Limit | None:
     return limit_of(record, flops, experiment.limits)
 
 
-def _run_trial(
-    trial: Trial,
-    experiment: Experiment,
-    executor: Executor,
-    observer: TrialObserver,
-    explained: list[Explained],
-) -> TrialRecord:
+def _attempt(
+    trial: Trial, experiment: Experiment, executor: Executor, observer: TrialObserver
+) -> tuple[TrialRecord, Explained | None]:
+    """Run the trial's worker once: its record without noise, and what its model answered."""
     if experiment.framework_versions[trial.job.backend] is None:
         reason = not_installed(experiment.recipes[trial.job.backend])
-        return blank(trial, experiment, Verdict("unavailable", reason))
+        return blank(trial, experiment, Verdict("unavailable", reason)), None
     if lacking := experiment.lacking(trial.job):
-        return blank(trial, experiment, Verdict("unsupported", lacking))
+        return blank(trial, experiment, Verdict("unsupported", lacking)), None
     events: list[Event] = []
+    explained: list[Explained] = []
 
     def on_event(event: Event) -> None:
         if isinstance(event, Explained):
@@ -207,13 +206,13 @@ def _run_trial(
             on_event,
         )
     except KeyboardInterrupt:
-        return measured(began, events)
-    ended = _with_end(began, events, end, experiment.timeout)
-    return msgspec.structs.replace(
-        ended,
+        return measured(began, events), None
+    ended = msgspec.structs.replace(
+        _with_end(began, events, end, experiment.timeout),
         wall_seconds=time.monotonic() - started,
         other_runs=max(others, other_runs(cache_folder())),
     )
+    return ended, explained[-1] if explained else None
 
 
 def _with_end(
