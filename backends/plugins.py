@@ -5,9 +5,7 @@ from __future__ import annotations
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-
-class PluginError(ValueError):
-    """An entry point that brings nothing usable: names it and what is wrong."""
+from bench.errors import PluginError
 
 
 def points_of(group: str) -> list[EntryPoint]:

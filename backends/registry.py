@@ -38,7 +38,7 @@ def recipes() -> dict[str, Recipe]:
     """Every backend's recipe by name, this project's first.
 
     Raises:
-        backends.plugins.PluginError: an entry point fails to load, is no recipe, or takes a name
+        bench.errors.PluginError: an entry point fails to load, is no recipe, or takes a name
             that is taken.
     """
     found = {name: _built_in(name) for name in BUILT_IN}

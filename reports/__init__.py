@@ -23,7 +23,7 @@ def write_report(
         The paths of what was written.
 
     Raises:
-        bench.records.trial.RecordError: a folder holds no run, or the report cannot be written.
+        bench.errors.RecordError: a folder holds no run, or the report cannot be written.
         ValueError: no folder, or several without `output`.
     """
     from reports.exports.registry import STANDARD
@@ -41,7 +41,7 @@ def export_report(run_folders: Sequence[Path], file: str, name: str) -> None:
         name: of a format in `reports.exports.registry.FORMATS` that is one file.
 
     Raises:
-        bench.records.trial.RecordError: a folder holds no run, or the file cannot be written.
+        bench.errors.RecordError: a folder holds no run, or the file cannot be written.
     """
     from reports.write import export
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench.records.trial import RecordError
+from bench.errors import RecordError
 from reports.analysis.runs import read_sources
 from reports.document import Report
 from reports.documents.history import Series, history_payload

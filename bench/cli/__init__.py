@@ -10,6 +10,7 @@ import sys
 import click
 
 from bench import __version__
+from bench.errors import UserError
 
 COMMANDS = {
     "run": "Train the models in every backend asked for and write a report.",
@@ -61,7 +62,7 @@ def cli() -> None:
 
 
 def main() -> int:
-    """Run the command line; bad input ends it with a sentence and status 2."""
+    """Run the command line; a `UserError` ends it with its message and status 2."""
     try:
         status = cli.main(prog_name="bench", standalone_mode=False)
     except click.ClickException as error:
@@ -69,19 +70,10 @@ def main() -> int:
         return error.exit_code
     except click.exceptions.Abort:
         return 130
-    except ValueError as error:
-        if not _is_users(error):
-            raise
+    except UserError as error:
         click.echo(f"Error: {error}", err=True)
         return 2
     return status if isinstance(status, int) else 0
-
-
-def _is_users(error: ValueError) -> bool:
-    """Whether the error speaks of what the user gave, rather than of a fault of this program."""
-    from bench.cli.errors import USER_ERRORS
-
-    return isinstance(error, USER_ERRORS)
 
 
 if __name__ == "__main__":

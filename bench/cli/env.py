@@ -7,9 +7,9 @@ import click
 from backends.registry import recipes
 from bench.cli.console import message_console, result_console
 from bench.cli.tables import table
-from bench.errors import ChoiceError, check_known, split_list
+from bench.errors import ChoiceError, EnvironmentCreationError, check_known, split_list
 from bench.machine.environments.blueprint import Blueprint, blueprint
-from bench.machine.environments.making import MakingError, make
+from bench.machine.environments.making import make
 from bench.machine.environments.selector import parse_selector
 from bench.machine.environments.store import (
     Environment,
@@ -75,7 +75,7 @@ def create(backends: tuple[str, ...], gpu: bool) -> int:
     for wanted in _blueprints(backends, gpu):
         try:
             folder = make(wanted, messages.print)
-        except MakingError as error:
+        except EnvironmentCreationError as error:
             failed = True
             messages.print(f"{wanted.backend}: {error}", soft_wrap=True)
         else:

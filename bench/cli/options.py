@@ -9,15 +9,14 @@ import click
 import msgspec
 from click.core import ParameterSource
 
-from bench.cli.run_file import Options, Place, RunFile, RunFileError, read_run_file
-from bench.errors import ChoiceError, check_known
+from bench.cli.run_file import Options, Place, RunFile, read_run_file
+from bench.errors import ChoiceError, ModelError, RunFileError, check_known
 from bench.machine.environments.choosing import Tell
 from bench.records.manifest import AutoRepeats
 from bench.run.executor import Executor
 from bench.run.plan import SCALINGS, fits
 from bench.run.prepare import Choices, Request, prepare_run
 from bench.run.prepared import Prepared
-from bench.spec.models import ModelError
 from bench.spec.training import Adam, Optimizer, Sgd
 
 # Options that say how the command goes on, not what is measured.
@@ -126,7 +125,7 @@ def request_of_file(command: click.Command, path: Path) -> FromFile:
         path: of the file.
 
     Raises:
-        bench.cli.run_file.RunFileError: the file is not right.
+        bench.errors.RunFileError: the file is not right.
     """
     known = {_key(option): option for option in command.params if option.name not in _NO_KEYS}
     of_matrix = [key for key, each in known.items() if each.name in Choices.__struct_fields__]
@@ -152,7 +151,7 @@ def prepared_file(
     """Check what a run file asks and make the plan; see `bench.run.prepare.prepare_run`.
 
     Raises:
-        bench.cli.run_file.RunFileError: a value that is of no use, or a selector that means no job.
+        bench.errors.RunFileError: a value that is of no use, or a selector that means no job.
         ValueError: in one of the classes that speak of what the user gave.
     """
     lines = asked.file.lines

@@ -35,6 +35,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from bench.errors import RunFileError
 from bench.records.job import Job
 from bench.run.plan import Selector
 
@@ -56,10 +57,6 @@ _FIELDS = {
 }
 
 Options = Mapping[str, Any]  # a value, or a list, by an option's name with `_` for `-`
-
-
-class RunFileError(ValueError):
-    """A run file that is not right: says which line, what is wrong and what was expected."""
 
 
 class Place(NamedTuple):

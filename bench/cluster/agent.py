@@ -10,7 +10,6 @@ from pathlib import Path
 
 import msgspec
 
-from bench.cli.errors import USER_ERRORS
 from bench.cluster.gang import Follower, GangExecutor, Helper
 from bench.cluster.messages import (
     Arrived,
@@ -29,6 +28,7 @@ from bench.cluster.messages import (
 )
 from bench.data.prepare import cache_folder
 from bench.data.sources import find_source
+from bench.errors import UserError
 from bench.machine.disturbance import Watch
 from bench.machine.environments.choosing import choose_backends
 from bench.machine.hardware import usable_cpus
@@ -57,7 +57,7 @@ def look(question: Question) -> Look:
         found = {recipe.name: recipe for recipe in chosen.recipes}
         if question.data_dir:
             find_source(Path(question.data_dir))
-    except USER_ERRORS as error:
+    except UserError as error:
         refusal = str(error)
     return Look(holding_of(found), refusal)
 
@@ -66,7 +66,7 @@ def follower(order: Order) -> Follower:
     """This node as one that shares the trials of another one.
 
     Raises:
-        ValueError: in one of the classes that speak of what the user gave.
+        UserError: a backend of the run is not installed here, or the data set differs.
     """
     name = machine_name()
     recipes = recipes_again(name, order.manifest, lambda text: None)
@@ -90,7 +90,7 @@ def work(
         try:
             with presence(cache_folder()):
                 _run(order, trials, helpers, inbox.put)
-        except USER_ERRORS as error:
+        except UserError as error:
             inbox.put(Refused(str(error)))
         except BaseException as error:  # the driver is to see it, not this thread's end
             inbox.put(error)

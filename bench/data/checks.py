@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from bench.data.idx import DataError
+from bench.errors import DataError
 from bench.spec.shapes import Shape
 from bench.spec.weights import IntArray
 

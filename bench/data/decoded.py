@@ -17,7 +17,8 @@ from typing import Any, NamedTuple, Union
 
 import numpy as np
 
-from bench.data.idx import DataError, open_idx
+from bench.data.idx import open_idx
+from bench.errors import DataError
 from bench.spec.shapes import Shape
 from bench.spec.weights import IntArray
 

@@ -18,10 +18,11 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple, Union
+from typing import NamedTuple
 
 import numpy as np
 
+from bench.errors import DataError
 from bench.spec.shapes import Shape
 from bench.spec.weights import IntArray
 
@@ -39,13 +40,6 @@ _KINDS = {
     stat.S_IFCHR: "a character device",
     stat.S_IFBLK: "a block device",
 }
-
-
-class DataError(ValueError):
-    """A data set's file that cannot be used: names it, what came, what fits and how to mend it."""
-
-    def __init__(self, path: Union[str, Path], received: str, expected: str, mend: str) -> None:
-        super().__init__(f"{path}: received {received}, expected {expected}; {mend}")
 
 
 class IdxStream(NamedTuple):

@@ -19,8 +19,8 @@ import platformdirs
 
 from bench.data.checks import check_shapes, count_classes
 from bench.data.decoded import Index, decode, is_whole, map_array, write_index
-from bench.data.idx import DataError
 from bench.data.sources import Source, find_source, mnist
+from bench.errors import DataError
 
 CACHE_VARIABLE = "EVENBENCH_CACHE"
 

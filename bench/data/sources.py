@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.data.decoded import FORMAT
-from bench.data.idx import DataError
+from bench.errors import DataError
 
 _MNIST = Path(__file__).parent / "mnist"
 

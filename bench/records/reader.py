@@ -8,17 +8,11 @@ from typing import BinaryIO, TypeVar
 
 import msgspec
 
+from bench.errors import RecordError
 from bench.records.manifest import Manifest
 from bench.records.migration import brought_to, has_way
 from bench.records.predictions import EXPLANATIONS, PICTURES, Explanation, Pictures
-from bench.records.trial import (
-    CERTIFICATES,
-    MANIFEST,
-    SCHEMA_VERSION,
-    TRIALS,
-    RecordError,
-    TrialRecord,
-)
+from bench.records.trial import CERTIFICATES, MANIFEST, SCHEMA_VERSION, TRIALS, TrialRecord
 from bench.verification.certificate import Certificate
 
 # Bytes: a hundred thousand trials of 3 KB each, as many as a plan may have, and room beside them.

@@ -45,10 +45,6 @@ Feed = Literal["resident", "pipeline"]
 FEEDS: tuple[Feed, ...] = get_args(Feed)
 
 
-class RecordError(ValueError):
-    """A run folder that cannot be read: says which file, what is wrong and how to mend it."""
-
-
 class EpochRecord(msgspec.Struct, frozen=True, gc=False):
     """One epoch: training seconds, mean training loss (null if not finite), test accuracy after."""
 

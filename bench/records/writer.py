@@ -7,10 +7,11 @@ from pathlib import Path
 
 import msgspec
 
+from bench.errors import RecordError
 from bench.records.manifest import Manifest
 from bench.records.predictions import EXPLANATIONS, PICTURES, Explanation, Pictures
 from bench.records.reader import whole_lines
-from bench.records.trial import CERTIFICATES, MANIFEST, TRIALS, RecordError, TrialRecord
+from bench.records.trial import CERTIFICATES, MANIFEST, TRIALS, TrialRecord
 from bench.verification.certificate import Certificate
 
 

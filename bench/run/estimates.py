@@ -6,9 +6,10 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
+from bench.errors import RecordError
 from bench.records.job import Job
 from bench.records.reader import read_run
-from bench.records.trial import TRIALS, RecordError, TrialRecord
+from bench.records.trial import TRIALS, TrialRecord
 from bench.run.runner import Experiment
 
 MOST_RUNS = 200  # the newest of a folder; reading more would take longer than it is worth

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 
 from bench.data.decoded import Dataset
-from bench.errors import ChoiceError
+from bench.errors import ChoiceError, ShapeError
 from bench.records.manifest import DatasetFacts, ModelFacts
 from bench.run.plan import ALL
 from bench.spec.layers import Layer
 from bench.spec.models import load, names_for, widened
 from bench.spec.parameters import count_macs, count_parameters, count_training_flops
-from bench.spec.shapes import ShapeError, resolve
+from bench.spec.shapes import resolve
 
 LARGEST_MODEL = 2**50  # parameters, or multiply-accumulates an image: beyond any machine
 

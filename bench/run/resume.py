@@ -9,14 +9,14 @@ from backends.api import Recipe
 from backends.registry import installed_version
 from bench.data.decoded import open_decoded
 from bench.data.prepare import prepare
-from bench.errors import ChoiceError
+from bench.errors import ChoiceError, RecordError
 from bench.machine.cpus import share_cpus
 from bench.machine.environments.choosing import Tell, choose_backends
 from bench.machine.hardware import usable_cpus
 from bench.machine.identity import hardware_digest, machine_name
 from bench.records.manifest import Manifest
 from bench.records.reader import Run, read_run
-from bench.records.trial import MANIFEST, RecordError, TrialRecord
+from bench.records.trial import MANIFEST, TrialRecord
 from bench.run.certificates import backend_digest
 from bench.run.devices import wants_gpu
 from bench.run.manifests import trial_of

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from bench.errors import ShapeError
 from bench.spec.layers import (
     Add,
     AvgPool,
@@ -32,13 +33,6 @@ from bench.spec.layers import (
 Shape = tuple[int, ...]
 
 DEEPEST = 50  # composites within composites: published models have fewer than ten
-
-
-class ShapeError(ValueError):
-    """A layer that cannot take the shape it is given: says where, what came and what fits."""
-
-    def __init__(self, path: str, received: str, expected: str) -> None:
-        super().__init__(f"{path or 'the model'}: received {received}, expected {expected}")
 
 
 class Node(msgspec.Struct, frozen=True):

@@ -28,7 +28,7 @@ def read_sources(folders: Sequence[Path]) -> list[Source]:
     """Read the runs; a folder that is named twice is read once.
 
     Raises:
-        bench.records.trial.RecordError: a folder holds no run.
+        bench.errors.RecordError: a folder holds no run.
     """
     distinct_folders = dict.fromkeys(folder.resolve() for folder in folders)
     return name_sources([read_run(folder) for folder in distinct_folders])

@@ -55,7 +55,7 @@ def gate_of(base: Path, new: Path, metrics: Sequence[Metric], fail_on: float) ->
     """Read and compare two runs.
 
     Raises:
-        bench.records.trial.RecordError: a folder holds no run.
+        bench.errors.RecordError: a folder holds no run.
     """
     (old,), (recent,) = read_sources([base]), read_sources([new])
     return Gate(

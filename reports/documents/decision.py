@@ -45,7 +45,7 @@ def decisions(
     """The decision for each ranking of the runs.
 
     Raises:
-        bench.records.trial.RecordError: a folder holds no run.
+        bench.errors.RecordError: a folder holds no run.
     """
     return [
         Choice(ranking, weights, decide(ranking.measured, weights, limits))

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench.records.trial import RecordError
+from bench.errors import RecordError
 from reports.documents.run_report import Edition
 from reports.exports.registry import FORMATS
 

@@ -9,11 +9,11 @@ import msgspec
 from hypothesis import strategies as st
 
 from bench.cli import main
-from bench.data.idx import DataError, read_idx
+from bench.data.idx import read_idx
+from bench.errors import DataError, RecordError, ShapeError
 from bench.records.reader import read_run
-from bench.records.trial import RecordError
 from bench.spec.layers import from_json, to_json
-from bench.spec.shapes import ShapeError, resolve
+from bench.spec.shapes import resolve
 from support.hostile import ARGUMENTS, SPECS, idx_bytes, run_files
 from support.idx_files import small_arrays, write_set
 

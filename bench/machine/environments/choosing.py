@@ -8,10 +8,10 @@ from packaging.utils import canonicalize_name
 
 from backends.api import Recipe
 from backends.registry import install_command, installed_version, recipes
-from bench.errors import check_known
+from bench.errors import EnvironmentCreationError, InterpreterError, check_known
 from bench.machine.environments.blueprint import WORKER_REQUIREMENTS, Blueprint, blueprint
-from bench.machine.environments.inspection import InterpreterError, held_by
-from bench.machine.environments.making import MakingError, make
+from bench.machine.environments.inspection import held_by
+from bench.machine.environments.making import make
 from bench.machine.environments.selector import Selector, parse_selector
 from bench.machine.environments.store import folder_of, interpreter_of, read
 from bench.records.manifest import Missing
@@ -84,7 +84,7 @@ def _chosen(selector: Selector, recipe: Recipe, on_gpu: bool, tell: Tell | None)
         return msgspec.structs.replace(recipe, absence="its environment is made when it runs")
     try:
         make(wanted, tell)
-    except MakingError as error:
+    except EnvironmentCreationError as error:
         return msgspec.structs.replace(recipe, absence=str(error))
     return _made_before(recipe, wanted) or recipe
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import msgspec
 from packaging.utils import canonicalize_name
 
+from bench.errors import InterpreterError
+
 OLDEST_PYTHON = (3, 9)
 _SECONDS = 60.0  # a cold disk
 _SCRIPT = """
@@ -21,10 +23,6 @@ if version >= [3, 8]:
         found.setdefault(each.metadata["Name"] or "", each.version)
 print(json.dumps([version, sys.path, found]))
 """
-
-
-class InterpreterError(Exception):
-    """An interpreter that cannot serve: says what was received and what was expected."""
 
 
 class Held(msgspec.Struct, frozen=True):

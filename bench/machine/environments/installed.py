@@ -14,7 +14,8 @@ from packaging.utils import canonicalize_name
 
 from backends.api import Recipe
 from backends.registry import installed_version
-from bench.machine.environments.inspection import InterpreterError, held_by
+from bench.errors import InterpreterError
+from bench.machine.environments.inspection import held_by
 from bench.machine.environments.releases import release_date
 from bench.machine.hardware import describe_machine
 from bench.records.manifest import Installation

@@ -13,8 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from bench.errors import EnvironmentCreationError, InterpreterError
 from bench.machine.environments.blueprint import WORKER_REQUIREMENTS, Blueprint
-from bench.machine.environments.inspection import InterpreterError, held_by
+from bench.machine.environments.inspection import held_by
 from bench.machine.environments.pythons import find_python, known_pythons
 from bench.machine.environments.store import (
     Environment,
@@ -41,10 +42,6 @@ _NO_MATCH = re.compile(
 _TAIL_LINES = 6
 
 
-class MakingError(Exception):
-    """An environment that cannot be made: says why, and what to do."""
-
-
 class _Tool(NamedTuple):
     """What makes environments."""
 
@@ -61,7 +58,7 @@ def make(blueprint: Blueprint, tell: Tell) -> Path:
         tell: called with a sentence before each step that takes time.
 
     Raises:
-        MakingError: it cannot be made. Nothing of it is left.
+        EnvironmentCreationError: it cannot be made. Nothing of it is left.
     """
     folder = folder_of(blueprint)
     wanted = ", ".join(blueprint.requirements)
@@ -88,7 +85,7 @@ def _made(blueprint: Blueprint, folder: Path) -> Environment:
     try:
         held = held_by(interpreter)
     except InterpreterError as error:
-        raise MakingError(str(error)) from error
+        raise EnvironmentCreationError(str(error)) from error
     return Environment(
         blueprint=blueprint,
         python=held.python,
@@ -113,7 +110,9 @@ def _check_system(blueprint: Blueprint) -> None:
     missing = missing_system_packages(blueprint.system_packages)
     if missing:
         names = " ".join(missing)
-        raise MakingError(f"{blueprint.backend} needs {names}; on Debian: apt install {names}")
+        raise EnvironmentCreationError(
+            f"{blueprint.backend} needs {names}; on Debian: apt install {names}"
+        )
 
 
 def _tool() -> _Tool:
@@ -136,7 +135,7 @@ def _asked_of_uv(blueprint: Blueprint) -> list[str]:
 def _create_by_venv(blueprint: Blueprint, folder: Path) -> list[str]:
     python = find_python(blueprint.python)
     if python is None:
-        raise MakingError(
+        raise EnvironmentCreationError(
             f"{blueprint.backend} needs Python {blueprint.python}, found "
             f"{', '.join(known_pythons())}: put such a Python on the PATH, or install uv, which "
             f"brings it: {Path(sys.executable).name} -m pip install uv"
@@ -153,13 +152,13 @@ def _call(command: Sequence[str]) -> None:
     """Run the command.
 
     Raises:
-        MakingError: it failed; says in its own words why.
+        EnvironmentCreationError: it failed; says in its own words why.
     """
     done = subprocess.run(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )
     if done.returncode:
-        raise MakingError(_reason(command, done.stdout))
+        raise EnvironmentCreationError(_reason(command, done.stdout))
 
 
 def _reason(command: Sequence[str], output: str) -> str:

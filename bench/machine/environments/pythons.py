@@ -7,7 +7,8 @@ from pathlib import Path
 
 from packaging.specifiers import SpecifierSet
 
-from bench.machine.environments.inspection import InterpreterError, held_by
+from bench.errors import InterpreterError
+from bench.machine.environments.inspection import held_by
 
 _NEWEST_MINOR = 20  # of Python 3: names beyond it are not tried
 

@@ -5,7 +5,6 @@ published and the small forms their names. Batch normalisation has the spec's de
 whatever momentum and epsilon a paper's own code has.
 """
 
-from bench.errors import ModelError
 from bench.spec.models.loading import LoadedModel, load
 from bench.spec.models.registry import MODELS, ModelEntry, all_models, build, entry, names_for
 from bench.spec.models.width import widened
@@ -14,7 +13,6 @@ __all__ = [
     "MODELS",
     "LoadedModel",
     "ModelEntry",
-    "ModelError",
     "all_models",
     "build",
     "entry",

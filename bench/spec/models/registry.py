@@ -8,7 +8,7 @@ from functools import cache
 from typing import NamedTuple
 
 from backends.plugins import loaded, points_of, refusal
-from bench.errors import ModelError
+from bench.errors import ModelError, ShapeError
 from bench.spec.layers import Layer
 from bench.spec.models import (
     densenet,
@@ -22,7 +22,7 @@ from bench.spec.models import (
 )
 from bench.spec.models.cnn import cnn, lenet5
 from bench.spec.models.mlp import linear_mlp, mlp
-from bench.spec.shapes import Shape, ShapeError, resolve
+from bench.spec.shapes import Shape, resolve
 
 
 class ModelEntry(NamedTuple):
@@ -94,7 +94,7 @@ def all_models() -> dict[str, ModelEntry]:
     the value is a `ModelEntry`.
 
     Raises:
-        backends.plugins.PluginError: an entry point fails to load, is no `ModelEntry`, or takes a
+        bench.errors.PluginError: an entry point fails to load, is no `ModelEntry`, or takes a
             name that is taken.
     """
     found = dict(MODELS)

@@ -8,7 +8,7 @@ from support.places import ROOT
 
 from bench.cli.options import prepared_file, request_of_file
 from bench.cli.run import command
-from bench.cli.run_file import RunFileError
+from bench.errors import RunFileError
 from bench.records.job import Job
 from bench.run.estimates import Estimator
 from bench.run.executor import LocalExecutor

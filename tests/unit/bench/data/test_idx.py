@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from support.idx_files import encoded, header, written
 
-from bench.data.idx import MAX_BYTES, DataError, read_idx
+from bench.data.idx import MAX_BYTES, read_idx
+from bench.errors import DataError
 
 
 @pytest.mark.parametrize("shape", [(7,), (2, 3), (2, 3, 4), (2, 3, 4, 3)])

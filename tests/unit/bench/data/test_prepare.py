@@ -13,9 +13,9 @@ from support.idx_files import STANDARD, encoded, small_arrays, write_set, writte
 from support.places import ROOT
 
 from bench.data.decoded import is_whole, open_decoded
-from bench.data.idx import DataError
 from bench.data.prepare import CACHE_VARIABLE, cache_folder, prepare
 from bench.data.sources import mnist
+from bench.errors import DataError
 
 pytestmark = pytest.mark.usefixtures("cache")
 

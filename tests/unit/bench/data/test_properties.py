@@ -11,8 +11,9 @@ from hypothesis.extra import numpy as arrays_of
 from support.idx_files import ARRAYS, encoded, header, small_arrays, write_set, written
 
 from bench.data.decoded import open_decoded
-from bench.data.idx import DataError, read_idx
+from bench.data.idx import read_idx
 from bench.data.prepare import prepare
+from bench.errors import DataError
 
 pytestmark = pytest.mark.usefixtures("cache")
 

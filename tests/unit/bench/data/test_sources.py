@@ -8,9 +8,9 @@ import pytest
 from support.idx_files import ARRAYS, STANDARD, small_arrays, write_set, written
 
 from bench.data.decoded import Dataset, open_decoded
-from bench.data.idx import DataError
 from bench.data.prepare import prepare
 from bench.data.sources import find_source, mnist
+from bench.errors import DataError
 
 pytestmark = pytest.mark.usefixtures("cache")
 

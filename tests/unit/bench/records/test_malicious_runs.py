@@ -7,8 +7,8 @@ import msgspec
 import pytest
 from support.places import ROOT
 
+from bench.errors import RecordError
 from bench.records.reader import LARGEST_FILE, read_run
-from bench.records.trial import RecordError
 from reports import write_report
 
 PAYLOADS = [

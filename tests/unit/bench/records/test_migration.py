@@ -6,10 +6,10 @@ import shutil
 import pytest
 from support.places import STORED_RUNS
 
+from bench.errors import RecordError
 from bench.records import migration
 from bench.records import trial as records
 from bench.records.reader import read_run
-from bench.records.trial import RecordError
 from reports import write_report
 
 

@@ -10,10 +10,11 @@ import msgspec
 import pytest
 from support.places import ROOT
 
+from bench.errors import RecordError
 from bench.records.manifest import DatasetFacts, Machine, Manifest, ModelFacts
 from bench.records.reader import read_run
 from bench.records.schema import json_schemas
-from bench.records.trial import RecordError, TrialRecord
+from bench.records.trial import TrialRecord
 from bench.records.writer import RunFolder
 from bench.spec.layers import Dense, Flatten, sequential
 from bench.spec.training import Sgd

@@ -341,7 +341,7 @@ def _first_child(pid):
 
 
 def test_a_run_reads_back_as_written(experiment, tmp_path):
-    from bench.records.trial import RecordError
+    from bench.errors import RecordError
 
     run(experiment, tmp_path / "run", trial("works"))
     with pytest.raises(RecordError, match=r"manifest\.json"):

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.errors import ShapeError
 from bench.spec import layers
 from bench.spec.layers import (
     Activation,
@@ -29,7 +30,7 @@ from bench.spec.layers import (
     to_json,
 )
 from bench.spec.parameters import count_macs, count_parameters, count_training_flops
-from bench.spec.shapes import ShapeError, resolve
+from bench.spec.shapes import resolve
 
 MAP = (28, 28, 6)
 

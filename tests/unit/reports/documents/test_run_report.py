@@ -16,8 +16,9 @@ import msgspec
 import pandas as pd
 import pytest
 
+from bench.errors import RecordError
 from bench.records.manifest import Missing, PlannedTrial
-from bench.records.trial import Inference, RecordError, TimeToAccuracy, TrialRecord
+from bench.records.trial import Inference, TimeToAccuracy, TrialRecord
 from bench.verification.certificate import Certificate, Check
 from reports import write_report
 from reports.exports.markdown import escape

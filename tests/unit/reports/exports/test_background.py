@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.records.trial import RecordError
+from bench.errors import RecordError
 from reports import write_report
 from reports.exports import background as aside
 

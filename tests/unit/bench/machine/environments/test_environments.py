@@ -8,13 +8,13 @@ import msgspec
 import pytest
 
 from backends.registry import installed_version, not_installed, recipes
-from bench.errors import ChoiceError
+from bench.errors import ChoiceError, EnvironmentCreationError, InterpreterError
 from bench.machine.environments import store
 from bench.machine.environments.blueprint import blueprint
 from bench.machine.environments.choosing import choose_backends, how_to_get
-from bench.machine.environments.inspection import InterpreterError, held_by
+from bench.machine.environments.inspection import held_by
 from bench.machine.environments.installed import installation_of
-from bench.machine.environments.making import MakingError, make
+from bench.machine.environments.making import make
 from bench.machine.environments.pythons import find_python
 from bench.machine.environments.releases import release_date
 from bench.machine.environments.selector import Selector, parse_selector
@@ -145,14 +145,18 @@ def test_a_python_that_is_missing_says_how_to_get_one(monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.setenv("PYENV_ROOT", "/nowhere")
     recipe = msgspec.structs.replace(JAX, python="==3.7.*")
-    with pytest.raises(MakingError, match=r"needs Python ==3\.7\.\*, found 3\..*install uv"):
+    with pytest.raises(
+        EnvironmentCreationError, match=r"needs Python ==3\.7\.\*, found 3\..*install uv"
+    ):
         make(blueprint(recipe), lambda text: None)
 
 
 def test_a_system_package_that_is_missing_is_named():
     marks = {"libnowhere-dev": "lib:nowhere", "nowhere": "no-such-program", "sh": "sh"}
     recipe = msgspec.structs.replace(JAX, system_packages=marks)
-    with pytest.raises(MakingError, match="needs libnowhere-dev nowhere; on Debian: apt install"):
+    with pytest.raises(
+        EnvironmentCreationError, match="needs libnowhere-dev nowhere; on Debian: apt install"
+    ):
         make(blueprint(recipe), lambda text: None)
 
 

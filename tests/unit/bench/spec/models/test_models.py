@@ -4,6 +4,7 @@ from collections import Counter
 
 import pytest
 
+from bench.errors import ModelError
 from bench.spec.layers import (
     Activation,
     Add,
@@ -19,7 +20,7 @@ from bench.spec.layers import (
     sequential,
     to_json,
 )
-from bench.spec.models import MODELS, ModelError, build, load, names_for, widened
+from bench.spec.models import MODELS, build, load, names_for, widened
 from bench.spec.parameters import count_macs, count_parameters
 from bench.spec.shapes import resolve
 
