@@ -69,7 +69,6 @@ class Installation(msgspec.Struct, frozen=True, kw_only=True):
             and all that it requires.
         size_bytes: of these packages' files.
         adapter_lines: lines of the adapter's source that are not empty.
-        released: the day on which the framework's release appeared.
     """
 
     requirements: tuple[str, ...]
@@ -78,7 +77,6 @@ class Installation(msgspec.Struct, frozen=True, kw_only=True):
     packages: dict[str, str]
     size_bytes: int
     adapter_lines: int
-    released: str | None = None
 
 
 class AutoRepeats(msgspec.Struct, frozen=True):

@@ -1,7 +1,6 @@
-"""What adopting each backend costs beside its speed: packages, size, start, lines, age."""
+"""What adopting each backend costs: packages, size, start time, memory, lines of adapter code."""
 
 from collections.abc import Callable, Sequence
-from datetime import date
 from statistics import median
 
 from bench.records.manifest import Installation
@@ -21,8 +20,6 @@ _INTRO = (
 _COLUMNS = (
     Column("Backend"),
     Column("Release"),
-    Column("Appeared"),
-    Column("Age, days", number=True),
     Column("Packages", number=True),
     Column("Size, MiB", number=True),
     Column("Import, s", number=True),
@@ -56,7 +53,7 @@ def _parts(source: Source, is_one_of_many: bool) -> list[Part]:
     where = tuple(_where(name, each) for name, each in found.items())
     heading = source.name if is_one_of_many else ""
     return [
-        Part(heading=heading, table=Table("Installation, start and age", _COLUMNS, rows)),
+        Part(heading=heading, table=Table("Installation and start", _COLUMNS, rows)),
         Part(table=Table("What was asked for, and the versions that came of it", _WHERE, where)),
     ]
 
@@ -66,8 +63,6 @@ def _row(source: Source, backend: str, found: Installation) -> tuple[str, ...]:
     return (
         plain(backend),
         plain(source.run.manifest.framework_versions.get(backend) or NOT_KNOWN),
-        plain(found.released or NOT_KNOWN),
-        _age(found, source.run.manifest.started_at),
         f"{len(found.packages):,}",
         f"{found.size_bytes / MEBIBYTE:,.0f}",
         shown(_median(trials, lambda trial: trial.import_seconds), fixed(2)),
@@ -99,17 +94,6 @@ def _where(backend: str, found: Installation) -> tuple[str, ...]:
         "its own" if found.own_environment else "the suite's",
         plain(versions),
     )
-
-
-def _age(found: Installation, started_at: str) -> str:
-    """Days from the release to the run."""
-    if found.released is None:
-        return NOT_KNOWN
-    try:
-        days = (date.fromisoformat(started_at[:10]) - date.fromisoformat(found.released)).days
-    except ValueError:  # a file that was changed by hand
-        return NOT_KNOWN
-    return f"{days:,}"
 
 
 def _median(trials: Sequence[TrialRecord], read: Read) -> float | None:

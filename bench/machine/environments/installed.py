@@ -1,4 +1,4 @@
-"""What adopting a backend costs: its packages, their size, the adapter's lines, the release's age.
+"""What adopting a backend costs: its packages, their size, the lines of its adapter.
 
 The packages are the framework's and all that they require, found by their metadata, in this
 environment or in the backend's own; what else is installed there does not count.
@@ -16,7 +16,6 @@ from backends.api import Recipe
 from backends.registry import installed_version
 from bench.errors import InterpreterError
 from bench.machine.environments.inspection import held_by
-from bench.machine.environments.releases import release_date
 from bench.machine.hardware import describe_machine
 from bench.records.manifest import Installation
 from bench.verification.sources import files_of
@@ -31,15 +30,13 @@ class _Place(NamedTuple):
 
 def installation_of(recipe: Recipe) -> Installation | None:
     """What the backend's installation is made of; None where it is not installed."""
-    version = installed_version(recipe)
-    if version is None:
+    if installed_version(recipe) is None:
         return None
     try:
         place = _place(recipe.interpreter)
     except InterpreterError:  # it went since the command began
         return None
     names = sorted(_closure(recipe.requirements, place))
-    framework = canonicalize_name(Requirement(recipe.requirements[0]).name)
     return Installation(
         requirements=recipe.requirements,
         python=place.python,
@@ -47,7 +44,6 @@ def installation_of(recipe: Recipe) -> Installation | None:
         packages={name: place.installed[name].version for name in names},
         size_bytes=sum(_size(place.installed[name]) for name in names),
         adapter_lines=_lines(recipe),
-        released=release_date(framework, version),
     )
 
 

@@ -25,6 +25,28 @@ def test_a_run_of_version_1_is_read_and_reported(tmp_path):
     assert "123,500" in (folder / "report.md").read_text()
 
 
+def test_the_release_date_in_earlier_manifests_is_ignored(tmp_path):
+    folder = shutil.copytree(STORED_RUNS / "version-1", tmp_path / "run")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["installations"] = {
+        "torch": {
+            "requirements": ["torch==2.13.*"],
+            "python": "3.11.7",
+            "own_environment": False,
+            "packages": {"torch": "2.13.0"},
+            "size_bytes": 700,
+            "adapter_lines": 918,
+            "released": "2025-12-02",
+        }
+    }
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    installation = read_run(folder).manifest.installations["torch"]
+    assert installation.adapter_lines == 918
+    assert not hasattr(installation, "released")
+    write_report([folder], formats=["markdown"])
+    assert "What adopting costs" in (folder / "report.md").read_text()
+
+
 def test_a_step_from_one_version_to_the_next_is_taken_for_every_file(tmp_path, monkeypatch):
     def rename(value):
         if "throughput" in value:

@@ -15,7 +15,6 @@ OWN = Installation(
     packages={"jax": "0.9.2", "jaxlib": "0.9.1"},
     size_bytes=300 * 2**20,
     adapter_lines=1011,
-    released="2025-12-02",
 )
 SHARED = Installation(
     requirements=("torch==2.13.*",),
@@ -38,7 +37,7 @@ def sections(make, folder, **changes):
     return {section.anchor: section for section in report.sections}
 
 
-def test_packages_size_start_lines_and_age_stand_side_by_side(make, tmp_path):
+def test_packages_size_start_and_lines_are_columns_of_one_table(make, tmp_path):
     found = sections(
         make,
         tmp_path / "run",
@@ -47,11 +46,11 @@ def test_packages_size_start_lines_and_age_stand_side_by_side(make, tmp_path):
     )
     costs, origins = (part.table.rows for part in found["adopting"].parts)
     torch, jax = costs
-    assert (torch[0], torch[1], torch[2], torch[3]) == ("torch", "2.13.0", "–", "–")  # noqa: RUF001
-    assert (torch[4], torch[5], torch[9]) == ("1", "700", "918")
-    assert torch[8] == "4.00", "the mode that is the first to train, not the median of both"
-    assert (jax[2], jax[3]) == ("2025-12-02", "30"), "the run began on the first of January"
-    assert (jax[4], jax[5], jax[8], jax[9]) == ("2", "300", "3.00", "1,011")
+    assert torch[:4] == ("torch", "2.13.0", "1", "700")
+    assert torch[6] == "4.00", "the mode that is the first to train, not the median of both"
+    assert torch[7] == "918"
+    assert jax[:4] == ("jax==0.9.*", "0.9.2", "2", "300")
+    assert jax[6:] == ("3.00", "1,011")
     assert origins[1] == (
         "jax==0.9.*",
         "jax==0.9.*, jaxlib",

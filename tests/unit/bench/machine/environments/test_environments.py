@@ -16,7 +16,6 @@ from bench.machine.environments.inspection import held_by
 from bench.machine.environments.installed import installation_of
 from bench.machine.environments.making import make
 from bench.machine.environments.pythons import find_python
-from bench.machine.environments.releases import release_date
 from bench.machine.environments.selector import Selector, parse_selector
 from bench.run.launch import SOURCE_ROOT, Launch, launch_of, prepared_variables
 
@@ -201,10 +200,6 @@ def test_an_installation_counts_the_framework_and_what_it_requires():
     assert not found.own_environment
     suite = msgspec.structs.replace(recipes()["numpy"], requirements=("pandas>=2",))
     assert {"pandas", "numpy", "python-dateutil"} <= set(installation_of(suite).packages)
-
-
-def test_without_an_index_the_age_of_a_release_is_unknown():
-    assert release_date("numpy", "1.26.4") is None
 
 
 def test_env_commands_answer_bad_input_with_a_sentence(bench, no_traceback):
