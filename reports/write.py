@@ -1,12 +1,12 @@
 """Write a report: read the runs, make the formats asked for, put the files in their place."""
 
 import gc
-import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from bench.cache import replace
 from bench.errors import RecordError
 from reports.analysis.runs import read_sources
 from reports.document import Report
@@ -91,24 +91,8 @@ def _written(folder: Path, files: Mapping[str, bytes]) -> list[Path]:
         path = folder / name
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            _replace(path, data)
+            replace(path, data)
         except OSError as error:
             raise RecordError(f"{path}: cannot be written: {error.strerror}") from error
         paths.append(path)
     return paths
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Write under another name, then rename: who reads sees the old file or the new one whole.
-
-    A link at the file's place is replaced, never written through.
-    """
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.unlink(missing_ok=True)
-        with partial.open("xb") as file:
-            file.write(data)
-        os.replace(partial, path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise

@@ -12,12 +12,12 @@ import msgspec
 from rich.console import Console
 
 from bench import __version__
+from bench.cache import cache_folder
 from bench.cli.console import message_console, result_console
 from bench.cli.execute import ALL_MEASURED, Execution
 from bench.cli.nodes import nodes_for, resume_on, seen
 from bench.cli.options import FromFile, prepared_file
 from bench.cli.tables import plan_table
-from bench.data.prepare import cache_folder
 from bench.errors import ChoiceError
 from bench.machine.other_runs import other_runs
 from bench.records.manifest import Manifest, NodesChoice

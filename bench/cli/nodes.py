@@ -6,8 +6,8 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from bench.cache import cache_folder
 from bench.cluster.connect import Cluster, connect, question_of
-from bench.data.prepare import cache_folder
 from bench.machine.other_runs import presence
 from bench.records.manifest import ClusterChoice, NodesChoice
 from bench.records.reader import read_run

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from bench.cache import cache_folder
 from bench.cluster.gang import Follower, GangExecutor, Helper
 from bench.cluster.messages import (
     Arrived,
@@ -26,7 +27,6 @@ from bench.cluster.messages import (
     Refused,
     Told,
 )
-from bench.data.prepare import cache_folder
 from bench.data.sources import find_source
 from bench.errors import UserError
 from bench.machine.disturbance import Watch

@@ -12,7 +12,7 @@ from typing import Protocol
 import msgspec
 
 from backends.api import Recipe
-from bench.data.prepare import cache_folder
+from bench.cache import cache_folder
 from bench.machine.other_runs import presence
 from bench.run.executor import Executor, LocalExecutor, WorkerEnd
 from bench.run.launch import Launch

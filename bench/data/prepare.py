@@ -6,23 +6,16 @@ use, and is made anew when it is damaged.
 """
 
 import atexit
-import fcntl
-import os
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-import platformdirs
-
+from bench.cache import CACHE_VARIABLE, LOCK_SUFFIX, cache_folder, lock
 from bench.data.checks import check_shapes, count_classes
 from bench.data.decoded import Index, decode, is_whole, map_array, write_index
 from bench.data.sources import Source, find_source, mnist
 from bench.errors import DataError
-
-CACHE_VARIABLE = "EVENBENCH_CACHE"
 
 
 class PreparedData(NamedTuple):
@@ -65,16 +58,9 @@ def prepare(data_dir: Path | None, cache: Path | None = None) -> PreparedData:
     return PreparedData(folder, [])
 
 
-def cache_folder() -> Path:
-    """The user's cache folder of this suite, unless EVENBENCH_CACHE names another."""
-    named = os.environ.get(CACHE_VARIABLE)
-    return Path(named).absolute() if named else platformdirs.user_cache_path("evenbench")
-
-
 def _fill(source: Source, folder: Path) -> None:
     """Decode into the folder, unless another process has just done so."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(folder.with_suffix(".lock")):
+    with lock(folder.with_suffix(LOCK_SUFFIX)):
         if is_whole(folder):
             return
         partial = folder.with_suffix(".partial")
@@ -87,14 +73,6 @@ def _fill(source: Source, folder: Path) -> None:
             partial.rename(folder)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold the lock, which the kernel takes back when this process ends in whatever way."""
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _decode_temporarily(source: Source) -> Path:

@@ -1,59 +1,71 @@
-"""Which runs measure on this machine now: two at once disturb each other's figures.
+"""Counts the runs that measure on this machine: two at once disturb each other's measurements.
 
-Each run holds a locked file in the cache while it measures; the kernel takes the lock back when
-the process ends, in whatever way. Runs that use another cache, or another machine's, are not seen.
+Each run holds a lock in the cache folder while it measures. The kernel releases the lock when the
+process ends, even if it is killed. Runs that use another cache folder are not seen.
 """
 
 import contextlib
-import fcntl
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from bench.cache import LOCK_SUFFIX, try_lock
+
 _FOLDER = "measuring"
-_SUFFIX = ".lock"
 
 
 @contextmanager
 def presence(cache: Path) -> Iterator[None]:
-    """Be seen by other runs; a cache that cannot be written makes this run unseen."""
+    """Let other runs count this one during the block.
+
+    A cache that cannot be written makes this run invisible to others.
+
+    Args:
+        cache: the cache folder.
+    """
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError):
             folder = cache / _FOLDER
-            folder.mkdir(parents=True, exist_ok=True)
-            file = stack.enter_context(
-                tempfile.NamedTemporaryFile(dir=folder, prefix=_own(), suffix=_SUFFIX)
-            )
-            fcntl.flock(file.fileno(), fcntl.LOCK_EX)
+            _announce(folder / f"{_own_prefix()}{os.urandom(4).hex()}{LOCK_SUFFIX}", stack)
         yield
 
 
 def other_runs(cache: Path) -> int:
-    """How many other processes measure now. Files that dead ones left are removed."""
-    files = _files(cache / _FOLDER)
-    return sum(_is_held(path) for path in files if not path.name.startswith(_own()))
+    """Count the other processes that measure now, and remove the files of ended ones.
+
+    Args:
+        cache: the cache folder.
+    """
+    files = _lock_files(cache / _FOLDER)
+    return sum(_is_held(path) for path in files if not path.name.startswith(_own_prefix()))
 
 
-def _own() -> str:
+def _announce(path: Path, stack: contextlib.ExitStack) -> None:
+    held = try_lock(path)
+    if held is not None:
+        stack.callback(held.release)
+        stack.callback(path.unlink, missing_ok=True)
+
+
+def _own_prefix() -> str:
     return f"{os.getpid()}-"
 
 
-def _files(folder: Path) -> list[Path]:
+def _lock_files(folder: Path) -> list[Path]:
     try:
-        return [path for path in folder.iterdir() if path.suffix == _SUFFIX]
+        return [path for path in folder.iterdir() if path.suffix == LOCK_SUFFIX]
     except OSError:
         return []
 
 
 def _is_held(path: Path) -> bool:
     try:
-        with path.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            path.unlink()
-    except BlockingIOError:
-        return True
+        held = try_lock(path)
+        if held is None:
+            return True
+        path.unlink(missing_ok=True)
+        held.release()
     except OSError:
         return False
     return False

@@ -1,12 +1,13 @@
 """The folder of a run, as it is written: every record is on the disk when the terminal shows it."""
 
-import fcntl
 import os
 import tempfile
 from pathlib import Path
 
 import msgspec
+from filelock import BaseFileLock
 
+from bench.cache import LOCK_SUFFIX, is_partial, replace, sync_folder, try_lock
 from bench.errors import RecordError
 from bench.records.manifest import Manifest
 from bench.records.predictions import EXPLANATIONS, PICTURES, Explanation, Pictures
@@ -18,8 +19,8 @@ from bench.verification.certificate import Certificate
 class RunFolder:
     """Writes a run: the manifest and the certificates first, then a line for each trial.
 
-    One process writes a folder: it holds a lock on the records until the context ends, or the
-    process does in whatever way.
+    Only one process writes a folder: it holds a lock until the context ends or the process does,
+    even if it is killed.
     """
 
     def __init__(self, path: Path) -> None:
@@ -34,12 +35,12 @@ class RunFolder:
             raise RecordError(f"{path}: cannot be the run's folder: {error.strerror}") from error
         self.path = path
         _check_unused(path)
-        self._trials = _lock(path, os.O_CREAT)
+        self._lock = _lock(path)
         try:
-            _check_unused(path)  # another run may have come and gone in between
-            _sync(path)
+            _check_unused(path)  # another run may have started and ended in between
+            self._trials = _open_trials(path, os.O_CREAT)
         except RecordError:
-            os.close(self._trials)
+            self._lock.release()
             raise
 
     @classmethod
@@ -52,18 +53,24 @@ class RunFolder:
         """
         folder = cls.__new__(cls)
         folder.path = path
-        folder._trials = _lock(path, 0)
-        for name in (TRIALS, EXPLANATIONS):
-            if (path / name).exists():
-                _cut(path / name)
+        folder._lock = _lock(path)
+        try:
+            folder._trials = _open_trials(path, 0)
+            for name in (TRIALS, EXPLANATIONS):
+                if (path / name).exists():
+                    _cut(path / name)
+        except RecordError:
+            folder._lock.release()
+            raise
         return folder
 
     def __enter__(self) -> "RunFolder":
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Let go of the lock."""
+        """Close the records and release the lock."""
         os.close(self._trials)
+        self._lock.release()
 
     def write_manifest(self, manifest: Manifest) -> None:
         """Write the manifest.
@@ -119,15 +126,9 @@ class RunFolder:
             ) from error
 
     def _write(self, name: str, text: bytes) -> None:
-        """Write under another name, then rename: a reader sees all of the file or none."""
-        partial = self.path / _partial(name)
+        data = msgspec.json.format(text, indent=2) + b"\n"
         try:
-            with open(partial, "wb") as file:
-                file.write(msgspec.json.format(text, indent=2) + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(partial, self.path / name)
-            _sync(self.path)
+            replace(self.path / name, data, durable=True)
         except OSError as error:
             raise RecordError(f"{self.path / name}: cannot be written: {error.strerror}") from error
 
@@ -149,7 +150,7 @@ def _is_unwritten(entry: Path) -> bool:
     """Whether it is what a run leaves that was killed before its manifest was written."""
     if entry.name == TRIALS:
         return entry.is_file() and not entry.is_symlink() and entry.stat().st_size == 0
-    return entry.name == _partial(MANIFEST)
+    return entry.name == LOCK_SUFFIX or is_partial(entry, MANIFEST)
 
 
 def _cut(path: Path) -> None:
@@ -166,30 +167,22 @@ def _no_link(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NOFOLLOW, 0o666)
 
 
-def _partial(name: str) -> str:
-    return f"{name}.partial"
-
-
-def _sync(folder: Path) -> None:
-    """Have the names in the folder on the disk, too."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def _lock(path: Path) -> BaseFileLock:
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        held = try_lock(path / LOCK_SUFFIX)
+    except OSError as error:
+        raise RecordError(f"{path}: cannot be written: {error.strerror}") from error
+    if held is None:
+        raise RecordError(f"{path}: another run is writing it: name another folder with --output")
+    return held
 
 
-def _lock(path: Path, flags: int) -> int:
-    """Open the records for appending, alone. A link, a pipe or a device is none of a run's."""
+def _open_trials(path: Path, flags: int) -> int:
+    """Open the records for appending; a link, a pipe or a device is refused."""
     flags |= os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK
     try:
         descriptor = os.open(path / TRIALS, flags, 0o666)
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(descriptor)
-        raise RecordError(
-            f"{path / TRIALS}: another run is writing it: name another folder with --output"
-        ) from error
+        sync_folder(path)
     except OSError as error:
         raise RecordError(f"{path / TRIALS}: cannot be written: {error.strerror}") from error
     return descriptor

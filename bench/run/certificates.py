@@ -4,14 +4,13 @@ A certificate holds for a framework's version, the backend's and the check's sou
 mode, device, precision and processor; while none of these changes, the kept one is used.
 """
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
 from backends.api import Recipe
-from bench.cache import keep
+from bench import cache
 from bench.records.job import Job
 from bench.records.trial import Equivalence
 from bench.run.executor import Executor
@@ -98,7 +97,7 @@ def certificates(
         began: called with each contender and model whose certificate must be made.
     """
     for contender, models in wanted.items():
-        kept = {name: _read(_path(gate, contender, name)) for name in models}
+        kept = {name: cache.load(_path(gate, contender, name), Certificate) for name in models}
         yield from (certificate for certificate in kept.values() if certificate)
         missing = [name for name, certificate in kept.items() if certificate is None]
         if missing and gate.framework_versions[contender.backend] is not None:
@@ -111,7 +110,7 @@ def kept_certificates(wanted: Mapping[Contender, Sequence[str]], gate: Gate) -> 
         (contender, model)
         for contender, models in wanted.items()
         for model in models
-        if _read(_path(gate, contender, model)) is not None
+        if cache.load(_path(gate, contender, model), Certificate) is not None
     }
 
 
@@ -162,7 +161,7 @@ def _make(
     ]
     for certificate in found:
         if certificate.checks:  # else the check itself broke off: the next command tries again
-            keep(_path(gate, contender, certificate.model), msgspec.json.encode(certificate))
+            cache.store(_path(gate, contender, certificate.model), certificate)
     return found
 
 
@@ -211,15 +210,4 @@ def _path(gate: Gate, contender: Contender, model: str) -> Path | None:
         digest_of("backends.numpy", "bench.spec", "bench.verification"),
         recipe,
     )
-    key = hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
-    return gate.cache / "certificates" / f"{key}.json"
-
-
-def _read(path: Path | None) -> Certificate | None:
-    """The kept certificate; None where there is none, or one that is damaged."""
-    if path is None:
-        return None
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Certificate)
-    except (OSError, msgspec.MsgspecError):
-        return None
+    return gate.cache / "certificates" / f"{cache.digest(*parts)}.json"

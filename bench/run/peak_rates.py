@@ -5,7 +5,7 @@ backend, and kept in the user's cache. What was measured while the machine was d
 compared with, and is measured again by a later command.
 """
 
-import hashlib
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from backends.api import Recipe
-from bench.cache import keep
+from bench import cache
 from bench.machine.disturbance import flags_of, train_noise
 from bench.machine.identity import hardware_digest, machine_name
 from bench.records.trial import Limit, TrialRecord
@@ -95,7 +95,7 @@ def backend_limits(
             began(recipe.name, device)
             kept = _measure(recipe, version, device, setting, executor)
             if not kept.error:
-                keep(path, msgspec.json.encode(kept))
+                cache.store(path, kept)
         yield kept
 
 
@@ -172,17 +172,19 @@ def _path(recipe: Recipe, version: str, device: str, setting: Setting) -> Path |
     machine = machine_name(), hardware_digest()
     parts = (machine, setting.threads, setting.cpus, recipe, version, device)
     sources = digest_of("bench.worker.peak"), backend_digest(recipe)
-    key = hashlib.sha256(msgspec.json.encode((parts, sources))).hexdigest()
-    return setting.cache / "limits" / f"{key}.json"
+    return setting.cache / "limits" / f"{cache.digest(parts, sources)}.json"
 
 
 def _read(path: Path | None) -> BackendLimit | None:
     """The kept limit; None where there is none, and after a while for a disturbed one."""
-    if path is None:
-        return None
+    kept = cache.load(path, BackendLimit)
+    is_outdated = kept is not None and kept.flags and _age(path) > _DISTURBED_HOLDS_SECONDS
+    return None if is_outdated else kept
+
+
+def _age(path: Path | None) -> float:
+    """Compute the age of a cache entry in seconds; infinite if it has been removed."""
     try:
-        kept = msgspec.json.decode(path.read_bytes(), type=BackendLimit)
-        age = time.time() - path.stat().st_mtime
-    except (OSError, msgspec.MsgspecError):
-        return None
-    return None if kept.flags and age > _DISTURBED_HOLDS_SECONDS else kept
+        return time.time() - path.stat().st_mtime if path else math.inf
+    except OSError:
+        return math.inf

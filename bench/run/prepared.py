@@ -6,7 +6,7 @@ from functools import partial
 import msgspec
 
 from backends.registry import installed_version, recipes
-from bench.data.prepare import cache_folder
+from bench.cache import cache_folder
 from bench.machine.hardware import describe_machine
 from bench.records.job import Job, Trial
 from bench.records.manifest import DatasetFacts, Missing

@@ -13,7 +13,7 @@ import msgspec
 
 from backends.api import Recipe
 from backends.registry import not_installed
-from bench.data.prepare import cache_folder
+from bench.cache import cache_folder
 from bench.machine.disturbance import Watch
 from bench.machine.identity import hardware_digest, machine_name
 from bench.machine.other_runs import other_runs

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import os
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple, Optional
 
-import msgspec
 import numpy as np
 
 from backends.api import Device, Gradients, Session, Workload
 from backends.numpy.session import NumpyBackend
+from bench import cache
 from bench.spec.training import Optimizer, Sgd
 from bench.spec.weights import FloatArray, Weights
 from bench.verification.case import CALLS, STEPS, Case, rates
@@ -119,19 +116,15 @@ def reference_for(
 
 
 def _key(case: Case, optimizers: Mapping[str, Optimizer]) -> str:
-    asked = (case.model.layer, case.model.input_shape, optimizers)
     sources = digest_of("backends.numpy", "bench.spec", "bench.verification")
-    return hashlib.sha256(
-        msgspec.json.encode(asked) + sources.encode() + np.__version__.encode()
-    ).hexdigest()
+    model = case.model
+    return cache.digest(model.layer, model.input_shape, optimizers, sources, np.__version__)
 
 
 def _save(path: Path, reference: Reference) -> None:
-    """Write under another name, then rename: a reader sees all of the file or none."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
+    with cache.replacing(path) as file:
         np.savez(file, **_flat(reference))  # type: ignore[arg-type]
-    os.replace(file.name, path)
 
 
 def _flat(reference: Reference) -> dict[str, FloatArray]:

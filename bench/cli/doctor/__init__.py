@@ -9,6 +9,7 @@ from rich.console import Console
 
 from backends.api import Recipe
 from backends.registry import installed_version
+from bench.cache import cache_folder
 from bench.cli.console import message_console, result_console
 from bench.cli.doctor.clock import check_clock
 from bench.cli.doctor.compilation import Compilation, Place, compile_times
@@ -18,7 +19,7 @@ from bench.cli.doctor.load import cpu_limit, cpu_time, load, memory_limit, swap
 from bench.cli.doctor.processor import core_threads, governor, huge_pages, timer, turbo
 from bench.cli.tables import table
 from bench.cli.values import NameList
-from bench.data.prepare import cache_folder, prepare
+from bench.data.prepare import prepare
 from bench.machine.cpus import choose_threads
 from bench.machine.environments.choosing import choose_backends
 from bench.run.executor import LocalExecutor

@@ -1,7 +1,6 @@
 """The environments that were made, in the user's cache."""
 
 import contextlib
-import fcntl
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -10,11 +9,10 @@ from pathlib import Path
 
 import msgspec
 
-from bench.data.prepare import cache_folder
+from bench.cache import LOCK_SUFFIX, cache_folder, lock, replace
 from bench.machine.environments.blueprint import Blueprint
 
 _MANIFEST = "environment.json"
-_LOCK = ".lock"
 
 
 class Environment(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,9 +59,7 @@ def read(folder: Path) -> Environment | None:
 
 def write(folder: Path, environment: Environment) -> None:
     """Say that the environment is finished: the last step of making it."""
-    partial = folder / f"{_MANIFEST}.partial"
-    partial.write_bytes(msgspec.json.format(msgspec.json.encode(environment)))
-    partial.replace(folder / _MANIFEST)
+    replace(folder / _MANIFEST, msgspec.json.format(msgspec.json.encode(environment)))
 
 
 def all_environments() -> Iterator[tuple[Path, Environment]]:
@@ -84,13 +80,7 @@ def only_one(folder: Path, waiting: Callable[[], None]) -> Iterator[None]:
         folder: of the environment.
         waiting: called when another process holds it, before waiting for that one.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with folder.with_name(f"{folder.name}{_LOCK}").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            waiting()
-            fcntl.flock(file, fcntl.LOCK_EX)
+    with lock(folder.with_name(f"{folder.name}{LOCK_SUFFIX}"), waiting):
         yield
 
 

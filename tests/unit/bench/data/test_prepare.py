@@ -12,8 +12,9 @@ import pytest
 from support.idx_files import STANDARD, encoded, small_arrays, write_set, written
 from support.places import ROOT
 
+from bench.cache import CACHE_VARIABLE
 from bench.data.decoded import is_whole, open_decoded
-from bench.data.prepare import CACHE_VARIABLE, cache_folder, prepare
+from bench.data.prepare import prepare
 from bench.data.sources import mnist
 from bench.errors import DataError
 
@@ -209,20 +210,10 @@ def test_large_images_are_decoded_in_little_memory(tmp_path):
     assert peak < 6 * 2**20  # the images have 12 MB and 8 MB
 
 
-def test_the_cache_is_the_users_unless_named(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv(CACHE_VARIABLE, "here")
-    assert cache_folder() == tmp_path / "here"
-    monkeypatch.setenv(CACHE_VARIABLE, "")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    if sys.platform == "linux":
-        assert cache_folder() == tmp_path / "xdg" / "evenbench"
-
-
 def test_a_worker_needs_no_package_of_the_runner(tmp_path):
     code = """
-import sys, bench.data.decoded
-print({"platformdirs", "fcntl", "bench.data.prepare", "pandas"} & set(sys.modules))
+import sys, bench.cache, bench.data.decoded
+print({"platformdirs", "filelock", "bench.data.prepare", "pandas"} & set(sys.modules))
 """
     answer, error = in_new_process(code, tmp_path).communicate(timeout=60)
     assert (answer, error) == ("set()\n", "")

@@ -9,6 +9,7 @@ from support.places import ROOT
 
 from bench.errors import RecordError
 from bench.records.reader import LARGEST_FILE, read_run
+from bench.records.writer import RunFolder
 from reports import write_report
 
 PAYLOADS = [
@@ -52,6 +53,18 @@ def test_a_report_replaces_a_link_and_does_not_write_through_it(make, tmp_path):
     write_report([folder])
     assert precious.read_text() == "mine"
     assert not (folder / "report.html").is_symlink()
+
+
+@pytest.mark.parametrize("name", [".lock", "trials.jsonl"])
+def test_resuming_does_not_write_through_a_link(make, tmp_path, name):
+    folder = make.store(tmp_path / "run", [make.trial()])
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    (folder / name).unlink(missing_ok=True)
+    (folder / name).symlink_to(precious)
+    with pytest.raises(RecordError, match="cannot be written"):
+        RunFolder.reopen(folder)
+    assert precious.read_text() == "mine"
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "trials.jsonl", "certificates.json"])
