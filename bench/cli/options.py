@@ -1,7 +1,6 @@
 """From the options of `bench run`, typed or in a run file, to what is asked."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +9,10 @@ import msgspec
 from click.core import ParameterSource
 
 from bench.cli.run_file import Options, Place, RunFile, read_run_file
-from bench.errors import ChoiceError, ModelError, RunFileError, check_known
-from bench.machine.environments.choosing import Tell
+from bench.errors import RunFileError, check_known
 from bench.records.manifest import AutoRepeats
-from bench.run.executor import Executor
-from bench.run.plan import SCALINGS, fits
-from bench.run.prepare import Choices, Request, prepare_run
-from bench.run.prepared import Prepared
+from bench.run.plan import SCALINGS
+from bench.run.request import Choices, Request
 from bench.spec.training import Adam, Optimizer, Sgd
 
 # Options that say how the command goes on, not what is measured.
@@ -70,37 +66,31 @@ def given() -> list[str]:
     return [name for name in context.params if source(name) is ParameterSource.COMMANDLINE]
 
 
-def check_alone(what: str, says: str, *fitting: str) -> None:
-    """Refuse options that something else has settled already.
+def check_alone(what: str, *compatible: str) -> None:
+    """Refuse options that cannot be combined with what says everything.
 
     Args:
-        what: that says everything.
-        says: how it does.
-        fitting: the names of the options that may stand beside it.
+        what: `--resume` or `a run file`.
+        compatible: the names of the options that can be combined with it.
 
     Raises:
-        click.UsageError: another one was typed.
+        click.UsageError: another option was typed.
     """
     for name in given():
-        if name not in fitting:
+        if name not in compatible:
             option = name.replace("_", "-")
-            raise click.UsageError(
-                f"received {what} with --{option}, expected {what} alone: {says}"
-            )
+            raise click.UsageError(f"--{option} cannot be combined with {what}")
 
 
 def check_not_given(*names: str) -> None:
-    """Refuse options that a fixed number of repeats has no use for.
+    """Refuse options that have no meaning with a fixed number of repeats.
 
     Raises:
         click.UsageError: one was typed.
     """
     for name in given():
         if name in names:
-            raise click.UsageError(
-                f"received --{name.replace('_', '-')} with a number of repeats, expected it with "
-                "--repeats auto"
-            )
+            raise click.UsageError(f"--{name.replace('_', '-')} needs --repeats auto")
 
 
 class FromFile(msgspec.Struct, frozen=True):
@@ -109,12 +99,10 @@ class FromFile(msgspec.Struct, frozen=True):
     Attributes:
         file: as read.
         request: what it asks.
-        verify: whether each contender is checked before the trials.
     """
 
     file: RunFile
     request: Request
-    verify: bool
 
 
 def request_of_file(command: click.Command, path: Path) -> FromFile:
@@ -131,39 +119,14 @@ def request_of_file(command: click.Command, path: Path) -> FromFile:
     of_matrix = [key for key, each in known.items() if each.name in Choices.__struct_fields__]
     file = read_run_file(path, of_matrix, [key for key in known if key not in of_matrix])
     made = [_asked(command, known, file, place, options) for place, options in file.matrices]
-    verify, first = made[0]
     request = msgspec.structs.replace(
-        first,
-        choices=[each.choices[0] for _, each in made],
+        made[0],
+        choices=[each.choices[0] for each in made],
         excludes=file.excludes,
         baselines=file.baselines,
         title=file.title,
     )
-    return FromFile(file, request, verify)
-
-
-def prepared_file(
-    asked: FromFile,
-    executor: Executor,
-    tell: Tell | None,
-    cpus: Sequence[int] | None = None,
-) -> Prepared:
-    """Check what a run file asks and make the plan; see `bench.run.prepare.prepare_run`.
-
-    Raises:
-        bench.errors.RunFileError: a value that is of no use, or a selector that means no job.
-        ValueError: in one of the classes that speak of what the user gave.
-    """
-    lines = asked.file.lines
-    try:
-        prepared = prepare_run(asked.request, executor, tell, cpus)
-    except (ChoiceError, ModelError) as error:
-        raise lines.about(str(error)) from error
-    threads = prepared.experiment.threads
-    asked.file.check_fits(prepared.combinations, partial(fits, threads=threads))
-    if not prepared.trials:
-        raise lines.about("received matrices and excludes that leave nothing to run")
-    return prepared
+    return FromFile(file, request)
 
 
 def _key(option: click.Parameter) -> str:
@@ -177,7 +140,7 @@ def _asked(
     file: RunFile,
     place: Place,
     options: Options,
-) -> tuple[bool, Request]:
+) -> Request:
     """What one matrix asks with the settings of the whole run."""
     places = {**dict.fromkeys(file.settings, Place("run")), **dict.fromkeys(options, place)}
     arguments: list[str] = []
@@ -189,8 +152,7 @@ def _asked(
     try:
         with command.make_context("run", arguments) as context:
             values = {name: value for name, value in context.params.items() if name not in _NO_KEYS}
-            verify = values.pop("verify")
-            return verify, request_of(**values)
+            return request_of(**values)
     except click.UsageError as error:
         raise _at_its_line(error, file, places) from error
 

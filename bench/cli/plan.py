@@ -1,26 +1,26 @@
-"""`bench plan`: what a run file would do, what of it is done, and how long the rest will take."""
+"""`bench plan`: what a run file would do, what of it is measured, and how long the rest takes."""
 
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 from rich.table import Table
 
-from bench.cli.carrying import folder_of, left_of, remarks
 from bench.cli.console import message_console, result_console
-from bench.cli.options import FromFile, prepared_file, request_of_file
+from bench.cli.options import request_of_file
 from bench.cli.run import command as run_command
+from bench.cli.sessions import folder_of, print_lines, valid_remarks
 from bench.cli.tables import table
 from bench.cli.values import FilePath
 from bench.records.job import Job
-from bench.run.certificates import Contender, contender_of, contenders, kept_certificates
+from bench.run.certificates import ContenderModel, contender_of, contenders, kept_certificates
 from bench.run.estimates import Estimate, Estimator, earlier_records
 from bench.run.executor import LocalExecutor
-from bench.run.prepared import Prepared, own_gate
-from bench.run.resume import Left
+from bench.run.preliminaries import own_gate
+from bench.run.session import Session, ThisMachine, new_session
 
-_MINUTES = 90.0  # above, seconds are not worth reading
+_MINUTES = 90.0  # seconds above which times are shown in minutes
 
 
 @click.command("plan")
@@ -28,57 +28,69 @@ _MINUTES = 90.0  # above, seconds are not worth reading
 @click.option(
     "--output",
     type=FilePath(),
-    help="As for `bench run`: where records may lie. Default: runs/NAME.",
+    help="Folder of the run's records, as for `bench run`. Default: runs/NAME.",
 )
 @click.option(
     "--records",
     type=FilePath(),
     default="runs",
     show_default=True,
-    help="A folder of earlier runs, from which the time is estimated.",
+    help="Folder of earlier runs, from which the time is estimated.",
 )
 def command(file: Path, output: Path | None, records: Path) -> int:
-    """Print what `bench run FILE` would do, and do nothing of it.
+    """Print what `bench run FILE` would do, without doing it.
 
-    A line a job: its trials and how many of them are recorded already, whether its certificate is
-    kept, and the time that is left, estimated from earlier trials that are most alike: `~` marks
+    One line per job: how many of its trials are measured already, whether its certificate is
+    cached, and the time that is left, estimated from the most similar earlier trials: `~` marks
     those of another batch size, model or mode, `?` a guess.
 
-    Exit status: 0 the file is right, 2 it is not.
+    Exit status: 0 the file is valid, 2 invalid options, file or folder.
     """
-    asked = request_of_file(run_command, file)
-    prepared = prepared_file(asked, LocalExecutor(), None)
-    left = left_of(asked, prepared, output or folder_of(file))
-    estimator = Estimator(earlier_records(records))
-    examples = prepared.dataset.train_examples
-    estimates = {
-        job: estimator.estimate(job, prepared.experiment, examples) for job in prepared.jobs
-    }
-    results, messages = result_console(), message_console()
-    for line in (*prepared.remarks(), *remarks(left)):
-        messages.print(line)
-    kept = _kept(prepared) if asked.verify else set()
-    results.print(_table(asked, prepared, left, estimates, kept))
-    for line in _totals(prepared, left, estimates, kept, asked.verify):
-        results.print(line)
+    requested = request_of_file(run_command, file)
+    machine = ThisMachine(LocalExecutor())
+    folder = output or folder_of(file)
+    with requested.file.locating_errors():
+        session = new_session(requested.request, machine, "", folder, extend=True)
+    preview = _preview(session, records)
+    print_lines([*session.plan.remarks(), *valid_remarks(session)], message_console())
+    results = result_console()
+    results.print(_table(preview))
+    print_lines(_totals(preview), results)
     return 0
 
 
-def _kept(prepared: Prepared) -> set[tuple[Contender, str]]:
-    gate = own_gate(prepared)
-    return kept_certificates(contenders(prepared.jobs, prepared.experiment.lacking), gate)
+class _Preview(NamedTuple):
+    """What is printed.
+
+    Attributes:
+        session: of the run file.
+        estimates: the time of a trial of each job.
+        cached: the certificates in the cache.
+    """
+
+    session: Session
+    estimates: dict[Job, Estimate]
+    cached: set[ContenderModel]
+
+    @property
+    def verifies(self) -> bool:
+        """Whether certificates are made."""
+        return self.session.manifest.verified
 
 
-def _table(
-    asked: FromFile,
-    prepared: Prepared,
-    left: Left,
-    estimates: dict[Job, Estimate],
-    kept: set[tuple[Contender, str]],
-) -> Table:
-    waiting = Counter(trial.job for trial in left.prepared.trials)
-    planned = Counter(trial.job for trial in prepared.trials)
-    experiment = prepared.experiment
+def _preview(session: Session, records: Path) -> _Preview:
+    plan = session.plan
+    estimator = Estimator(earlier_records(records))
+    examples = plan.dataset.train_examples
+    estimates = {job: estimator.estimate(job, plan.experiment, examples) for job in plan.jobs}
+    wanted = contenders(plan.jobs, plan.experiment.lacking) if session.manifest.verified else {}
+    return _Preview(session, estimates, kept_certificates(wanted, own_gate(plan)))
+
+
+def _table(preview: _Preview) -> Table:
+    plan = preview.session.plan
+    remaining = Counter(trial.job for trial in preview.session.trials)
+    planned = Counter(trial.job for trial in plan.trials)
     rows = [
         (
             job.model,
@@ -89,24 +101,26 @@ def _table(
             job.precision,
             job.input,
             job.arm,
-            str(experiment.threads_of(job)),
+            str(plan.experiment.threads_of(job)),
             str(job.world_size),
             str(job.hosts),
-            f"{planned[job] - waiting[job]} of {planned[job]}",
-            _certificate(job, kept) if asked.verify else "-",
-            _time(estimates[job], waiting[job]),
+            f"{planned[job] - remaining[job]} of {planned[job]}",
+            _certificate(job, preview),
+            _time(preview.estimates[job], remaining[job]),
         )
-        for job in prepared.jobs
+        for job in plan.jobs
     ]
     header = ("model", "batch", "backend", "mode", "device", "precision", "input", "arm")
-    numbers = ("threads", "world", "hosts", "recorded", "time left")
+    numbers = ("threads", "world", "hosts", "measured", "time left")
     return table(
         (*header, *numbers[:4], "certificate", numbers[4]), rows, right=("batch", *numbers)
     )
 
 
-def _certificate(job: Job, kept: set[tuple[Contender, str]]) -> str:
-    return "kept" if (contender_of(job), job.model) in kept else "to make"
+def _certificate(job: Job, preview: _Preview) -> str:
+    if not preview.verifies:
+        return "-"
+    return "cached" if (contender_of(job), job.model) in preview.cached else "to make"
 
 
 def _time(estimate: Estimate, trials: int) -> str:
@@ -115,39 +129,29 @@ def _time(estimate: Estimate, trials: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """In the unit that is worth reading."""
+    """The time in seconds, minutes or hours."""
     if seconds < _MINUTES:
         return f"{seconds:.0f} s"
     minutes = seconds / 60
     return f"{minutes:.0f} min" if minutes < _MINUTES else f"{minutes / 60:.1f} h"
 
 
-def _totals(
-    prepared: Prepared,
-    left: Left,
-    estimates: dict[Job, Estimate],
-    kept: set[tuple[Contender, str]],
-    verify: bool,
-) -> list[str]:
-    """What is to be done in all."""
-    trials = left.prepared.trials
-    seconds = sum(estimates[trial.job].seconds for trial in trials)
-    guessed = sum(estimates[trial.job].likeness is None for trial in trials)
+def _totals(preview: _Preview) -> list[str]:
+    """What the run file would do in all."""
+    plan, trials = preview.session.plan, preview.session.trials
+    seconds = sum(preview.estimates[trial.job].seconds for trial in trials)
+    guessed = sum(preview.estimates[trial.job].likeness is None for trial in trials)
     lines = [
-        f"{len(prepared.trials):,} trials of {len(prepared.jobs):,} jobs; "
-        f"{len(prepared.trials) - len(trials):,} are recorded and hold, {len(trials):,} are left"
+        f"{len(plan.trials):,} trials of {len(plan.jobs):,} jobs; "
+        f"{len(plan.trials) - len(trials):,} are measured and valid, {len(trials):,} are left"
     ]
-    wanted = {(contender_of(job), job.model) for job in prepared.jobs}
-    if verify and (missing := wanted - kept):
-        lines.append(f"certificates to make: {len(missing):,}, whose time is not in the estimate")
-    absent = _absent(prepared)
+    wanted = {(contender_of(job), job.model) for job in plan.jobs}
+    if preview.verifies and (missing := wanted - preview.cached):
+        lines.append(f"{len(missing):,} certificates to make, whose time is not in the estimate")
+    absent = [name for name, recipe in plan.experiment.recipes.items() if recipe.absence]
     if absent:
         lines.append(f"environments to make: {', '.join(absent)}")
     if trials:
         unknown = f", {guessed:,} of the trials by a guess" if guessed else ""
-        lines.append(f"about {duration(seconds)} of trials{unknown}")
+        lines.append(f"about {duration(seconds)} for the trials{unknown}")
     return lines
-
-
-def _absent(prepared: Prepared) -> Sequence[str]:
-    return [name for name, recipe in prepared.experiment.recipes.items() if recipe.absence]

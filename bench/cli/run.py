@@ -5,8 +5,13 @@ from typing import Any, get_args
 
 import click
 
-from bench.cli.carrying import Terms, Where, resume_run, run, run_file
+from bench.cli.console import message_console, result_console
+from bench.cli.exit_status import ALL_MEASURED
+from bench.cli.machines import Where
 from bench.cli.options import OF_THE_COMMAND, check_alone, request_of, request_of_file
+from bench.cli.progress import observer_for
+from bench.cli.sessions import finish, folder_of, planned_session, session_to_resume
+from bench.cli.tables import plan_table
 from bench.cli.values import (
     CountList,
     Duration,
@@ -17,6 +22,7 @@ from bench.cli.values import (
     Repeats,
 )
 from bench.records.manifest import NodesChoice
+from bench.run.interrupts import Interrupts
 
 
 @click.command("run")
@@ -234,6 +240,9 @@ def command(
     cluster: str | None,
     nodes: NodesChoice,
     accelerator_type: str,
+    output: Path | None,
+    dry_run: bool,
+    quiet: bool,
     **options: Any,
 ) -> int:
     """Train the models in every backend asked for and write a report.
@@ -244,14 +253,28 @@ def command(
     Exit status: 0 all that was asked for was measured, 1 some trial failed, 2 the command, or a
     file or folder it names, was of no use, 3 nothing was measured, 130 interrupted.
     """
+    messages = message_console(quiet)
+    interrupts = Interrupts()
     where = Where(cluster, nodes, accelerator_type)
-    terms = Terms(options.pop("output"), options.pop("dry_run"), options.pop("quiet"))
     if resume is not None:
-        says = "the run in the folder says what is measured"
-        check_alone("--resume", says, "resume", "cluster", "dry_run", "quiet")
-        return resume_run(resume, cluster, terms)
-    if file is not None:
-        says = "the file says what is measured"
-        check_alone("a run file", says, "file", *OF_THE_COMMAND)
-        return run_file(request_of_file(command, file), where, terms)
-    return run(options.pop("verify"), request_of(**options), where, terms)
+        check_alone("--resume", "resume", "cluster", "dry_run", "quiet")
+        session = session_to_resume(resume, cluster, interrupts, messages, dry_run)
+    elif file is not None:
+        check_alone("a run file", "file", *OF_THE_COMMAND)
+        requested = request_of_file(command, file)
+        folder = output or folder_of(file)
+        with requested.file.locating_errors():
+            session = planned_session(
+                requested.request, where, folder, True, interrupts, messages, dry_run
+            )
+    else:
+        request = request_of(**options)
+        session = planned_session(request, where, output, False, interrupts, messages, dry_run)
+    results = result_console(quiet)
+    if dry_run:
+        results.print(plan_table(session.trials, session.plan.experiment.framework_versions))
+        return ALL_MEASURED
+    with interrupts.listening():
+        with observer_for(messages, len(session.trials)) as observer:
+            path = session.run(observer, interrupts, messages.print)
+        return finish(path, interrupts, results, messages)

@@ -29,15 +29,16 @@ import re
 import stat
 import tomllib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
-from bench.errors import RunFileError
-from bench.records.job import Job
+from bench.errors import ChoiceError, ModelError, RunFileError
 from bench.run.plan import Selector
+from bench.run.prepare import SelectorError
 
 LARGEST_FILE = 2**20  # bytes
 _HEADER = re.compile(r"\s*\[\[?\s*([^\[\]]+?)\s*\]")
@@ -119,24 +120,20 @@ class RunFile(msgspec.Struct, frozen=True, kw_only=True):
     baselines: dict[str, Selector]
     lines: Lines
 
-    def check_fits(self, jobs: Iterable[Job], fits: Any) -> None:
-        """See that every exclude and every baseline means a job.
-
-        Args:
-            jobs: all of the matrices, those that are excluded too.
-            fits: whether a selector means a job.
+    @contextmanager
+    def locating_errors(self) -> Iterator[None]:
+        """Add the line to errors about what the file requests.
 
         Raises:
-            RunFileError: one means none, and so is mistyped.
+            RunFileError: an error of the options, with the file and the line.
         """
-        every = list(jobs)
-        named = [(Place("exclude", index), each) for index, each in enumerate(self.excludes)]
-        named += [(Place(f"baselines.{name}"), each) for name, each in self.baselines.items()]
-        for place, selector in named:
-            if not any(fits(job, selector) for job in every):
-                raise self.lines.error(
-                    place, "", f"received {_shown(selector)}, expected values that some job has"
-                )
+        try:
+            yield
+        except SelectorError as error:
+            place = Place(error.table, error.number)
+            raise self.lines.error(place, "", str(error)) from error
+        except (ChoiceError, ModelError) as error:
+            raise self.lines.about(str(error)) from error
 
 
 def read_run_file(path: Path, matrix_keys: Iterable[str], run_keys: Iterable[str]) -> RunFile:
@@ -242,10 +239,6 @@ class _Reader(NamedTuple):
 
 
 _KINDS: dict[type, str] = {str: "text", int: "a whole number"}
-
-
-def _shown(selector: Selector) -> str:
-    return ", ".join(f"{field} = {value!r}" for field, value in selector.items()) or "nothing"
 
 
 def _text(path: Path) -> str:

@@ -18,8 +18,9 @@ from bench.errors import ChoiceError
 from bench.run.certificates import Contender, Gate, certificates, contender_checked, contenders
 from bench.run.executor import LocalExecutor
 from bench.run.plan import ALL
-from bench.run.prepare import Choices, Request, prepare_run
-from bench.run.prepared import Prepared, gate_of
+from bench.run.preliminaries import gate_of
+from bench.run.prepare import Plan, make_plan
+from bench.run.request import Choices, Request
 from bench.spec.training import Sgd
 from bench.verification.case import OPTIMIZERS, USUAL
 from bench.verification.certificate import Certificate
@@ -72,14 +73,14 @@ def command(details: bool, fresh: bool, **options: Any) -> int:
     """
     console, messages = result_console(), message_console()
     executor = LocalExecutor()
-    prepared = prepare_run(_request(**options), executor, messages.print)
-    found = contenders(prepared.jobs, prepared.experiment.lacking)
-    for line in _lacking(prepared):
+    plan = make_plan(_request(**options), executor, messages.print)
+    found = contenders(plan.jobs, plan.experiment.lacking)
+    for line in _lacking(plan):
         messages.print(line, soft_wrap=True)
     if not found:
         raise ChoiceError("received a choice that leaves nothing to check, expected a backend")
     wanted = {contender: [EVERY_LAYER, *models] for contender, models in found.items()}
-    gate = gate_of(prepared, USUAL, options["timeout"], fresh=fresh)
+    gate = gate_of(plan, USUAL, options["timeout"], fresh=fresh)
     gate = msgspec.structs.replace(gate, models={**_with_every_optimizer(), **gate.models})
 
     def began(contender: Contender, model: str) -> None:
@@ -146,9 +147,9 @@ def _not_installed(wanted: Iterable[Contender], gate: Gate) -> list[Certificate]
     ]
 
 
-def _lacking(prepared: Prepared) -> list[str]:
+def _lacking(plan: Plan) -> list[str]:
     """What is left out since the backend lacks it, and what it has."""
-    reasons = map(prepared.experiment.lacking, prepared.jobs)
+    reasons = map(plan.experiment.lacking, plan.jobs)
     return list(dict.fromkeys(filter(None, reasons)))
 
 

@@ -39,9 +39,10 @@ from bench.records.trial import TrialRecord
 from bench.run.certificates import certificates, contenders, equivalence_of
 from bench.run.executor import Executor, LocalExecutor
 from bench.run.outcome import INTERRUPTED
-from bench.run.prepared import Prepared, known_limits, own_gate
-from bench.run.resume import holding_of, prepare_again, recipes_again
+from bench.run.preliminaries import known_limits, own_gate
+from bench.run.prepare import Plan, recipes_of_run, remake_plan
 from bench.run.runner import Experiment, blank, measure
+from bench.run.validity import holding_of
 from bench.verification.certificate import Certificate
 from bench.worker.protocol import Event
 
@@ -69,7 +70,7 @@ def follower(order: Order) -> Follower:
         UserError: a backend of the run is not installed here, or the data set differs.
     """
     name = machine_name()
-    recipes = recipes_again(name, order.manifest, lambda text: None)
+    recipes = recipes_of_run(name, order.manifest, lambda text: None)
     cpus = usable_cpus()[: order.cpus]
     return Follower(name, order.address, LocalExecutor(), recipes, cpus)
 
@@ -122,25 +123,25 @@ def _shared(record: TrialRecord, others: list[str]) -> TrialRecord:
     return msgspec.structs.replace(record, other_machines=others)
 
 
-def _adapted(order: Order, trials: Sequence[Trial], tell: Tell) -> Prepared:
+def _adapted(order: Order, trials: Sequence[Trial], tell: Tell) -> Plan:
     """The trials as this node can do them: its frameworks, its data, its CPUs."""
     threads = order.manifest.cluster.threads if order.manifest.cluster else order.manifest.threads
     usable = usable_cpus()[: order.cpus]
-    prepared = prepare_again(
+    plan = remake_plan(
         machine_name(), order.manifest, threads, usable, lambda text: tell(Told(text))
     )
     jobs = list(dict.fromkeys(trial.job for trial in trials))
-    return msgspec.structs.replace(prepared, jobs=jobs, trials=list(trials))
+    return msgspec.structs.replace(plan, jobs=jobs, trials=list(trials))
 
 
-def _known(prepared: Prepared, order: Order, executor: Executor, tell: Tell) -> Experiment:
+def _known(plan: Plan, order: Order, executor: Executor, tell: Tell) -> Experiment:
     """The experiment with its certificates and limits, this node's own, kept or made now."""
-    limits = known_limits(prepared, executor, lambda text: tell(Told(text)))
-    experiment = msgspec.structs.replace(prepared.experiment, limits=tuple(limits))
+    limits = known_limits(plan, executor, lambda text: tell(Told(text)))
+    experiment = msgspec.structs.replace(plan.experiment, limits=tuple(limits))
     made: list[Certificate] = []
     if order.manifest.verified:
-        gate = own_gate(prepared)
-        wanted = contenders(prepared.jobs, experiment.lacking)
+        gate = own_gate(plan)
+        wanted = contenders(plan.jobs, experiment.lacking)
         made += certificates(wanted, gate, executor, lambda *what: tell(Checking(*what)))
         tell(Certified(made))
     return msgspec.structs.replace(experiment, equivalence=equivalence_of(made))

@@ -1,6 +1,7 @@
 """From what is typed after --cluster to the nodes that a run measures on."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -17,13 +18,14 @@ from bench.records.reader import read_run
 from bench.records.trial import TrialRecord
 from bench.records.writer import RunFolder
 from bench.run.devices import wants_gpu
+from bench.run.executor import Executor, LocalExecutor
 from bench.run.interrupts import Interrupts
-from bench.run.manifests import trial_of
-from bench.run.plan import trials
-from bench.run.prepare import Choices
-from bench.run.prepared import Prepared
-from bench.run.resume import Holding, why_again
+from bench.run.plan import trial_of, trials
+from bench.run.prepare import Plan
+from bench.run.request import Choices, Report
 from bench.run.runner import Observer
+from bench.run.session import Measure, Session
+from bench.run.validity import Holding, Validity, why_invalid
 
 if TYPE_CHECKING:
     from bench.cluster.ray_nodes import RayNodes
@@ -50,16 +52,26 @@ class Cluster(NamedTuple):
 
     @property
     def cpus(self) -> range:
-        """As many as the largest node lends."""
+        """As many CPUs as the largest node lends."""
         return range(max(node.cpus for node in self.nodes))
 
-    def placed(self, prepared: Prepared, repeats: int, seed: int) -> Prepared:
-        """The plan on each kind of machine, or as it is where the nodes share it.
+    @property
+    def executor(self) -> Executor:
+        """Starts workers on this machine, which measures nothing."""
+        return LocalExecutor()
+
+    def place(self, plan: Plan, repeats: int, seed: int) -> Plan:
+        """Plan the trials for each kind of machine, or once where the nodes share the plan.
+
+        Args:
+            plan: of the trials, without machines.
+            repeats: of each job.
+            seed: of the first repeat.
 
         Raises:
             ClusterError: no node has the devices of a job.
         """
-        jobs = prepared.jobs
+        jobs = plan.jobs
         if self.choice.nodes == "each":
             places = list(dict.fromkeys(node.place for node in self.nodes))
             jobs = [msgspec.structs.replace(job, place=name) for name in places for job in jobs]
@@ -68,27 +80,38 @@ class Cluster(NamedTuple):
             if not self._is_possible(job):
                 raise ClusterError(_lacking(job))
         return msgspec.structs.replace(
-            prepared,
+            plan,
             jobs=jobs,
             trials=trials(jobs, repeats, seed),
-            notes=[*prepared.notes, self._note()],
+            notes=[*plan.notes, self._note()],
         )
 
-    def crew(
+    def validity(self, plan: Plan) -> Validity:
+        """Compare records with the nodes and their installed backends."""
+        return self.why_invalid
+
+    def warnings(self, report: Report) -> list[str]:
+        """Return nothing: the trials of other runs are noted by each node."""
+        return []
+
+    def presence(self) -> AbstractContextManager[None]:
+        """Hold no lock: this machine measures nothing."""
+        return nullcontext()
+
+    def start(
         self,
-        prepared: Prepared,
-        manifest: Manifest,
-        kept: Sequence[TrialRecord],
+        session: Session,
         folder: RunFolder,
         observer: Observer,
         interrupts: Interrupts,
-        say: Callable[[str], None],
-    ) -> Crew:
-        """What runs the trials of the manifest's run; its records go into the folder."""
-        self.ray_nodes.give(manifest)
+        report: Report,
+    ) -> Measure:
+        """Send the manifest to the nodes; each makes its own certificates and peak rates."""
+        self.ray_nodes.give(session.manifest)
         certificates = read_run(folder.path).certificates
-        ledger = Ledger(prepared.experiment, folder, observer, say, certificates)
-        return Crew(self.ray_nodes, self._lanes(manifest, kept), ledger, interrupts)
+        ledger = Ledger(session.plan.experiment, folder, observer, report, certificates)
+        lanes = self._lanes(session.manifest, session.valid)
+        return Crew(self.ray_nodes, lanes, ledger, interrupts).run
 
     def _lanes(self, manifest: Manifest, kept: Sequence[TrialRecord]) -> Lanes:
         """The nodes ready for trials; a ranking with records goes on where these were made."""
@@ -99,8 +122,8 @@ class Cluster(NamedTuple):
         lanes.homes = homes_of(made, own)
         return lanes
 
-    def why_again(self, record: TrialRecord) -> str:
-        """Why a record that is well does not hold: no node is of its kind, or has what it had."""
+    def why_invalid(self, record: TrialRecord) -> str:
+        """Why a successful record is valid on no node; empty when it is valid on one."""
         same = [
             msgspec.structs.replace(held, machine=record.machine)
             for held in self.holdings.values()
@@ -108,7 +131,7 @@ class Cluster(NamedTuple):
         ]
         if not same:
             return f"measured on the machine {record.machine}, whose hardware no node has now"
-        reasons = [why_again(record, [each]) for each in same]
+        reasons = [why_invalid(record, [each]) for each in same]
         return "" if "" in reasons else reasons[0]
 
     def _note(self) -> str:

@@ -98,7 +98,7 @@ class Crew:
 
     def _next(self) -> _Said | None:
         """What a node says next; None once an interrupt came."""
-        while not self._interrupts.asked:
+        while not self._interrupts.requested:
             try:
                 return self._inbox.get(timeout=_LOOK_SECONDS)
             except queue.Empty:

@@ -8,7 +8,7 @@ from bench.records.job import Trial
 from bench.records.manifest import Manifest
 from bench.records.trial import TrialRecord
 from bench.run.certificates import Contender
-from bench.run.resume import Holding
+from bench.run.validity import Holding
 from bench.verification.certificate import Certificate
 from bench.worker.protocol import Event, Explained
 

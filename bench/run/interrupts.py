@@ -1,4 +1,4 @@
-"""Ctrl-C, an end from outside and a closed terminal, taken where nothing can be torn.
+"""Ctrl-C, SIGTERM and a closed terminal, taken only where no file can be torn.
 
 The first of them stops the worker that runs, or the next one before it starts; its record and the
 report are still written. A second Ctrl-C ends at once: every file is written whole or not at all.
@@ -16,33 +16,38 @@ class Interrupts:
     """Turns the signals into KeyboardInterrupt, at once only where a worker is waited for.
 
     Attributes:
-        asked: whether the user, or the system, asked for the end.
+        requested: whether the user, or the system, has requested the end.
     """
 
     def __init__(self) -> None:
-        self.asked = False
+        self.requested = False
         self._waiting = False
 
-    def listen(self) -> None:
-        """Take the signals from here on."""
-        for number in SIGNALS:
-            signal.signal(number, self._take)
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Handle the signals in this context, and as before after it."""
+        handlers = {number: signal.signal(number, self._take) for number in SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """The stretch in which a signal raises KeyboardInterrupt; one that came before does now."""
+        """Let signals raise KeyboardInterrupt in this context; an earlier one raises it now."""
         self._waiting = True
         try:
-            if self.asked:
+            if self.requested:
                 raise KeyboardInterrupt
             yield
         finally:
             self._waiting = False
 
     def _take(self, number: int, frame: FrameType | None) -> None:
-        # A closed terminal is often told twice, by the kernel and by the shell.
-        is_second = self.asked and number == signal.SIGINT
+        # A closed terminal often sends two signals, from the kernel and from the shell.
+        is_second = self.requested and number == signal.SIGINT
         waited, self._waiting = self._waiting, False
-        self.asked = True
+        self.requested = True
         if waited or is_second:
             raise KeyboardInterrupt

@@ -1,32 +1,30 @@
-"""The manifest of a run, from what was asked and what was prepared."""
+"""The manifest of a run, from its request and its plan."""
 
 from bench import __version__
 from bench.machine.environments.installed import installation_of
 from bench.machine.hardware import describe_machine
-from bench.records.job import Job, Trial
-from bench.records.manifest import ClusterChoice, Manifest, PlannedTrial
-from bench.run.prepare import Request
-from bench.run.prepared import Prepared
+from bench.records.manifest import ClusterChoice, Manifest
+from bench.run.plan import planned_trial
+from bench.run.prepare import Plan
+from bench.run.request import Request
 from bench.run.runner import timestamp
 
 
 def make_manifest(
-    prepared: Prepared,
+    plan: Plan,
     request: Request,
     command: str,
-    verified: bool,
     cluster: ClusterChoice | None = None,
 ) -> Manifest:
     """The manifest of a run that is about to start.
 
     Args:
-        prepared: the plan.
-        request: what was asked.
+        plan: of the trials.
+        request: what the user requested.
         command: as typed.
-        verified: whether each contender is checked before the trials.
-        cluster: on which nodes, where it is not this machine.
+        cluster: the nodes that measure; None is this machine.
     """
-    experiment = prepared.experiment
+    experiment = plan.experiment
     installed = experiment.framework_versions.items()
     found = {name: installation_of(recipe) for name, recipe in experiment.recipes.items()}
     return Manifest(
@@ -35,7 +33,7 @@ def make_manifest(
         command=command,
         title=request.title,
         machine=describe_machine(),
-        dataset=prepared.dataset,
+        dataset=plan.dataset,
         models=experiment.models,
         optimizer=experiment.optimizer,
         data_dir=str(request.data_dir.absolute()) if request.data_dir else None,
@@ -48,53 +46,12 @@ def make_manifest(
         threads=experiment.threads,
         timeout_seconds=request.timeout,
         retries=request.retries,
-        verified=verified,
+        verified=request.verify,
         framework_versions={name: version for name, version in installed if version is not None},
         installations={name: each for name, each in found.items() if each is not None},
-        missing=prepared.missing,
-        notes=prepared.notes,
+        missing=plan.missing,
+        notes=plan.notes,
         baselines=request.baselines,
-        plan=[planned_trial(trial) for trial in prepared.trials],
+        plan=[planned_trial(trial) for trial in plan.trials],
         cluster=cluster,
     )
-
-
-def planned_trial(trial: Trial) -> PlannedTrial:
-    """The trial as the manifest has it."""
-    job = trial.job
-    return PlannedTrial(
-        trial=trial.name,
-        backend=job.backend,
-        mode=job.mode,
-        device=job.device,
-        model=job.model,
-        batch_size=job.batch_size,
-        seed=trial.seed,
-        repeat=trial.repeat,
-        arm=job.arm,
-        precision=job.precision,
-        input=job.input,
-        threads=job.threads,
-        world_size=job.world_size,
-        place=job.place,
-        hosts=job.hosts,
-    )
-
-
-def trial_of(planned: PlannedTrial) -> Trial:
-    """The trial that the manifest has so."""
-    job = Job(
-        planned.model,
-        planned.batch_size,
-        planned.backend,
-        planned.mode,
-        planned.device,
-        planned.arm,
-        planned.precision,
-        planned.input,
-        planned.threads,
-        planned.world_size,
-        planned.place,
-        planned.hosts,
-    )
-    return Trial(job, planned.seed, planned.repeat)

@@ -1,6 +1,9 @@
-"""From what a command asks to what a run will do: everything is checked before anything starts."""
+"""From a request to a plan: everything is checked before anything starts.
 
-from collections.abc import Mapping, Sequence
+`make_plan` plans a new run; `remake_plan` plans a run again from its manifest.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,100 +13,91 @@ from backends.api import Recipe
 from backends.registry import installed_version
 from bench.data.decoded import open_decoded
 from bench.data.prepare import prepare
-from bench.errors import ChoiceError, check_known
-from bench.machine.cpus import Processes, choose_cpus, local_sizes
-from bench.machine.environments.choosing import Chosen, Tell, choose_backends
+from bench.errors import ChoiceError, RecordError, check_known
+from bench.machine.cpus import Processes, choose_cpus, local_sizes, share_cpus
+from bench.machine.environments.choosing import Chosen, choose_backends
 from bench.machine.hardware import usable_cpus
-from bench.records.job import Job
-from bench.records.manifest import AutoRepeats, Missing, ModelFacts
-from bench.records.trial import FEEDS, Arm, Feed
+from bench.records.job import Job, Trial
+from bench.records.manifest import DatasetFacts, Manifest, Missing, ModelFacts
+from bench.records.trial import FEEDS, Feed
 from bench.run.devices import devices_of, wants_gpu
 from bench.run.executor import Executor
 from bench.run.models import facts_of, load_models
 from bench.run.plan import (
-    ALL,
-    MODES_DEFAULT,
     Matrix,
-    Scaling,
     Selector,
     check_devices,
     choose_modes,
     fits,
+    trial_of,
     trials,
 )
-from bench.run.prepared import Prepared
+from bench.run.request import Choices, Report, Request
 from bench.run.runner import Experiment
 from bench.spec.precision import PRECISIONS
-from bench.spec.training import Optimizer
 
 MOST_TRIALS = 100_000
 
 
-def _some(*values: Any) -> Any:
-    """The default of a list."""
-    return msgspec.field(default_factory=lambda: list(values))
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """A checked plan.
 
-
-class Choices(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What to compare, as typed: every combination is a job, nothing is looked up yet.
-
-    Without `threads` each process has its share of the CPUs.
+    Attributes:
+        experiment: what all trials share.
+        jobs: what is compared.
+        trials: the processes, in order.
+        dataset: the data set's facts.
+        missing: backends that `all` left out because they are not installed.
+        notes: what else the reader of the report should know.
     """
 
-    backends: list[str] = _some(ALL)
-    models: list[str] = _some("mlp")
-    widths: list[float] = _some(1.0)
-    modes: list[str] = _some(MODES_DEFAULT)
-    devices: list[str] = _some("auto")
-    batch_sizes: list[int] = _some(64)
-    arms: list[Arm] = _some("controlled")
-    precisions: list[str] = _some("float32")
-    inputs: list[str] = _some("resident")
-    threads: list[int] = []
-    world_sizes: list[int] = _some(1)
-    hosts: list[int] = _some(1)
-    scalings: list[Scaling] = _some("strong")
+    experiment: Experiment
+    jobs: list[Job]
+    trials: list[Trial]
+    dataset: DatasetFacts
+    missing: list[Missing]
+    notes: list[str]
+
+    def remarks(self) -> list[str]:
+        """What the user should know before the run: which backends are missing, and the notes."""
+        lines = [f"Note: {note}" for note in self.notes]
+        names = [each.backend for each in self.missing]
+        if names:
+            lines.insert(0, f"Not installed and left out: {', '.join(names)} (see bench list)")
+        return lines
 
 
-class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """What a command asks.
+class SelectorError(ChoiceError):
+    """An exclude or a baseline that matches no job.
 
-    With `auto_repeats` there are so many repeats to begin with, and more are added. A job that
-    one of `excludes` fits is left out; the report compares with those that `baselines` name.
+    Attributes:
+        table: `exclude`, or `baselines.` and the baseline's name.
+        number: which one of the excludes, from 0.
     """
 
-    choices: list[Choices]
-    excludes: list[Selector] = []
-    baselines: dict[str, Selector] = {}
-    title: str = ""
-    optimizer: Optimizer
-    epochs: int
-    until_accuracy: float | None
-    repeats: int
-    auto_repeats: AutoRepeats | None
-    seed: int
-    timeout: float
-    train_samples: int | None
-    data_dir: Path | None
-    retries: int = 0
+    def __init__(self, table: str, number: int, selector: Selector) -> None:
+        shown = ", ".join(f"{field} = {value!r}" for field, value in selector.items())
+        super().__init__(f"no job has {shown or 'these values'}: use values that some job has")
+        self.table = table
+        self.number = number
 
 
-def prepare_run(
+def make_plan(
     request: Request,
     executor: Executor,
-    tell: Tell | None = None,
+    report: Report | None = None,
     cpus: Sequence[int] | None = None,
-) -> Prepared:
-    """Check the request, prepare the data and the environments, and make the plan.
+) -> Plan:
+    """Check the request, prepare the data and the environments, and plan the trials.
 
     Args:
-        request: what is asked.
-        executor: asks backends for their devices.
-        tell: called with what takes time; without it, no environment is made.
-        cpus: those that there are where the trials run, if not this process's own.
+        request: what to compare, and how.
+        executor: runs the workers that list a framework's devices.
+        report: called with what takes time; without it no environment is made.
+        cpus: the CPUs of the machines that measure; by default those of this process.
 
     Raises:
-        ValueError: in one of the classes that say what was received and what was expected.
+        UserError: the request is not possible here.
     """
     _check_accuracy(request.until_accuracy)
     modes = _modes(request.choices)
@@ -113,20 +107,20 @@ def prepare_run(
     threads, cpus = choose_cpus(
         [_processes(choices) for choices in request.choices], tuple(cpus or usable_cpus())
     )
-    # Last, since it can take minutes: what was typed wrong is said before.
+    # Last, because it can take minutes: mistakes in the request are reported before.
     chosen = [
-        choose_backends(choices.backends, wants_gpu(choices.devices), tell)
+        choose_backends(choices.backends, wants_gpu(choices.devices), report)
         for choices in request.choices
     ]
-    found = {recipe.name: recipe for each in chosen for recipe in each.recipes}
+    recipes = {recipe.name: recipe for each in chosen for recipe in each.recipes}
     every = _every_job(request.choices, models, modes, chosen, executor)
+    _check_selectors(request, every, threads)
     planned = [job for job in every if not any(fits(job, one, threads) for one in request.excludes)]
-    _check_batch_sizes(planned, facts.train_examples)
-    _check_number(len(planned) * request.repeats)
+    _check_jobs(planned, request.repeats, facts.train_examples)
     experiment = Experiment(
-        models=_meant(models, planned),
-        recipes=found,
-        framework_versions={name: installed_version(each) for name, each in found.items()},
+        models=_used_models(models, planned),
+        recipes=recipes,
+        framework_versions={name: installed_version(each) for name, each in recipes.items()},
         dataset=facts.name,
         data=source.folder,
         optimizer=request.optimizer,
@@ -138,9 +132,8 @@ def prepare_run(
         timeout=request.timeout,
         retries=request.retries,
     )
-    return Prepared(
+    return Plan(
         experiment=experiment,
-        combinations=every,
         jobs=planned,
         trials=trials(planned, request.repeats, request.seed),
         dataset=facts,
@@ -149,8 +142,77 @@ def prepare_run(
     )
 
 
+def remake_plan(
+    where: str,
+    manifest: Manifest,
+    threads: int | None,
+    usable: Sequence[int],
+    report: Report | None = None,
+) -> Plan:
+    """Plan a run's trials again on this machine, from its manifest.
+
+    Args:
+        where: what messages call the run: its folder, or the node that plans it.
+        manifest: of the run.
+        threads: of each process where a job has no number of its own; None shares the CPUs.
+        usable: the CPUs that workers may be bound to.
+        report: called with what takes time; without it no environment is made.
+
+    Raises:
+        RecordError: a backend is no longer there, or the data set has changed.
+        UserError: the trials are not possible here.
+    """
+    recipes = recipes_of_run(where, manifest, report)
+    source = prepare(Path(manifest.data_dir) if manifest.data_dir else None)
+    dataset = facts_of(open_decoded(source.folder), manifest.train_samples)
+    if dataset != manifest.dataset:
+        raise RecordError(f"{where}: the data set {manifest.dataset.name} has changed since")
+    planned = [trial_of(each) for each in manifest.plan]
+    jobs = list(dict.fromkeys(trial.job for trial in planned))
+    own_threads, cpus = share_cpus(jobs, threads, usable)
+    return Plan(
+        experiment=Experiment(
+            models=manifest.models,
+            recipes=recipes,
+            framework_versions={name: installed_version(each) for name, each in recipes.items()},
+            dataset=dataset.name,
+            data=source.folder,
+            optimizer=manifest.optimizer,
+            epochs=manifest.epochs,
+            until_accuracy=manifest.until_accuracy,
+            train_samples=manifest.train_samples,
+            threads=own_threads,
+            cpus=cpus,
+            timeout=manifest.timeout_seconds,
+            retries=manifest.retries,
+        ),
+        jobs=jobs,
+        trials=planned,
+        dataset=dataset,
+        missing=manifest.missing,
+        notes=source.notes,
+    )
+
+
+def recipes_of_run(
+    where: str, manifest: Manifest, report: Report | None = None
+) -> dict[str, Recipe]:
+    """The backends of a run, by name, as this machine has them; arguments as in `remake_plan`.
+
+    Raises:
+        RecordError: a backend is no longer there.
+    """
+    names = sorted({trial.backend for trial in manifest.plan})
+    on_gpu = wants_gpu([trial.device for trial in manifest.plan])
+    try:
+        chosen = choose_backends(names, on_gpu, report)
+    except ChoiceError as error:
+        raise RecordError(f"{where}: a backend of the run is no longer there: {error}") from error
+    return {recipe.name: recipe for recipe in chosen.recipes}
+
+
 def _every_job(
-    asked: Sequence[Choices],
+    every_choice: Sequence[Choices],
     models: Sequence[Mapping[str, ModelFacts]],
     modes: Sequence[Mapping[str, Sequence[str]]],
     chosen: Sequence[Chosen],
@@ -158,8 +220,10 @@ def _every_job(
 ) -> list[Job]:
     """The jobs of all choices, each once."""
     matrices = [
-        _matrix(choices, list(of_choice), own, _places(each.recipes, choices.devices, executor))
-        for choices, of_choice, own, each in zip(asked, models, modes, chosen, strict=True)
+        _matrix(choices, list(own_models), own_modes, _devices(each.recipes, choices, executor))
+        for choices, own_models, own_modes, each in zip(
+            every_choice, models, modes, chosen, strict=True
+        )
     ]
     return list(dict.fromkeys(job for matrix in matrices for job in matrix.jobs()))
 
@@ -168,38 +232,41 @@ def _processes(choices: Choices) -> Processes:
     return Processes(local_sizes(choices.world_sizes, choices.hosts), choices.threads)
 
 
-def _meant(
+def _used_models(
     models: Sequence[Mapping[str, ModelFacts]], planned: Sequence[Job]
 ) -> dict[str, ModelFacts]:
-    """The models of all choices that a job is left of."""
-    wanted = {job.model for job in planned}
-    return {name: each for known in models for name, each in known.items() if name in wanted}
+    """The models that a job still trains once excludes are applied."""
+    used = {job.model for job in planned}
+    return {name: each for known in models for name, each in known.items() if name in used}
 
 
-def _modes(asked: Sequence[Choices]) -> list[dict[str, tuple[str, ...]]]:
-    """For each choice the modes of each backend, once all that was typed is known to be a name."""
-    for choices in asked:
+def _modes(every_choice: Sequence[Choices]) -> list[dict[str, tuple[str, ...]]]:
+    """Each choice's modes of each backend, once every name in the request is known to exist."""
+    for choices in every_choice:
         check_devices(choices.devices)
         check_known(choices.precisions, PRECISIONS, "precision")
         check_known(choices.inputs, FEEDS, "input")
-    found = [choose_backends(each.backends, wants_gpu(each.devices)).recipes for each in asked]
-    every = [recipe for recipes_of_one in found for recipe in recipes_of_one]
+    recipes = [
+        choose_backends(each.backends, wants_gpu(each.devices)).recipes for each in every_choice
+    ]
+    every = [recipe for own in recipes for recipe in own]
     return [
-        choose_modes(own, choices.modes, every) for own, choices in zip(found, asked, strict=True)
+        choose_modes(own, choices.modes, every)
+        for own, choices in zip(recipes, every_choice, strict=True)
     ]
 
 
 def _missing(chosen: Sequence[Chosen]) -> list[Missing]:
-    """The backends that one of the choices left out and none has."""
-    named = {recipe.name for each in chosen for recipe in each.recipes}
-    found = {lacking.backend: lacking for each in chosen for lacking in each.missing}
-    return [lacking for name, lacking in found.items() if name not in named]
+    """The backends that one choice left out and no other includes."""
+    included = {recipe.name for each in chosen for recipe in each.recipes}
+    missing = {one.backend: one for each in chosen for one in each.missing}
+    return [one for name, one in missing.items() if name not in included]
 
 
-def _places(
-    found: Sequence[Recipe], received: Sequence[str], executor: Executor
+def _devices(
+    recipes: Iterable[Recipe], choices: Choices, executor: Executor
 ) -> dict[str, list[str]]:
-    return {recipe.name: devices_of(recipe, received, executor) for recipe in found}
+    return {recipe.name: devices_of(recipe, choices.devices, executor) for recipe in recipes}
 
 
 def _matrix(
@@ -226,29 +293,39 @@ def _matrix(
 
 def _check_accuracy(target: float | None) -> None:
     if target is not None and not 0 < target <= 1:
+        raise ChoiceError(f"--until-accuracy must be a share like 0.98, not {target}")
+
+
+def _check_selectors(request: Request, jobs: Sequence[Job], threads: int) -> None:
+    """Check that every exclude and every baseline matches a job; else it was mistyped."""
+    named: list[tuple[str, int, Any]] = [
+        ("exclude", number, each) for number, each in enumerate(request.excludes)
+    ]
+    named += [(f"baselines.{name}", 0, each) for name, each in request.baselines.items()]
+    for table, number, selector in named:
+        if not any(fits(job, selector, threads) for job in jobs):
+            raise SelectorError(table, number, selector)
+
+
+def _check_jobs(planned: Sequence[Job], repeats: int, examples: int) -> None:
+    if not planned:
         raise ChoiceError(
-            f"received --until-accuracy {target}, expected a share of the test images like 0.98"
+            "nothing is left to run: no backend has the requested modes, or excludes remove all"
         )
-
-
-def _check_number(trials: int) -> None:
-    if trials > MOST_TRIALS:
+    number = len(planned) * repeats
+    if number > MOST_TRIALS:
         raise ChoiceError(
-            f"received a choice of {trials:,} trials, expected at most {MOST_TRIALS:,}: ask for "
+            f"these options make {number:,} trials, at most {MOST_TRIALS:,} are possible: choose "
             "fewer repeats, models, batch sizes or modes"
         )
-
-
-def _check_batch_sizes(planned: Sequence[Job], examples: int) -> None:
-    largest = max((job.batch_size for job in planned), default=0)
-    if largest > examples:
-        raise ChoiceError(
-            f"received {examples} training examples and batch size {largest}, "
-            "expected at least one full batch: ask for a smaller batch"
-        )
     for job in planned:
+        if job.batch_size > examples:
+            raise ChoiceError(
+                f"batch size {job.batch_size} is larger than the {examples} training examples: "
+                "choose a smaller batch size"
+            )
         if job.batch_size % job.world_size:
             raise ChoiceError(
-                f"received batch size {job.batch_size} and world size {job.world_size}, expected "
-                "a batch that can be shared in equal parts"
+                f"batch size {job.batch_size} cannot be divided by world size {job.world_size}: "
+                "choose a multiple"
             )

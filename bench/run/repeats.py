@@ -2,7 +2,7 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
@@ -13,8 +13,7 @@ from bench.records.manifest import AutoRepeats, Manifest
 from bench.records.reader import read_run
 from bench.records.trial import TrialRecord
 from bench.records.writer import RunFolder
-from bench.run.manifests import planned_trial, trial_of
-from bench.run.plan import block
+from bench.run.plan import block, planned_trial, trial_of
 from bench.run.runner import Observer
 from bench.statistics.families import Sample, ratio_of
 
@@ -94,46 +93,45 @@ def _reach(samples: Mapping[Job, Mapping[int, float]], blocks: int) -> float:
     return max((ratio_of(*pair).reach for pair in pairs), default=0.0)
 
 
-def run_blocks(
+def rounds(
     trials: Sequence[Trial],
     manifest: Manifest,
-    kept: Sequence[TrialRecord],
-    run: Callable[[Sequence[Trial]], Iterable[TrialRecord]],
+    valid: Sequence[TrialRecord],
     folder: RunFolder,
     observer: Observer,
-) -> Manifest:
-    """Run the trials, and then block after block while the run asks for more.
+) -> Iterator[Sequence[Trial]]:
+    """Yield the trials, and then block after block while the run wants more.
 
-    The manifest is on the disk with each block's trials before they run, so that a run that was
-    cut off goes on where it was.
+    The manifest is on disk with each block's trials before they run, so that an interrupted run
+    can be resumed. A block whose trials are not all measured was interrupted, and is the last.
 
     Args:
-        trials: those of the manifest's plan that are to run.
-        manifest: of the run, as it is on the disk.
-        kept: records of the plan's other trials.
-        run: runs trials here or elsewhere; each record is in the folder when it comes.
-        folder: of the run.
+        trials: of the manifest's plan, as far as they must be measured.
+        manifest: of the run, as it is on disk.
+        valid: records of the plan's other trials.
+        folder: of the run; the records of the trials are in it when the next block is wanted.
         observer: watches.
-
-    Returns:
-        The manifest as it is now. The records are in the folder.
     """
-    spent = sum(record.wall_seconds or 0.0 for record in kept)
+    spent = sum(record.wall_seconds or 0.0 for record in valid)
     began = time.monotonic()
     while True:
-        is_interrupted = False
-        for record in run(trials):
-            is_interrupted = is_interrupted or record.outcome == "interrupted"
+        yield trials
         rule = manifest.auto_repeats
-        if rule is None or rule.ended or is_interrupted:
-            return manifest
+        if rule is None or rule.ended:
+            return
         records = {record.trial: record for record in read_run(folder.path).trials}
+        if any(_is_interrupted(records.get(trial.name)) for trial in trials):
+            return
         planned = [trial_of(each) for each in manifest.plan]
         decision = decide(rule, planned, records, spent + time.monotonic() - began)
         trials = block(decision.jobs, manifest.repeats + 1, manifest.seed) if decision.jobs else []
         manifest = _grown(manifest, rule, trials, decision.reason)
         folder.write_manifest(manifest)
         observer.trials_planned(len(trials))
+
+
+def _is_interrupted(record: TrialRecord | None) -> bool:
+    return record is None or record.outcome == "interrupted"
 
 
 def _grown(manifest: Manifest, rule: AutoRepeats, trials: Sequence[Trial], ended: str) -> Manifest:

@@ -16,11 +16,12 @@ from time import perf_counter, process_time
 import psutil
 
 import bench.machine.canary
-from bench.cli.options import prepared_file, request_of_file
+from bench.cli.options import request_of_file
 from bench.cli.run import command
 from bench.records.writer import RunFolder
 from bench.run.executor import WorkerEnd
 from bench.run.manifests import make_manifest
+from bench.run.prepare import make_plan
 from bench.run.runner import run_trials
 from bench.worker.protocol import EpochEnded, Finished, Imported, PhaseBegan, PhaseEnded, Predicted
 
@@ -83,20 +84,20 @@ def main(arguments):
         path.write_text(FILE.format(blocks=BLOCKS, sizes=list(range(1, trials // BLOCKS + 1))))
         start = perf_counter()
         asked = request_of_file(command, path)
-        prepared = prepared_file(asked, AtOnce(), None)
-        names = {trial.name for trial in prepared.trials}
+        plan = make_plan(asked.request, AtOnce())
+        names = {trial.name for trial in plan.trials}
         print(f"{len(names):,} trials planned in {perf_counter() - start:.2f} s")
         with RunFolder(Path(scratch) / "run") as folder:
-            folder.write_manifest(make_manifest(prepared, asked.request, "growth", verified=False))
-            print(table(*measured(prepared, folder)))
+            folder.write_manifest(make_manifest(plan, asked.request, "growth"))
+            print(table(*measured(plan, folder)))
 
 
-def measured(prepared, folder):
+def measured(plan, folder):
     """Seconds and CPU seconds of each trial, and the bytes that this process holds after each."""
     process = psutil.Process()
     seconds, cpu_seconds, memory = [], [], []
     before, cpu_before = perf_counter(), process_time()
-    for _ in run_trials(prepared.trials, prepared.experiment, AtOnce(), folder, Silent()):
+    for _ in run_trials(plan.trials, plan.experiment, AtOnce(), folder, Silent()):
         seconds.append(perf_counter() - before)
         cpu_seconds.append(process_time() - cpu_before)
         memory.append(process.memory_info().rss)

@@ -43,7 +43,7 @@ def test_versions_are_contenders_of_one_run(bench, tiny, tmp_path, records):
     assert ASKED in (out / "report.md").read_text()
     # A later command finds all that it needs, and measures nothing again.
     again = bench("run", "--resume", str(out), "--dry-run")
-    assert "2 records are kept" in again.stderr
+    assert "2 records are still valid" in again.stderr
 
 
 def test_the_users_own_environment_serves(bench, tiny, tmp_path, records, shared_cache):

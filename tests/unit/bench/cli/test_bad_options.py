@@ -126,7 +126,7 @@ def test_a_model_file_that_gives_no_model_is_refused(run, quick, tmp_path, name)
 
 def test_a_command_that_is_no_text_is_recorded(monkeypatch, tmp_path, cache):
     """An option's value can hold any byte where it is no path or name, such as a model's file."""
-    from bench.cli.carrying import _typed
+    from bench.cli.sessions import typed_command
 
     monkeypatch.setattr(sys, "argv", ["bench", "run", NOT_TEXT])
-    assert _typed() == "python -m bench run '\\udcff'"
+    assert typed_command() == "python -m bench run '\\udcff'"

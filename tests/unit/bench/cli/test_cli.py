@@ -90,7 +90,7 @@ def test_the_default_output_is_a_time_under_runs(bench, tiny, tmp_path):
         (["--backends", "numpy", "--modes", "scan"], "unknown mode 'scan'"),
         (["--devices", "tpu"], "unknown device 'tpu'"),
         (["--batch-sizes", "64,x"], "expected whole numbers of 1 or more"),
-        (["--batch-sizes", "65"], "expected at least one full batch"),
+        (["--batch-sizes", "65"], "batch size 65 is larger than the 64 training examples"),
         (["--train-samples", "9999"], "expected at most 64"),
         (["--epochs", "0"], "0 is not in the range"),
         (["--timeout", "soon"], "expected a time above 0 like 90s"),
@@ -207,4 +207,4 @@ def test_nodes_are_chosen_of_a_cluster_only(bench, tiny):
     for option in (["--nodes", "each"], ["--accelerator-type", "H100"]):
         done = bench("run", *tiny, *option)
         assert done.returncode == 2
-        assert "without --cluster" in done.stderr
+        assert f"{option[0]} needs --cluster" in done.stderr

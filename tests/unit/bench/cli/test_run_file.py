@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 from support.places import ROOT
 
-from bench.cli.options import prepared_file, request_of_file
+from bench.cli.options import request_of_file
 from bench.cli.run import command
 from bench.errors import RunFileError
 from bench.records.job import Job
 from bench.run.estimates import Estimator
 from bench.run.executor import LocalExecutor
+from bench.run.prepare import make_plan
 
 EXAMPLES = sorted((ROOT / "examples").glob("*.toml"))
 RIGHT = """\
@@ -43,6 +44,12 @@ batch_size = 8
 """
 
 
+def planned(path):
+    requested = request_of_file(command, path)
+    with requested.file.locating_errors():
+        return make_plan(requested.request, LocalExecutor())
+
+
 @pytest.fixture
 def asked(tmp_path, tiny, monkeypatch, cache):
     """The plan of a run file of this text."""
@@ -50,8 +57,7 @@ def asked(tmp_path, tiny, monkeypatch, cache):
 
     def ask(text):
         (tmp_path / "file.toml").write_text(text)
-        made = request_of_file(command, Path("file.toml"))
-        return prepared_file(made, LocalExecutor(), None)
+        return planned(Path("file.toml"))
 
     return ask
 
@@ -141,12 +147,12 @@ def test_what_is_recorded_is_not_taken_again(bench, tmp_path, tiny, no_traceback
     assert len(first) == len(set(first)) == 8
     again = run()
     assert again.returncode == 0
-    assert "8 records of this file's run hold" in again.stderr
+    assert "8 records of this run are still valid" in again.stderr
     assert starts() == first
     file.write_text(RIGHT.replace("batch_sizes = 32", "batch_sizes = 4"))
     planned = no_traceback(bench("plan", "file.toml", cwd=tmp_path))
     assert planned.returncode == 0
-    assert "8 trials of 4 jobs; 6 are recorded and hold, 2 are left" in planned.stdout
+    assert "8 trials of 4 jobs; 6 are measured and valid, 2 are left" in planned.stdout
     assert run().returncode == 0
     assert starts()[:8] == first
     assert [name for name in starts()[8:] if "-b4-numpy-" in name] == starts()[8:]
@@ -161,14 +167,12 @@ def test_a_run_file_stands_alone(bench, tmp_path):
     (tmp_path / "file.toml").write_text(RIGHT)
     done = bench("run", "file.toml", "--epochs", "3", cwd=tmp_path)
     assert done.returncode == 2
-    assert "the file says what is measured" in done.stderr
+    assert "--epochs cannot be combined with a run file" in done.stderr
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_the_examples_are_right(path, cache):
-    made = request_of_file(command, path)
-    prepared = prepared_file(made, LocalExecutor(), None)
-    assert prepared.trials
+    assert planned(path).trials
 
 
 def test_a_trial_is_estimated_by_those_most_alike(make, asked):

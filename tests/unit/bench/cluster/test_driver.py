@@ -16,8 +16,9 @@ from bench.records.writer import RunFolder
 from bench.run.executor import LocalExecutor
 from bench.run.interrupts import Interrupts
 from bench.run.manifests import make_manifest
-from bench.run.prepare import Choices, Request, prepare_run
-from bench.run.resume import Holding
+from bench.run.prepare import make_plan
+from bench.run.request import Choices, Request
+from bench.run.validity import Holding
 from bench.spec.training import Sgd
 from bench.verification.certificate import Certificate, Check
 
@@ -105,8 +106,8 @@ def request_of(plugin, tiny_data, tmp_path):
 
 def over(request, folder, nodes=(A, B), dies=(), change=lambda manifest: manifest):
     """The records of a run over the nodes, what was said, and the observer."""
-    prepared = prepare_run(request, LocalExecutor(), None, range(4))
-    manifest = change(make_manifest(prepared, request, "", False, ClusterChoice()))
+    prepared = make_plan(request, LocalExecutor(), None, range(4))
+    manifest = change(make_manifest(prepared, request, "", ClusterChoice()))
     said, observer = [], Shown()
     with RunFolder(folder) as opened:
         opened.write_manifest(manifest)
@@ -138,7 +139,7 @@ def test_a_node_that_cannot_do_the_run_is_left_out_and_says_why(request_of, tmp_
     records, said, _ = over(request_of("fake"), tmp_path / "run", change=of_other_data)
     assert [record.outcome for record in records] == ["unavailable"]
     assert records[0].machine == ""
-    assert sum("the data set another is another than it was" in line for line in said) == 2
+    assert sum("the data set another has changed since" in line for line in said) == 2
 
 
 def test_two_nodes_share_a_trial_and_its_record_names_both(request_of, tmp_path):
@@ -199,30 +200,30 @@ def test_each_kind_gets_the_jobs_that_it_has_devices_for(request_of):
     gpu = Node("g", "node-g", cpus=8, gpus=1, place="kind-g")
     same = Node("c", "node-c", cpus=1, place="kind-a")
     request = request_of("fake", devices=["cpu", "gpu"])
-    prepared = prepare_run(request, LocalExecutor(), None, range(8))
-    placed = cluster(A, same, gpu, nodes="each").placed(prepared, 2, 0)
+    prepared = make_plan(request, LocalExecutor(), None, range(8))
+    placed = cluster(A, same, gpu, nodes="each").place(prepared, 2, 0)
     found = {(job.place, job.device) for job in placed.jobs}
     assert found == {("kind-a", "cpu"), ("kind-g", "cpu"), ("kind-g", "gpu:0")}
     names = [trial.name for trial in placed.trials]
     assert len(set(names)) == len(names) == 6
-    shared = cluster(A, gpu).placed(prepared, 2, 0)
+    shared = cluster(A, gpu).place(prepared, 2, 0)
     assert {job.place for job in shared.jobs} == {""}
     with pytest.raises(ClusterError, match="received device gpu:0"):
-        cluster(A, same).placed(prepared, 2, 0)
+        cluster(A, same).place(prepared, 2, 0)
 
 
 def test_a_record_holds_where_a_node_has_its_hardware_and_versions(request_of, tmp_path, make):
     record = make.TRIALS[0]
     digest, version = record.backend_digest, record.framework_version
     held = Holding("pod-7", record.hardware_digest, {record.backend: (version, digest)})
-    assert cluster(A, holdings={"a": held}).why_again(record) == ""
+    assert cluster(A, holdings={"a": held}).why_invalid(record) == ""
     newer = msgspec.structs.replace(held, backends={record.backend: ("99", digest)})
-    assert "now 99" in cluster(A, holdings={"a": newer}).why_again(record)
-    assert cluster(A, B, holdings={"a": newer, "b": held}).why_again(record) == ""
+    assert "now 99" in cluster(A, holdings={"a": newer}).why_invalid(record)
+    assert cluster(A, B, holdings={"a": newer, "b": held}).why_invalid(record) == ""
     other = msgspec.structs.replace(held, hardware_digest="other")
-    assert "no node has now" in cluster(A, holdings={"a": other}).why_again(record)
+    assert "no node has now" in cluster(A, holdings={"a": other}).why_invalid(record)
     without = msgspec.structs.replace(held, backends={})
-    assert "now None" in cluster(A, holdings={"a": without}).why_again(record)
+    assert "now None" in cluster(A, holdings={"a": without}).why_invalid(record)
 
 
 def test_a_look_tells_what_a_node_has_and_lacks(plugin, tmp_path):

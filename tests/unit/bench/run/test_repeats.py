@@ -183,8 +183,8 @@ def test_a_run_that_was_cut_off_goes_on_growing(bench, no_traceback, arguments, 
         (["--repeats", "0"], "expected a whole number of 1 or more, or auto"),
         (["--repeats", "auto", "--interval", "2"], "expected a percentage above 0% like 2%"),
         (["--repeats", "auto", "--interval", "0%"], "expected a percentage above 0% like 2%"),
-        (["--repeats", "2", "--interval", "2%"], "received --interval with a number of repeats"),
-        (["--max-time", "1h"], "received --max-time with a number of repeats"),
+        (["--repeats", "2", "--interval", "2%"], "--interval needs --repeats auto"),
+        (["--max-time", "1h"], "--max-time needs --repeats auto"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(bench, no_traceback, tiny, options, says):

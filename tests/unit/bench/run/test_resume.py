@@ -1,4 +1,4 @@
-"""Going on with a run: what holds is kept, what is missing or failed runs again."""
+"""Resuming a run: valid records are kept, missing and failed trials are measured."""
 
 import json
 
@@ -26,9 +26,9 @@ def test_only_what_is_missing_or_failed_runs(bench, no_traceback, arguments, tmp
     (out / "trials.jsonl").write_text(kept[0] + failed[0])
     done = no_traceback(bench("run", "--resume", str(out)))
     assert done.returncode == 1
-    assert "1 records are kept" in done.stderr
-    assert "runs again: it was failed" in done.stderr
-    assert "runs again: not measured yet" in done.stderr
+    assert "1 records are still valid" in done.stderr
+    assert "is measured again: it was failed" in done.stderr
+    assert "is measured again: not measured yet" in done.stderr
     after = records(out)
     assert [trial["outcome"] for trial in after].count("ok") == 2
     assert json.dumps(after[0]) == json.dumps(json.loads(kept[0]))
@@ -65,7 +65,7 @@ def test_a_record_of_something_else_does_not_hold(bench, arguments, tmp_path, ch
 def test_other_options_are_refused(bench, no_traceback, tmp_path):
     done = no_traceback(bench("run", "--resume", str(tmp_path), "--epochs", "9"))
     assert done.returncode == 2
-    assert "--resume with --epochs" in done.stderr
+    assert "--epochs cannot be combined with --resume" in done.stderr
 
 
 def test_a_folder_without_a_run_is_refused(bench, no_traceback, tmp_path):

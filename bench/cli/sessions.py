@@ -1,0 +1,130 @@
+"""From the options of `bench run` to a session, and from a measured session to its report."""
+
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from bench import __version__
+from bench.cli.exit_status import INTERRUPTED, status_of
+from bench.cli.machines import Where, machines_for, machines_to_resume
+from bench.cli.tables import summary_table
+from bench.records.reader import read_run
+from bench.run.interrupts import Interrupts
+from bench.run.request import Report, Request
+from bench.run.session import Session, new_session, resumed_session
+
+
+def planned_session(
+    request: Request,
+    where: Where,
+    folder: Path | None,
+    extend: bool,
+    interrupts: Interrupts,
+    messages: Console,
+    dry_run: bool,
+) -> Session:
+    """Plan the requested run and print what the user should know of it.
+
+    Args:
+        request: what the user requested.
+        where: the machines that measure.
+        folder: of the run; None makes one under runs/.
+        extend: keep the valid records of the run that the folder contains, if any.
+        interrupts: what ends the run before its time.
+        messages: where notes are printed.
+        dry_run: make no environment.
+    """
+    machines = machines_for(request, where, interrupts, messages)
+    report = _report(messages, dry_run or where.cluster is not None)
+    session = new_session(request, machines, typed_command(), folder, extend, report)
+    print_lines([*session.plan.remarks(), *valid_remarks(session)], messages)
+    return session
+
+
+def session_to_resume(
+    folder: Path, cluster: str | None, interrupts: Interrupts, messages: Console, dry_run: bool
+) -> Session:
+    """Plan what is left of a run and print what the user should know of it.
+
+    Args:
+        folder: of the run.
+        cluster: address of the Ray cluster that measures; None is this machine.
+        interrupts: what ends the run before its time.
+        messages: where notes are printed.
+        dry_run: make no environment.
+    """
+    machines = machines_to_resume(folder, cluster, interrupts, messages)
+    report = _report(messages, dry_run or cluster is not None)
+    session = resumed_session(folder, machines, report)
+    lines = [
+        f"{len(session.valid)} records are still valid: same job, framework version, backend "
+        "source and machine"
+    ]
+    if session.manifest.suite_version != __version__:
+        lines.append(
+            f"Note: the run was started by evenbench {session.manifest.suite_version}, this is "
+            f"{__version__}"
+        )
+    lines += [f"{name} is measured again: {why}" for name, why in session.reasons.items()]
+    print_lines(lines, messages)
+    return session
+
+
+def valid_remarks(session: Session) -> list[str]:
+    """What the user should know of the records that a run file's folder contains already."""
+    if not session.is_begun:
+        return []
+    lines = [f"{len(session.valid)} records of this run are still valid and are not measured again"]
+    return lines + [f"{name} is measured again: {why}" for name, why in session.reasons.items()]
+
+
+def print_lines(lines: Sequence[str], messages: Console) -> None:
+    """Print each line."""
+    for line in lines:
+        messages.print(line)
+
+
+def folder_of(file: Path) -> Path:
+    """The folder of a run file's records."""
+    return Path("runs") / file.stem
+
+
+def finish(folder: Path, interrupts: Interrupts, results: Console, messages: Console) -> int:
+    """Print the summary of a run, write its report, and return the exit status.
+
+    Args:
+        folder: of the run.
+        interrupts: whether the run was ended before its time.
+        results: where the summary is printed.
+        messages: where everything else is printed.
+    """
+    run = read_run(folder)
+    if run.manifest.auto_repeats:
+        ended = run.manifest.auto_repeats.ended or "interrupted"
+        messages.print(f"{run.manifest.repeats} repeats: {ended}")
+    results.print(summary_table(run.trials))
+    messages.print(f"Report: {_write_report(folder)}")
+    if interrupts.requested:
+        messages.print(f"Resume with: bench run --resume {folder}")
+        return INTERRUPTED
+    return status_of(record.outcome for record in run.trials)
+
+
+def typed_command() -> str:
+    """The command as typed; bytes that are not text are shown as escapes."""
+    typed = shlex.join(["python", "-m", "bench", *sys.argv[1:]])
+    return typed.encode("utf-8", "backslashreplace").decode()
+
+
+def _report(messages: Console, is_silent: bool) -> Report | None:
+    return None if is_silent else messages.print
+
+
+def _write_report(folder: Path) -> Path:
+    from reports import write_report
+
+    write_report([folder])
+    return folder / "report.html"

@@ -1,0 +1,91 @@
+"""What is measured before the first trial: certificates and peak rates."""
+
+from collections.abc import Iterator
+from functools import partial
+from itertools import chain
+
+from backends.registry import installed_version, recipes
+from bench.cache import cache_folder
+from bench.machine.hardware import describe_machine
+from bench.run.certificates import Gate
+from bench.run.executor import Executor
+from bench.run.peak_rates import MEASURE_SECONDS, BackendLimit, Setting, backend_limits
+from bench.run.prepare import Plan
+from bench.run.request import Report
+from bench.spec.training import Optimizer
+from bench.verification.case import careful
+from bench.worker.protocol import ModelCheck
+
+NUMPY = "numpy"  # always installed, and its BLAS is a good one
+
+
+def gate_of(
+    plan: Plan,
+    optimizers: dict[str, Optimizer],
+    timeout: float,
+    fresh: bool = False,
+) -> Gate:
+    """What the certificates of a plan's contenders have in common.
+
+    Args:
+        plan: of the trials.
+        optimizers: the optimizers that each model is checked with, by name.
+        timeout: seconds for all models of one contender.
+        fresh: neither use nor store certificates in the cache.
+    """
+    experiment = plan.experiment
+    return Gate(
+        recipes=experiment.recipes,
+        framework_versions=experiment.framework_versions,
+        models={
+            name: ModelCheck(facts.layer, plan.dataset.input_shape, optimizers)
+            for name, facts in experiment.models.items()
+        },
+        threads=experiment.threads,
+        cpus=experiment.cpus,
+        timeout=timeout,
+        processor=describe_machine().cpu_model or "unknown",
+        cache=None if fresh else cache_folder(),
+    )
+
+
+def own_gate(plan: Plan) -> Gate:
+    """The gate of a run: each model with the run's own optimizer, at a careful learning rate."""
+    experiment = plan.experiment
+    optimizers = {"this run's optimizer": careful(experiment.optimizer)}
+    return gate_of(plan, optimizers, experiment.timeout)
+
+
+def known_limits(plan: Plan, executor: Executor, report: Report) -> Iterator[BackendLimit]:
+    """Yield the peak rates of NumPy and of each backend of the plan, cached or measured now.
+
+    Args:
+        plan: of the trials.
+        executor: runs the workers.
+        report: called with a line for each peak rate that must be measured.
+    """
+    experiment = plan.experiment
+    known = {NUMPY: recipes()[NUMPY], **experiment.recipes}
+    devices = {(NUMPY, "cpu"): None}
+    devices |= dict.fromkeys((job.backend, job.device) for job in plan.jobs)
+    wanted = [
+        (known[name], version, device)
+        for name, device in devices
+        if (version := installed_version(known[name])) is not None
+    ]
+    # A framework that hangs at its import costs no more here than in a trial.
+    timeout = min(MEASURE_SECONDS, experiment.timeout)
+    numbers = {experiment.threads_of(job) * job.local_size for job in plan.jobs}
+    settings = (
+        Setting(threads, experiment.cpus[:threads], cache_folder(), timeout)
+        for threads in sorted(numbers)
+    )
+    return chain.from_iterable(
+        backend_limits(wanted, setting, executor, partial(_report, report, setting.threads))
+        for setting in settings
+    )
+
+
+def _report(report: Report, threads: int, backend: str, device: str) -> None:
+    with_threads = f" with {threads} threads" if threads > 1 else ""
+    report(f"measuring the peak rate of {backend} on {device}{with_threads}")

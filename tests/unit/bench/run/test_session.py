@@ -1,0 +1,54 @@
+"""A session, whatever began it: how directly it starts workers."""
+
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+import bench
+from bench.cli import main
+from bench.run import executor
+
+SUITE = Path(bench.__file__).parent
+MOST_FRAMES = 7  # main and the function that starts the process included
+
+
+@pytest.fixture
+def starts(monkeypatch):
+    """The suite's frames above each start of a worker, outermost first; no worker starts."""
+    recorded = []
+
+    def refuse(*_, **__):
+        files = [(Path(each.filename), each.function) for each in inspect.stack()[1:]]
+        own = [name for path, name in reversed(files) if path.is_relative_to(SUITE)]
+        recorded.append(own[own.index("main") :])
+        raise OSError(0, "no process in this test")
+
+    kept = {name: getattr(subprocess, name) for name in ("PIPE", "STDOUT", "TimeoutExpired")}
+    monkeypatch.setattr(executor, "subprocess", SimpleNamespace(Popen=refuse, **kept))
+    return recorded
+
+
+@pytest.mark.parametrize("way", ["options", "run file", "resume"])
+def test_few_frames_lie_between_main_and_the_start_of_a_worker(
+    starts, tiny, tmp_path, monkeypatch, cache, way
+):
+    monkeypatch.chdir(tmp_path)
+    options = [*tiny, "--backends", "numpy", "--repeats", "1", "--output", "out"]
+    file = 'run = {epochs = 1, repeats = 1, data_dir = "tiny"}\n'
+    file += '[matrix]\nbackends = "numpy"\nmodels = "models.py:tiny"\nbatch_sizes = 16\n'
+    Path("file.toml").write_text(file)
+    typed = {"options": options, "run file": ["file.toml"], "resume": ["--resume", "out"]}
+    if way == "resume":
+        monkeypatch.setattr(sys, "argv", ["bench", "run", *options])
+        main()
+        starts.clear()
+    monkeypatch.setattr(sys, "argv", ["bench", "run", *typed[way]])
+    assert main() == 3, "no trial can be measured"
+    kinds = {stack[-2] for stack in starts}
+    assert kinds == {"_attempt", "_make", "_measure"}, "trials, certificates and peak rates"
+    longest = max(starts, key=len)
+    assert len(longest) <= MOST_FRAMES, longest
