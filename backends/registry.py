@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Optional
 
 from backends.api import Recipe
-from backends.plugins import loaded, points_of, refusal
+from bench.spec.plugins import loaded, points_of, refusal
 
 # The module of each of this project's backends, and the name of its recipe there.
 BUILT_IN = {

@@ -10,7 +10,7 @@ from bench.cli.tables import table
 from bench.errors import ChoiceError, EnvironmentCreationError, check_known, split_list
 from bench.machine.environments.blueprint import Blueprint, blueprint
 from bench.machine.environments.making import make
-from bench.machine.environments.selector import parse_selector
+from bench.machine.environments.selector import ALL, parse_selector
 from bench.machine.environments.store import (
     Environment,
     all_environments,
@@ -20,7 +20,6 @@ from bench.machine.environments.store import (
     remove,
     size_of,
 )
-from bench.run.plan import ALL
 
 DONE, SOME_FAILED = 0, 1
 _MIB = 2**20

@@ -15,9 +15,9 @@ from bench.cli.progress import checking
 from bench.cli.tables import table
 from bench.cli.values import CountList, Duration, NameList
 from bench.errors import ChoiceError
+from bench.machine.environments.selector import ALL
 from bench.run.certificates import Contender, Gate, certificates, contender_checked, contenders
 from bench.run.executor import LocalExecutor
-from bench.run.plan import ALL
 from bench.run.preliminaries import gate_of
 from bench.run.prepare import Plan, make_plan
 from bench.run.request import Choices, Request

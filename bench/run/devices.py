@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 from backends.api import Recipe
 from backends.registry import installed_version
+from bench.machine.environments.selector import ALL
 from bench.machine.hardware import has_accelerator
 from bench.run.executor import Executor
 from bench.run.launch import launch_of
-from bench.run.plan import ALL, choose_devices
+from bench.run.plan import choose_devices
 from bench.worker.protocol import Devices, Event, Probe
 
 _PROBE_SECONDS = 120.0  # a cold disk can take a minute to import a framework

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from bench.data.decoded import Dataset
 from bench.errors import ChoiceError, ShapeError
+from bench.machine.environments.selector import ALL
 from bench.records.manifest import DatasetFacts, ModelFacts
-from bench.run.plan import ALL
 from bench.spec.layers import Layer
 from bench.spec.models import load, names_for, widened
 from bench.spec.parameters import count_macs, count_parameters, count_training_flops

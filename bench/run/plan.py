@@ -14,12 +14,12 @@ import numpy as np
 
 from backends.api import Recipe
 from bench.errors import ChoiceError, check_known
+from bench.machine.environments.selector import ALL
 from bench.records.job import Job, Trial
 from bench.records.manifest import PlannedTrial
 from bench.records.trial import Arm, Feed
 
 MODES_DEFAULT = "default"
-ALL = "all"
 DEVICE_PATTERN = re.compile(r"auto|all|cpu|mps|gpu(:\d+)?")
 
 

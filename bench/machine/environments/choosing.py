@@ -12,10 +12,9 @@ from bench.errors import EnvironmentCreationError, InterpreterError, check_known
 from bench.machine.environments.blueprint import WORKER_REQUIREMENTS, Blueprint, blueprint
 from bench.machine.environments.inspection import held_by
 from bench.machine.environments.making import make
-from bench.machine.environments.selector import Selector, parse_selector
+from bench.machine.environments.selector import ALL, Selector, parse_selector
 from bench.machine.environments.store import folder_of, interpreter_of, read
 from bench.records.manifest import Missing
-from bench.run.plan import ALL
 
 Tell = Callable[[str], None]
 

@@ -7,6 +7,8 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from bench.errors import ChoiceError
 
+ALL = "all"  # every backend that can run here
+
 _FORM = re.compile(r"(?P<name>[A-Za-z][A-Za-z0-9_-]*)(?:@(?P<path>.+)|(?P<version>[=<>!~].*))?")
 _EXPECTED = "a backend like jax, jax==0.10.* or jax@/path/to/python"
 

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from functools import cache
 from typing import NamedTuple
 
-from backends.plugins import loaded, points_of, refusal
 from bench.errors import ModelError, ShapeError
 from bench.spec.layers import Layer
 from bench.spec.models import (
@@ -22,6 +21,7 @@ from bench.spec.models import (
 )
 from bench.spec.models.cnn import cnn, lenet5
 from bench.spec.models.mlp import linear_mlp, mlp
+from bench.spec.plugins import loaded, points_of, refusal
 from bench.spec.shapes import Shape, resolve
 
 
