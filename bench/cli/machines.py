@@ -63,8 +63,8 @@ def machines_to_resume(
         return ThisMachine(LocalExecutor(interrupts))
     manifest = read_run(folder).manifest
     choices = Choices(
-        backends=sorted({trial.backend for trial in manifest.plan}),
-        devices=sorted({trial.device for trial in manifest.plan}),
+        backends=sorted({trial.job.backend for trial in manifest.plan}),
+        devices=sorted({trial.job.device for trial in manifest.plan}),
     )
     choice = manifest.cluster or ClusterChoice(threads=manifest.threads)
     return _connected(cluster, choice, [choices], manifest.data_dir or "", messages)

@@ -13,12 +13,12 @@ from bench.cli.run import command as run_command
 from bench.cli.sessions import folder_of, print_lines, valid_remarks
 from bench.cli.tables import table
 from bench.cli.values import FilePath
-from bench.records.job import Job
-from bench.run.certificates import ContenderModel, contender_of, contenders, kept_certificates
+from bench.run.certificates import cached_certificates, wanted_certificates
 from bench.run.estimates import Estimate, Estimator, earlier_records
 from bench.run.executor import LocalExecutor
 from bench.run.preliminaries import own_gate
 from bench.run.session import Session, ThisMachine, new_session
+from bench.spec.job import Job
 
 _MINUTES = 90.0  # seconds above which times are shown in minutes
 
@@ -70,7 +70,7 @@ class _Preview(NamedTuple):
 
     session: Session
     estimates: dict[Job, Estimate]
-    cached: set[ContenderModel]
+    cached: set[Job]
 
     @property
     def verifies(self) -> bool:
@@ -83,8 +83,9 @@ def _preview(session: Session, records: Path) -> _Preview:
     estimator = Estimator(earlier_records(records))
     examples = plan.dataset.train_examples
     estimates = {job: estimator.estimate(job, plan.experiment, examples) for job in plan.jobs}
-    wanted = contenders(plan.jobs, plan.experiment.lacking) if session.manifest.verified else {}
-    return _Preview(session, estimates, kept_certificates(wanted, own_gate(plan)))
+    jobs = plan.jobs if session.manifest.verified else []
+    wanted = wanted_certificates(jobs, plan.experiment.lacking)
+    return _Preview(session, estimates, cached_certificates(wanted, own_gate(plan)))
 
 
 def _table(preview: _Preview) -> Table:
@@ -120,7 +121,7 @@ def _table(preview: _Preview) -> Table:
 def _certificate(job: Job, preview: _Preview) -> str:
     if not preview.verifies:
         return "-"
-    return "cached" if (contender_of(job), job.model) in preview.cached else "to make"
+    return "cached" if job.certified() in preview.cached else "to make"
 
 
 def _time(estimate: Estimate, trials: int) -> str:
@@ -145,7 +146,7 @@ def _totals(preview: _Preview) -> list[str]:
         f"{len(plan.trials):,} trials of {len(plan.jobs):,} jobs; "
         f"{len(plan.trials) - len(trials):,} are measured and valid, {len(trials):,} are left"
     ]
-    wanted = {(contender_of(job), job.model) for job in plan.jobs}
+    wanted = {job.certified() for job in plan.jobs}
     if preview.verifies and (missing := wanted - preview.cached):
         lines.append(f"{len(missing):,} certificates to make, whose time is not in the estimate")
     absent = [name for name, recipe in plan.experiment.recipes.items() if recipe.absence]

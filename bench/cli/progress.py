@@ -11,10 +11,9 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
-from bench.records.job import Trial, unusual
 from bench.records.trial import TrialRecord
-from bench.run.certificates import Contender
 from bench.run.runner import Observer
+from bench.spec.job import Job, Trial
 from bench.worker.protocol import EpochEnded, Event, PhaseBegan
 
 
@@ -44,9 +43,9 @@ class PlainLines:
         self._done = 0
         self._nodes: dict[Trial, str] = {}
 
-    def check_began(self, contender: Contender, model: str) -> None:
+    def check_began(self, job: Job) -> None:
         """Say what is checked."""
-        self._console.print(checking(contender, model))
+        self._console.print(checking(job))
 
     def trials_planned(self, number: int) -> None:
         """Count them in."""
@@ -87,9 +86,9 @@ class LiveLine:
         self._running: dict[Trial, str] = {}
         self._bar = progress.add_task("", total=total, left="")
 
-    def check_began(self, contender: Contender, model: str) -> None:
+    def check_began(self, job: Job) -> None:
         """Show what is checked."""
-        self._draw([checking(contender, model), *self._running.values()])
+        self._draw([checking(job), *self._running.values()])
 
     def trials_planned(self, number: int) -> None:
         """Count them in."""
@@ -138,23 +137,23 @@ class LiveLine:
         return f"{seconds / 60:.0f} min left" if seconds >= 90 else f"{seconds:.0f} s left"
 
 
-def checking(contender: Contender, model: str) -> str:
+def checking(job: Job) -> str:
     """What is being checked."""
-    precision = "" if contender.precision == "float32" else f" in {contender.precision}"
-    device = contender.device
-    if contender.world_size > 1:
-        device = f"{contender.world_size} x {device}"
-    if contender.hosts > 1:
-        device = f"{device} of {contender.hosts} hosts"
-    who = f"{contender.backend} {contender.mode} on {device}{precision}"
-    return f"checking {who}: {model}"
+    precision = "" if job.precision == "float32" else f" in {job.precision}"
+    device = job.device
+    if job.world_size > 1:
+        device = f"{job.world_size} x {device}"
+    if job.hosts > 1:
+        device = f"{device} of {job.hosts} hosts"
+    who = f"{job.backend} {job.mode} on {device}{precision}"
+    return f"checking {who}: {job.model}"
 
 
 def in_words(trial: Trial) -> str:
     """The trial in a few words."""
     job = trial.job
     words = [f"{job.backend} {job.mode} on {job.device}", job.model, f"batch {job.batch_size}"]
-    return ", ".join([*words, *unusual(job), f"repeat {trial.repeat}"])
+    return ", ".join([*words, *job.words(), f"repeat {trial.repeat}"])
 
 
 def disturbed(trial: Trial, record: TrialRecord) -> str:

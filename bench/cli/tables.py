@@ -9,8 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:  # a command that prints a table need not load what makes a run
-    from bench.records.job import Trial
     from bench.records.trial import TrialRecord
+    from bench.spec.job import Trial
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[str] = ()) -> Table:

@@ -16,11 +16,16 @@ from bench.cli.tables import table
 from bench.cli.values import CountList, Duration, NameList
 from bench.errors import ChoiceError
 from bench.machine.environments.selector import ALL
-from bench.run.certificates import Contender, Gate, certificates, contender_checked, contenders
+from bench.run.certificates import (
+    Gate,
+    certificates,
+    wanted_certificates,
+)
 from bench.run.executor import LocalExecutor
 from bench.run.preliminaries import gate_of
 from bench.run.prepare import Plan, make_plan
 from bench.run.request import Choices, Request
+from bench.spec.job import Job
 from bench.spec.training import Sgd
 from bench.verification.case import OPTIMIZERS, USUAL
 from bench.verification.certificate import Certificate
@@ -74,17 +79,17 @@ def command(details: bool, fresh: bool, **options: Any) -> int:
     console, messages = result_console(), message_console()
     executor = LocalExecutor()
     plan = make_plan(_request(**options), executor, messages.print)
-    found = contenders(plan.jobs, plan.experiment.lacking)
+    found = wanted_certificates(plan.jobs, plan.experiment.lacking)
     for line in _lacking(plan):
         messages.print(line, soft_wrap=True)
     if not found:
         raise ChoiceError("received a choice that leaves nothing to check, expected a backend")
-    wanted = {contender: [EVERY_LAYER, *models] for contender, models in found.items()}
+    wanted = [*(_with_model(job, EVERY_LAYER) for job in found), *found]
     gate = gate_of(plan, USUAL, options["timeout"], fresh=fresh)
     gate = msgspec.structs.replace(gate, models={**_with_every_optimizer(), **gate.models})
 
-    def began(contender: Contender, model: str) -> None:
-        messages.print(checking(contender, model))
+    def began(job: Job) -> None:
+        messages.print(checking(job))
 
     start = time.monotonic()
     made = [*_not_installed(wanted, gate), *certificates(wanted, gate, executor, began)]
@@ -103,13 +108,17 @@ def _with_every_optimizer() -> dict[str, ModelCheck]:
     }
 
 
-def _still_wanted(made: Sequence[Certificate]) -> dict[Contender, list[str]]:
-    """Who shares batches, but not those of a normalisation: its optimizers are still unchecked."""
-    return {
-        contender_checked(each): [UNNORMALISED]
+def _with_model(job: Job, model: str) -> Job:
+    return msgspec.structs.replace(job, model=model)
+
+
+def _still_wanted(made: Sequence[Certificate]) -> list[Job]:
+    """Return who shares batches but not those of a normalisation: its optimizers are unchecked."""
+    return [
+        _with_model(each.job, UNNORMALISED)
         for each in made
-        if each.model == EVERY_LAYER and each.is_unsupported and each.world_size > 1
-    }
+        if each.job.model == EVERY_LAYER and each.is_unsupported and each.job.world_size > 1
+    ]
 
 
 def _counts(made: Sequence[Certificate]) -> str:
@@ -126,24 +135,18 @@ def _status(made: Sequence[Certificate]) -> int:
     return ALL_PASSED if all(each.passed or each.is_unsupported for each in made) else SOME_FAILED
 
 
-def _not_installed(wanted: Iterable[Contender], gate: Gate) -> list[Certificate]:
-    """A contender that was named and whose framework is missing is told, not left out."""
+def _not_installed(wanted: Iterable[Job], gate: Gate) -> list[Certificate]:
+    """Return a failed certificate for each named contender whose framework is not installed."""
+    missing = (job for job in wanted if gate.framework_versions[job.backend] is None)
     return [
         Certificate(
-            backend=contender.backend,
+            job=job,
             framework_version=None,
-            mode=contender.mode,
-            device=contender.device,
-            model=ALL,
-            precision=contender.precision,
-            world_size=contender.world_size,
-            hosts=contender.hosts,
             checks=(),
             seconds=0.0,
-            error=not_installed(gate.recipes[contender.backend]),
+            error=not_installed(gate.recipes[job.backend]),
         )
-        for contender in wanted
-        if gate.framework_versions[contender.backend] is None
+        for job in dict.fromkeys(_with_model(job, ALL) for job in missing)
     ]
 
 
@@ -191,11 +194,11 @@ def _row(certificate: Certificate) -> tuple[str, ...]:
     steps = [check.difference for check in certificate.checks if " after " in check.name]
     known = [difference for difference in steps if difference is not None]
     return (
-        certificate.backend,
-        certificate.mode,
-        places(certificate),
-        certificate.precision,
-        certificate.model,
+        certificate.job.backend,
+        certificate.job.mode,
+        places(certificate.job),
+        certificate.job.precision,
+        certificate.job.model,
         *(_figure(worst.get(name)) for name in _FIGURES.values()),
         _figure(max(known, default=None)),
         f"{certificate.seconds:.1f}",
@@ -203,9 +206,9 @@ def _row(certificate: Certificate) -> tuple[str, ...]:
     )
 
 
-def places(what: Certificate | Contender) -> str:
-    """The device, and how many of it share a batch where there are several."""
-    return what.device if what.world_size == 1 else f"{what.world_size} x {what.device}"
+def places(job: Job) -> str:
+    """Return the device, and how many of it share a batch if there are several."""
+    return job.device if job.world_size == 1 else f"{job.world_size} x {job.device}"
 
 
 def _result(certificate: Certificate) -> str:
@@ -222,7 +225,8 @@ def failure_lines(made: Sequence[Certificate], details: bool = False) -> list[st
     """What failed and where, or every check when details are asked for."""
     lines = []
     for each in made:
-        who = f"{each.backend} {each.mode} on {places(each)} in {each.precision}, {each.model}"
+        job = each.job
+        who = f"{job.backend} {job.mode} on {places(job)} in {job.precision}, {job.model}"
         if each.error:
             lines.append(f"{who}: {each.error}")
         for check in each.checks if details else each.failures:

@@ -34,15 +34,15 @@ from bench.machine.environments.choosing import choose_backends
 from bench.machine.hardware import usable_cpus
 from bench.machine.identity import machine_name
 from bench.machine.other_runs import presence
-from bench.records.job import Trial
 from bench.records.trial import TrialRecord
-from bench.run.certificates import certificates, contenders, equivalence_of
+from bench.run.certificates import certificates, equivalence_of, wanted_certificates
 from bench.run.executor import Executor, LocalExecutor
 from bench.run.outcome import INTERRUPTED
 from bench.run.preliminaries import known_limits, own_gate
 from bench.run.prepare import Plan, recipes_of_run, remake_plan
 from bench.run.runner import Experiment, blank, measure
 from bench.run.validity import holding_of
+from bench.spec.job import Trial
 from bench.verification.certificate import Certificate
 from bench.worker.protocol import Event
 
@@ -141,8 +141,8 @@ def _known(plan: Plan, order: Order, executor: Executor, tell: Tell) -> Experime
     made: list[Certificate] = []
     if order.manifest.verified:
         gate = own_gate(plan)
-        wanted = contenders(plan.jobs, experiment.lacking)
-        made += certificates(wanted, gate, executor, lambda *what: tell(Checking(*what)))
+        wanted = wanted_certificates(plan.jobs, experiment.lacking)
+        made += certificates(wanted, gate, executor, lambda job: tell(Checking(job)))
         tell(Certified(made))
     return msgspec.structs.replace(experiment, equivalence=equivalence_of(made))
 

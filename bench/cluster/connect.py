@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from bench.cluster.driver import Crew
-from bench.cluster.lanes import Lanes, Node, can_share, homes_of, ranking_of
+from bench.cluster.lanes import Lanes, Node, can_share, homes_of
 from bench.cluster.ledger import Ledger
 from bench.cluster.messages import Look, Question
 from bench.errors import ClusterError
 from bench.machine.identity import place_of
-from bench.records.job import Job
 from bench.records.manifest import ClusterChoice, Manifest
 from bench.records.reader import read_run
 from bench.records.trial import TrialRecord
@@ -20,12 +19,13 @@ from bench.records.writer import RunFolder
 from bench.run.devices import wants_gpu
 from bench.run.executor import Executor, LocalExecutor
 from bench.run.interrupts import Interrupts
-from bench.run.plan import trial_of, trials
+from bench.run.plan import trials
 from bench.run.prepare import Plan
 from bench.run.request import Choices, Report
 from bench.run.runner import Observer
 from bench.run.session import Measure, Session
 from bench.run.validity import Holding, Validity, why_invalid
+from bench.spec.job import Job
 
 if TYPE_CHECKING:
     from bench.cluster.ray_nodes import RayNodes
@@ -116,8 +116,7 @@ class Cluster(NamedTuple):
     def _lanes(self, manifest: Manifest, kept: Sequence[TrialRecord]) -> Lanes:
         """The nodes ready for trials; a ranking with records goes on where these were made."""
         lanes = Lanes(self.nodes)
-        jobs = {each.trial: trial_of(each).job for each in manifest.plan}
-        made = {ranking_of(jobs[each.trial]): (each.machine, each.hardware_digest) for each in kept}
+        made = {each.job.compared_with(): (each.machine, each.hardware_digest) for each in kept}
         own = {(held.machine, held.hardware_digest): key for key, held in self.holdings.items()}
         lanes.homes = homes_of(made, own)
         return lanes

@@ -14,10 +14,10 @@ import msgspec
 from bench.cluster.lanes import Lanes, Node, Taken, fate
 from bench.cluster.ledger import Ledger
 from bench.cluster.messages import Message, Refused
-from bench.records.job import Trial
 from bench.records.trial import TrialRecord
 from bench.run.interrupts import Interrupts
 from bench.run.outcome import Verdict
+from bench.spec.job import Trial
 
 _LOOK_SECONDS = 0.25  # how soon an interrupt is seen
 

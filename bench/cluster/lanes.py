@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from bench.records.job import Job, Trial
+from bench.spec.job import Job, Trial
 
 # How often one trial goes to another node after its node was lost: a trial that takes every node
 # down with it must end somewhere.
@@ -41,11 +41,6 @@ class Taken(msgspec.Struct, frozen=True):
 
     trials: list[Trial]
     helpers: list[Node] = []
-
-
-def ranking_of(job: Job) -> Job:
-    """What the jobs of one ranking have in common."""
-    return msgspec.structs.replace(job, backend="", mode="")
 
 
 def can_do(node: Node, job: Job) -> bool:
@@ -85,7 +80,7 @@ class Lanes:
     def add(self, trials: Sequence[Trial]) -> None:
         """Plan trials; those of one ranking keep their order."""
         for trial in trials:
-            self._waiting.setdefault(ranking_of(trial.job), []).append(trial)
+            self._waiting.setdefault(trial.job.compared_with(), []).append(trial)
 
     def idle(self) -> list[Node]:
         """The nodes that work at nothing."""
@@ -168,7 +163,7 @@ class Lanes:
             if not can_share(self._nodes.values(), trial.job)
         ]
         for trial in left:
-            self._drop(ranking_of(trial.job), trial)
+            self._drop(trial.job.compared_with(), trial)
         return left
 
     def is_done(self) -> bool:

@@ -15,11 +15,11 @@ from bench.cluster.messages import (
     Message,
     Told,
 )
-from bench.records.job import Trial
 from bench.records.trial import TrialRecord
 from bench.records.writer import RunFolder
 from bench.run.outcome import INTERRUPTED, Verdict, measured
 from bench.run.runner import Experiment, Measured, Observer, blank, keep_measured
+from bench.spec.job import Trial
 from bench.verification.certificate import Certificate
 from bench.worker.protocol import Event
 
@@ -81,8 +81,8 @@ class Ledger:
         match message:
             case Told(text=text):
                 self.tell(node, text)
-            case Checking(contender=contender, model=model):
-                self._observer.check_began(contender, model)
+            case Checking(job=job):
+                self._observer.check_began(job)
             case Certified(certificates=certificates):
                 self._certify(certificates)
             case Began(trial=trial, record=record):
@@ -147,13 +147,4 @@ class Ledger:
 
 def _held_by(each: Certificate) -> tuple[object, ...]:
     """What a certificate is of; which machine made it is in the records."""
-    return (
-        each.backend,
-        each.framework_version,
-        each.mode,
-        each.device,
-        each.model,
-        each.precision,
-        each.world_size,
-        each.hosts,
-    )
+    return each.job, each.framework_version

@@ -4,11 +4,10 @@ from collections.abc import Sequence
 
 import msgspec
 
-from bench.records.job import Trial
 from bench.records.manifest import Manifest
 from bench.records.trial import TrialRecord
-from bench.run.certificates import Contender
 from bench.run.validity import Holding
+from bench.spec.job import Job, Trial
 from bench.verification.certificate import Certificate
 from bench.worker.protocol import Event, Explained
 
@@ -61,8 +60,7 @@ class Told(msgspec.Struct, frozen=True):
 class Checking(msgspec.Struct, frozen=True):
     """A certificate is being made."""
 
-    contender: Contender
-    model: str
+    job: Job
 
 
 class Certified(msgspec.Struct, frozen=True):

@@ -29,9 +29,9 @@ from bench.cluster.gang import Followed
 from bench.cluster.lanes import Node
 from bench.cluster.messages import Look, Message, Order, Question, Told
 from bench.errors import ClusterError
-from bench.records.job import Trial
 from bench.records.manifest import Manifest
 from bench.run.launch import Launch
+from bench.spec.job import Trial
 from bench.worker.protocol import FollowTask
 
 _CONNECT_SECONDS = 10.0

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from bench.errors import ChoiceError
 from bench.machine.hardware import usable_cpus
-from bench.records.job import Job
+from bench.spec.job import Job
 
 
 class Processes(NamedTuple):

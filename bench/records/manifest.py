@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from bench.records.trial import SCHEMA_VERSION, Arm, Feed
+from bench.spec.job import SCHEMA_VERSION, Trial
 from bench.spec.layers import Layer
 from bench.spec.training import Optimizer
 
@@ -93,26 +93,6 @@ class AutoRepeats(msgspec.Struct, frozen=True):
     ended: str = ""
 
 
-class PlannedTrial(msgspec.Struct, frozen=True):
-    """A trial of the plan: its name, contender, block and seed."""
-
-    trial: str
-    backend: str
-    mode: str
-    device: str
-    model: str
-    batch_size: int
-    seed: int
-    repeat: int
-    arm: Arm = "controlled"
-    precision: str = "float32"
-    input: Feed = "resident"
-    threads: int | None = None
-    world_size: int = 1
-    place: str = ""
-    hosts: int = 1
-
-
 # Whether the nodes of a cluster share the plan, or each kind of machine among them does all of it.
 NodesChoice = Literal["any", "each"]
 
@@ -164,5 +144,5 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     missing: list[Missing] = []
     notes: list[str] = []
     baselines: dict[str, dict[str, str | int | list[str | int]]] = {}
-    plan: list[PlannedTrial]
+    plan: list[Trial]
     cluster: ClusterChoice | None = None

@@ -10,9 +10,10 @@ import msgspec
 
 from bench.errors import RecordError
 from bench.records.manifest import Manifest
-from bench.records.migration import brought_to, has_way
+from bench.records.migration import can_migrate, migrated
 from bench.records.predictions import EXPLANATIONS, PICTURES, Explanation, Pictures
-from bench.records.trial import CERTIFICATES, MANIFEST, SCHEMA_VERSION, TRIALS, TrialRecord
+from bench.records.trial import CERTIFICATES, MANIFEST, TRIALS, TrialRecord
+from bench.spec.job import SCHEMA_VERSION
 from bench.verification.certificate import Certificate
 
 # Bytes: a hundred thousand trials of 3 KB each, as many as a plan may have, and room beside them.
@@ -49,7 +50,7 @@ def read_run(folder: Path) -> Run:
         folder,
         manifest,
         list(records.values()),
-        _optional(folder / CERTIFICATES, list[Certificate]) or [],
+        _certificates(folder / CERTIFICATES),
         list(told.values()),
         _optional(folder / PICTURES, Pictures),
     )
@@ -99,6 +100,15 @@ def _optional(path: Path, kind: type[T]) -> T | None:
     return _decode(path, _read(path), kind) if path.exists() else None
 
 
+def _certificates(path: Path) -> list[Certificate]:
+    """Read each certificate; none where the file does not exist."""
+    items: list[msgspec.Raw] = _optional(path, list[msgspec.Raw]) or []
+    return [
+        _decode(path, bytes(item), Certificate, f" certificate {number}")
+        for number, item in enumerate(items, start=1)
+    ]
+
+
 def _lines(path: Path, kind: type[T]) -> Iterator[T]:
     """What each line holds; nothing where the file is not there."""
     if not path.exists():
@@ -112,23 +122,22 @@ def _decode(path: Path, text: bytes, kind: type[T], place: str = "") -> T:
     try:
         value = msgspec.json.decode(text, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        version = _version_of(text)
-        if has_way(version, SCHEMA_VERSION):
+        version = _version_of(text, kind)
+        if can_migrate(version, SCHEMA_VERSION):
             return _migrated(path, text, kind, place, version)
         _check_version(version, path, place)  # another version is the better reason
         raise RecordError(f"{path}{place}: not as expected: {error}") from error
     version = getattr(value, "schema_version", SCHEMA_VERSION)
-    if has_way(version, SCHEMA_VERSION):
+    if can_migrate(version, SCHEMA_VERSION):
         return _migrated(path, text, kind, place, version)
     _check_version(version, path, place)
     return value
 
 
 def _migrated(path: Path, text: bytes, kind: type[T], place: str, version: int) -> T:
-    """What an older version wrote, step by step brought to this one."""
+    """Migrate what an older version wrote, step by step."""
     try:
-        raised = brought_to(SCHEMA_VERSION, msgspec.json.decode(text), version)
-        return msgspec.convert(raised, kind)
+        return msgspec.convert(migrated(msgspec.json.decode(text), version, SCHEMA_VERSION), kind)
     except (msgspec.MsgspecError, LookupError, TypeError, ValueError) as error:
         raise RecordError(
             f"{path}{place}: of schema version {version} and not as expected: {error}"
@@ -144,12 +153,15 @@ def _check_version(version: int, path: Path, place: str) -> None:
 
 
 class _Versioned(msgspec.Struct):
-    """Of any version's file, the version."""
+    """The version of any file. Only the certificates of version 1 did not state theirs."""
 
-    schema_version: int = SCHEMA_VERSION
+    schema_version: int = 1
 
 
-def _version_of(text: bytes) -> int:
+def _version_of(text: bytes, kind: type) -> int:
+    """Return the version of a file that does not decode; this version if its kind has none."""
+    if "schema_version" not in getattr(kind, "__struct_fields__", ()):
+        return SCHEMA_VERSION
     try:
         return msgspec.json.decode(text, type=_Versioned).schema_version
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

@@ -6,11 +6,12 @@ trial ends. What trained models answered is in files of its own (`bench.records.
 schemas are in docs/schema.
 """
 
-from typing import Literal, get_args
+from typing import Literal
 
 import msgspec
 
-SCHEMA_VERSION = 1
+from bench.spec.job import SCHEMA_VERSION, Job
+
 MANIFEST = "manifest.json"
 TRIALS = "trials.jsonl"
 CERTIFICATES = "certificates.json"
@@ -32,17 +33,6 @@ Outcome = Literal[
 # Whether the contender was shown to do the work that the spec states: its certificate passed, it
 # failed, or none was made.
 Equivalence = Literal["passed", "failed", "not checked"]
-
-
-# Who chooses what a user would leave unsaid, first of all the initial weights: the spec, the same
-# for all, or each framework by its own defaults.
-Arm = Literal["controlled", "native"]
-
-
-# Where a step's images come from: they lie on the device, or the framework's own loader brings
-# each batch from the host's memory.
-Feed = Literal["resident", "pipeline"]
-FEEDS: tuple[Feed, ...] = get_args(Feed)
 
 
 class EpochRecord(msgspec.Struct, frozen=True, gc=False):
@@ -144,47 +134,81 @@ class TimeToAccuracy(msgspec.Struct, frozen=True, gc=False):
 
 
 class TrialRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One trial: what was asked, how it ended, and what was measured. Null: not known.
+    """One trial: its job, how it ended, and what was measured. Null means unknown.
 
-    Every quantity names its unit; docs/methodology.md says how each is taken. `backend_digest` is
-    that of the backend's source, `machine` the name of the machine that ran it, `hardware_digest`
-    that of its processor, cores, memory and GPUs. `other_runs` counts the runs of this suite that
-    measured on the machine at the same time. `log` is the end of what the worker printed, kept
-    where the trial did not end well. `leftover_seconds`
-    is the work that was left when the training clock stopped, which should be none. `threads` are
-    those of each of the `world_size` processes or devices that share a batch, on `hosts` machines
-    of which `machine` leads and the others are `other_machines`, and
-    `communication_seconds` those of a step that they spent in exchanging gradients.
+    Every quantity names its unit; docs/methodology.md explains how each is measured.
+
+    Attributes:
+        schema_version: version of the record's format.
+        trial: the trial's name, unique in its run.
+        job: what was measured.
+        seed: seed of the initial weights and the batch order.
+        repeat: which repeat of the job it is, counted from 1.
+        framework_version: version of the framework that the worker imported.
+        backend_digest: SHA-256 of the backend's source.
+        machine: name of the machine that ran the trial, or its first host.
+        hardware_digest: SHA-256 of the machine's processor, cores, memory and GPUs.
+        versions: version of each library that the backend reports.
+        device_title: the device as its maker calls it.
+        dataset: name of the data set.
+        native_settings: what the framework chose in the native arm, by item.
+        equivalence: whether the contender's certificate passed.
+        epochs: number of epochs requested.
+        until_accuracy: test accuracy at which training was to end early.
+        train_samples: number of training images; null is all.
+        threads: CPU threads per process.
+        other_machines: the other hosts of a trial on several machines.
+        outcome: how the trial ended.
+        reason: why it did not end well.
+        throughput_images_per_second: training images per second of training.
+        test_accuracy: share of test images classified correctly after the last epoch.
+        final_train_loss: mean loss of the last epoch.
+        peak_memory_bytes: highest resident memory of the worker.
+        baseline_memory_bytes: resident memory after the framework was imported.
+        device_peak_memory_bytes: highest memory in use on the device, as the framework reports.
+        import_seconds: from the process's start until the framework was imported.
+        data_seconds: reading and scaling the data set.
+        build_seconds: building the session.
+        compile_seconds: compiling training and prediction.
+        train_seconds: all training steps.
+        evaluate_seconds: all evaluations after epochs.
+        cold_start_seconds: from the process's start to its first trained step.
+        time_to_accuracy: training time until the requested accuracy.
+        inference: prediction after training.
+        wall_seconds: from starting the worker to its end.
+        num_parameters: trainable parameters of the model.
+        macs_per_image: multiply-accumulates of a forward pass per image.
+        per_epoch: one entry per epoch.
+        leftover_seconds: work unfinished when the training clock stopped; should be 0.
+        communication_seconds: time per step spent on exchanging gradients.
+        limit: how close the trial came to its device's peak rate.
+        noise: how quiet the machine was.
+        started_at: start of the trial, ISO 8601 in UTC.
+        exit_status: the worker's exit status; negative is a signal.
+        other_runs: runs of this suite on the same machine at the same time.
+        environment: environment variables that the worker started with.
+        log: end of the worker's output, if the trial did not end well.
     """
 
     schema_version: int = SCHEMA_VERSION
     trial: str
-    backend: str
+    job: Job
+    seed: int
+    repeat: int
     framework_version: str | None
     backend_digest: str = ""
     machine: str = ""
     hardware_digest: str = ""
     versions: dict[str, str] = {}
-    mode: str
-    device: str
     device_title: str = ""
-    model: str
     dataset: str
-    precision: str = "float32"
-    arm: Arm = "controlled"
-    input: Feed = "resident"
     native_settings: dict[str, str] = {}
     equivalence: Equivalence = "not checked"
-    batch_size: int
     epochs: int
     until_accuracy: float | None = None
     train_samples: int | None = None
     threads: int
-    world_size: int = 1
-    hosts: int = 1
     other_machines: list[str] = []
-    seed: int
-    repeat: int
     outcome: Outcome
     reason: str | None = None
     throughput_images_per_second: float | None = None
@@ -215,3 +239,11 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     other_runs: int = 0
     environment: dict[str, str] = {}
     log: str = ""
+
+
+def attribute_of(name: str) -> str:
+    """Return the path, for `operator.attrgetter`, of a record's field or of a job's coordinate.
+
+    `threads` is the number that the trial had, also where its job leaves that to the run.
+    """
+    return f"job.{name}" if name in Job.__struct_fields__ and name != "threads" else name

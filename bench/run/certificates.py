@@ -1,63 +1,38 @@
-"""The gate of a run: a certificate for each contender and model, made once and kept.
+"""The certificates of a run: one per contender and model, made once and cached.
 
-A certificate holds for a framework's version, the backend's and the check's source, the model,
-mode, device, precision and processor; while none of these changes, the kept one is used.
+A cached certificate is valid for one version of the framework, of the backend's source and of the
+check's source, one job (as `Job.certified` has it) and one kind of processor.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
 from backends.api import Recipe
 from bench import cache
-from bench.records.job import Job
 from bench.records.trial import Equivalence
 from bench.run.executor import Executor
 from bench.run.launch import launch_of, parallel_variables
 from bench.run.outcome import verdict_of
+from bench.spec.job import Job
 from bench.verification.certificate import Certificate
 from bench.verification.sources import backend_sources, digest_of
 from bench.worker.protocol import CheckBegan, Checked, Event, ModelCheck, VerifyTask
-
-
-class Contender(msgspec.Struct, frozen=True):
-    """What a certificate is made for, apart from the model."""
-
-    backend: str
-    mode: str
-    device: str
-    precision: str = "float32"
-    world_size: int = 1
-    hosts: int = 1
-
-    @property
-    def local_size(self) -> int:
-        """Processes or devices of each machine."""
-        return self.world_size // self.hosts
-
-
-# What a certificate holds for: a contender on a model.
-ContenderModel = tuple[Contender, str]
-
-
-def contender_of(job: Job) -> Contender:
-    """Who does the job."""
-    return Contender(job.backend, job.mode, job.device, job.precision, job.world_size, job.hosts)
 
 
 class Gate(msgspec.Struct, frozen=True, kw_only=True):
     """What all certificates of a command have in common.
 
     Attributes:
-        recipes: by backend.
-        framework_versions: by backend; None where the framework is not installed.
-        models: what to check of each model, by name.
-        threads: CPU threads of each worker.
-        cpus: the CPUs that workers may be bound to.
+        recipes: each backend's recipe, by name.
+        framework_versions: each backend's framework version; None where it is not installed.
+        models: what to check, by the model's name.
+        threads: CPU threads per worker.
+        cpus: CPUs that workers may be bound to.
         timeout: seconds for all models of one contender.
-        processor: the CPU model, since another one runs other kernels.
-        cache: the folder of kept certificates and references; None keeps and uses none.
+        processor: the CPU model: another one runs other kernels.
+        cache: folder of cached certificates and references; None neither reads nor writes any.
     """
 
     recipes: Mapping[str, Recipe]
@@ -70,48 +45,49 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
     cache: Path | None
 
 
-def contenders(jobs: Sequence[Job], lacking: Callable[[Job], str]) -> dict[Contender, list[str]]:
-    """The contenders of the jobs, each with its models; without jobs that lack something."""
-    found: dict[Contender, list[str]] = {}
-    for job in jobs:
-        if lacking(job):
-            continue
-        models = found.setdefault(contender_of(job), [])
-        if job.model not in models:
-            models.append(job.model)
-    return found
+def wanted_certificates(jobs: Iterable[Job], lacking: Callable[[Job], str]) -> list[Job]:
+    """Return what to certify for the jobs, each once, as `Job.certified` has it.
+
+    Args:
+        jobs: planned jobs.
+        lacking: returns why a job is unsupported; such jobs need no certificate.
+    """
+    return list(dict.fromkeys(job.certified() for job in jobs if not lacking(job)))
 
 
 def certificates(
-    wanted: Mapping[Contender, Sequence[str]],
+    wanted: Iterable[Job],
     gate: Gate,
     executor: Executor,
-    began: Callable[[Contender, str], None],
-) -> Iterable[Certificate]:
-    """Each contender's certificate on each of its models, kept or made now, as they come.
+    began: Callable[[Job], None],
+) -> Iterator[Certificate]:
+    """Yield each certificate, from the cache or made now. One worker makes all of a contender.
 
     Args:
-        wanted: the models of each contender.
-        gate: what all have in common.
+        wanted: what to certify, as `Job.certified` has it.
+        gate: what all certificates have in common.
         executor: runs the workers.
-        began: called with each contender and model whose certificate must be made.
+        began: called with each job whose certificate must be made.
     """
-    for contender, models in wanted.items():
-        kept = {name: cache.load(_path(gate, contender, name), Certificate) for name in models}
-        yield from (certificate for certificate in kept.values() if certificate)
-        missing = [name for name, certificate in kept.items() if certificate is None]
-        if missing and gate.framework_versions[contender.backend] is not None:
-            yield from _make(contender, missing, gate, executor, began)
+    for jobs in _by_contender(wanted):
+        cached = {job: cache.load(_path(gate, job), Certificate) for job in jobs}
+        yield from (certificate for certificate in cached.values() if certificate)
+        missing = [job for job, certificate in cached.items() if certificate is None]
+        if missing and gate.framework_versions[missing[0].backend] is not None:
+            yield from _make(missing, gate, executor, began)
 
 
-def kept_certificates(wanted: Mapping[Contender, Sequence[str]], gate: Gate) -> set[ContenderModel]:
-    """Those whose certificate is kept, so that none must be made."""
-    return {
-        (contender, model)
-        for contender, models in wanted.items()
-        for model in models
-        if cache.load(_path(gate, contender, model), Certificate) is not None
-    }
+def _by_contender(wanted: Iterable[Job]) -> list[list[Job]]:
+    """Group the jobs that differ in their model alone."""
+    groups: dict[Job, list[Job]] = {}
+    for job in wanted:
+        groups.setdefault(msgspec.structs.replace(job, model=""), []).append(job)
+    return list(groups.values())
+
+
+def cached_certificates(wanted: Iterable[Job], gate: Gate) -> set[Job]:
+    """Return those of the wanted certificates that are in the cache."""
+    return {job for job in wanted if cache.load(_path(gate, job), Certificate) is not None}
 
 
 def backend_digest(recipe: Recipe) -> str:
@@ -120,91 +96,76 @@ def backend_digest(recipe: Recipe) -> str:
     return digest_of(*backend_sources(module.rpartition(".")[0] or module))
 
 
-def equivalence_of(made: Iterable[Certificate]) -> dict[ContenderModel, Equivalence]:
-    """Whether each certificate passed; what a backend lacks was not checked."""
+def equivalence_of(made: Iterable[Certificate]) -> dict[Job, Equivalence]:
+    """Whether each certificate passed, by its job; unsupported contenders are left out."""
     return {
-        (contender_checked(each), each.model): "passed" if each.passed else "failed"
-        for each in made
-        if not each.is_unsupported
+        each.job: "passed" if each.passed else "failed" for each in made if not each.is_unsupported
     }
 
 
-def contender_checked(each: Certificate) -> Contender:
-    """Whom a certificate is of."""
-    return Contender(
-        each.backend, each.mode, each.device, each.precision, each.world_size, each.hosts
-    )
-
-
 def _make(
-    contender: Contender,
-    models: Sequence[str],
+    jobs: Sequence[Job],
     gate: Gate,
     executor: Executor,
-    began: Callable[[Contender, str], None],
+    began: Callable[[Job], None],
 ) -> list[Certificate]:
+    """Make the certificates of jobs that differ in their model alone."""
     events: list[Event] = []
+    by_model = {job.model: job for job in jobs}
 
     def on_event(event: Event) -> None:
         events.append(event)
         if isinstance(event, CheckBegan):
-            began(contender, event.model)
+            began(by_model[event.model])
 
+    contender = jobs[0]
     recipe = gate.recipes[contender.backend]
     launch = launch_of(recipe, parallel_variables(recipe, contender.local_size))
-    end = executor.run(_task(contender, models, gate), launch, gate.timeout, on_event)
+    end = executor.run(_task(jobs, gate), launch, gate.timeout, on_event)
     made = {event.model: event for event in events if isinstance(event, Checked)}
     reason = verdict_of(events, end, gate.timeout).reason or ""
     found = [
-        _certificate(contender, name, gate, made.get(name) or Checked(name, (), 0.0, reason))
-        for name in models
+        _certificate(job, gate, made.get(job.model) or Checked(job.model, (), 0.0, reason))
+        for job in jobs
     ]
     for certificate in found:
-        if certificate.checks:  # else the check itself broke off: the next command tries again
-            cache.store(_path(gate, contender, certificate.model), certificate)
+        if certificate.checks:  # without checks the worker failed: the next command tries again
+            cache.store(_path(gate, certificate.job), certificate)
     return found
 
 
-def _task(contender: Contender, models: Sequence[str], gate: Gate) -> VerifyTask:
+def _task(jobs: Sequence[Job], gate: Gate) -> VerifyTask:
+    contender = jobs[0]
     return VerifyTask(
         adapter=gate.recipes[contender.backend].adapter,
         threads=gate.threads,
         cpus=gate.cpus[: gate.threads * contender.local_size],
         hosts=contender.hosts,
-        models={name: gate.models[name] for name in models},
-        device=contender.device,
-        mode=contender.mode,
-        precision=contender.precision,
-        world_size=contender.world_size,
+        job=contender,
+        models={job.model: gate.models[job.model] for job in jobs},
         references=str(gate.cache / "references") if gate.cache else None,
     )
 
 
-def _certificate(contender: Contender, model: str, gate: Gate, found: Checked) -> Certificate:
+def _certificate(job: Job, gate: Gate, found: Checked) -> Certificate:
     return Certificate(
-        backend=contender.backend,
-        framework_version=gate.framework_versions[contender.backend],
-        mode=contender.mode,
-        device=contender.device,
-        model=model,
-        precision=contender.precision,
-        world_size=contender.world_size,
-        hosts=contender.hosts,
+        job=job,
+        framework_version=gate.framework_versions[job.backend],
         checks=found.checks,
         seconds=found.seconds,
         error=found.error,
     )
 
 
-def _path(gate: Gate, contender: Contender, model: str) -> Path | None:
-    """Where the certificate is kept; None where none is."""
+def _path(gate: Gate, job: Job) -> Path | None:
+    """Where the certificate is cached; None where none is."""
     if gate.cache is None:
         return None
-    recipe = gate.recipes[contender.backend]
+    recipe = gate.recipes[job.backend]
     parts = (
-        contender,
-        gate.framework_versions[contender.backend],
-        gate.models[model],
+        job,
+        gate.framework_versions[job.backend],
+        gate.models[job.model],
         gate.processor,
         backend_digest(recipe),
         digest_of("backends.numpy", "bench.spec", "bench.verification"),

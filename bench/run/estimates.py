@@ -2,15 +2,16 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import attrgetter
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
 from bench.errors import RecordError
-from bench.records.job import Job
 from bench.records.reader import read_run
-from bench.records.trial import TRIALS, TrialRecord
+from bench.records.trial import TRIALS, TrialRecord, attribute_of
 from bench.run.runner import Experiment
+from bench.spec.job import Job
 
 MOST_RUNS = 200  # the newest of a folder; reading more would take longer than it is worth
 _UNKNOWN_SECONDS = 20.0  # a guess: to import a framework and train a small model on MNIST
@@ -53,7 +54,7 @@ class Estimator:
 
     def _add(self, record: TrialRecord, cost: "_Cost") -> None:
         for fields, known in zip(_LIKENESS, self._seconds, strict=True):
-            known[tuple(getattr(record, name) for name in fields)].append(cost)
+            known[tuple(_recorded(record, name) for name in fields)].append(cost)
 
     def estimate(self, job: Job, experiment: Experiment, examples: int) -> Estimate:
         """The seconds of a trial of the job.
@@ -70,6 +71,10 @@ class Estimator:
                 times = [cost.of(experiment.epochs * examples) for cost in found]
                 return Estimate(median(times), likeness)
         return Estimate(_UNKNOWN_SECONDS, None)
+
+
+def _recorded(record: TrialRecord, name: str) -> object:
+    return attrgetter(attribute_of(name))(record)
 
 
 class _Cost(NamedTuple):

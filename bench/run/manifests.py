@@ -4,7 +4,6 @@ from bench import __version__
 from bench.machine.environments.installed import installation_of
 from bench.machine.hardware import describe_machine
 from bench.records.manifest import ClusterChoice, Manifest
-from bench.run.plan import planned_trial
 from bench.run.prepare import Plan
 from bench.run.request import Request
 from bench.run.runner import timestamp
@@ -52,6 +51,6 @@ def make_manifest(
         missing=plan.missing,
         notes=plan.notes,
         baselines=request.baselines,
-        plan=[planned_trial(trial) for trial in plan.trials],
+        plan=plan.trials,
         cluster=cluster,
     )

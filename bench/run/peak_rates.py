@@ -143,15 +143,15 @@ def limit_of(
     if throughput is None or flops_per_image is None:
         return None
     achieved = throughput * flops_per_image
-    precisions = ("float32", record.precision) if record.precision in _COMPARED else ()
-    on_cpu = record.device == "cpu"
-    devices = record.hosts if on_cpu else record.world_size
+    precisions = ("float32", record.job.precision) if record.job.precision in _COMPARED else ()
+    on_cpu = record.job.device == "cpu"
+    devices = record.job.hosts if on_cpu else record.job.world_size
     peaks = {
         limit.backend: devices
         * max(limit.matrix_flops_per_second.get(name, 0.0) for name in precisions)
         for limit in known
-        if precisions and limit.device == record.device and not limit.flags
-        if not on_cpu or limit.threads == record.threads * record.world_size // record.hosts
+        if precisions and limit.device == record.job.device and not limit.flags
+        if not on_cpu or limit.threads == record.threads * record.job.world_size // record.job.hosts
     }
     best = max(peaks, key=lambda name: peaks[name], default=None)
     peak = peaks[best] if best else None
@@ -160,7 +160,7 @@ def limit_of(
         achieved_flops_per_second=achieved,
         peak_flops_per_second=peak or None,
         peak_backend=best if peak else None,
-        own_peak_flops_per_second=peaks.get(record.backend) or None,
+        own_peak_flops_per_second=peaks.get(record.job.backend) or None,
         share_of_peak=achieved / peak if peak else None,
     )
 

@@ -15,9 +15,7 @@ import numpy as np
 from backends.api import Recipe
 from bench.errors import ChoiceError, check_known
 from bench.machine.environments.selector import ALL
-from bench.records.job import Job, Trial
-from bench.records.manifest import PlannedTrial
-from bench.records.trial import Arm, Feed
+from bench.spec.job import Arm, Feed, Job, Trial
 
 MODES_DEFAULT = "default"
 DEVICE_PATTERN = re.compile(r"auto|all|cpu|mps|gpu(:\d+)?")
@@ -189,44 +187,3 @@ def block(planned: Sequence[Job], repeat: int, seed: int) -> list[Trial]:
     """
     order = np.random.default_rng([seed, repeat]).permutation(len(planned))
     return [Trial(planned[index], seed + repeat - 1, repeat) for index in order]
-
-
-def planned_trial(trial: Trial) -> PlannedTrial:
-    """The trial as the manifest has it."""
-    job = trial.job
-    return PlannedTrial(
-        trial=trial.name,
-        backend=job.backend,
-        mode=job.mode,
-        device=job.device,
-        model=job.model,
-        batch_size=job.batch_size,
-        seed=trial.seed,
-        repeat=trial.repeat,
-        arm=job.arm,
-        precision=job.precision,
-        input=job.input,
-        threads=job.threads,
-        world_size=job.world_size,
-        place=job.place,
-        hosts=job.hosts,
-    )
-
-
-def trial_of(planned: PlannedTrial) -> Trial:
-    """The trial that the manifest has so."""
-    job = Job(
-        planned.model,
-        planned.batch_size,
-        planned.backend,
-        planned.mode,
-        planned.device,
-        planned.arm,
-        planned.precision,
-        planned.input,
-        planned.threads,
-        planned.world_size,
-        planned.place,
-        planned.hosts,
-    )
-    return Trial(job, planned.seed, planned.repeat)

@@ -26,7 +26,7 @@ def judged(record: TrialRecord) -> TrialRecord:
 
 def _impossible(record: TrialRecord) -> str:
     limit = record.limit
-    most = _MOST_ON_CPU if record.device == "cpu" else _MOST_ELSEWHERE
+    most = _MOST_ON_CPU if record.job.device == "cpu" else _MOST_ELSEWHERE
     if limit is None or limit.share_of_peak is None or limit.share_of_peak <= most:
         return ""
     achieved, peak = limit.achieved_flops_per_second, limit.peak_flops_per_second or 0.0

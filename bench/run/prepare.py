@@ -17,9 +17,7 @@ from bench.errors import ChoiceError, RecordError, check_known
 from bench.machine.cpus import Processes, choose_cpus, local_sizes, share_cpus
 from bench.machine.environments.choosing import Chosen, choose_backends
 from bench.machine.hardware import usable_cpus
-from bench.records.job import Job, Trial
 from bench.records.manifest import DatasetFacts, Manifest, Missing, ModelFacts
-from bench.records.trial import FEEDS, Feed
 from bench.run.devices import devices_of, wants_gpu
 from bench.run.executor import Executor
 from bench.run.models import facts_of, load_models
@@ -29,11 +27,11 @@ from bench.run.plan import (
     check_devices,
     choose_modes,
     fits,
-    trial_of,
     trials,
 )
 from bench.run.request import Choices, Report, Request
 from bench.run.runner import Experiment
+from bench.spec.job import FEEDS, Feed, Job, Trial
 from bench.spec.precision import PRECISIONS
 
 MOST_TRIALS = 100_000
@@ -167,7 +165,7 @@ def remake_plan(
     dataset = facts_of(open_decoded(source.folder), manifest.train_samples)
     if dataset != manifest.dataset:
         raise RecordError(f"{where}: the data set {manifest.dataset.name} has changed since")
-    planned = [trial_of(each) for each in manifest.plan]
+    planned = manifest.plan
     jobs = list(dict.fromkeys(trial.job for trial in planned))
     own_threads, cpus = share_cpus(jobs, threads, usable)
     return Plan(
@@ -202,8 +200,8 @@ def recipes_of_run(
     Raises:
         RecordError: a backend is no longer there.
     """
-    names = sorted({trial.backend for trial in manifest.plan})
-    on_gpu = wants_gpu([trial.device for trial in manifest.plan])
+    names = sorted({trial.job.backend for trial in manifest.plan})
+    on_gpu = wants_gpu([trial.job.device for trial in manifest.plan])
     try:
         chosen = choose_backends(names, on_gpu, report)
     except ChoiceError as error:

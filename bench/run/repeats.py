@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 import msgspec
 
-from bench.records.job import Job, Trial
 from bench.records.manifest import AutoRepeats, Manifest
 from bench.records.reader import read_run
 from bench.records.trial import TrialRecord
 from bench.records.writer import RunFolder
-from bench.run.plan import block, planned_trial, trial_of
+from bench.run.plan import block
 from bench.run.runner import Observer
+from bench.spec.job import Job, Trial
 from bench.statistics.families import Sample, ratio_of
 
 # An interval of a few blocks is narrow by chance too often: five at least, and narrow enough after
@@ -86,9 +86,8 @@ def _reach(samples: Mapping[Job, Mapping[int, float]], blocks: int) -> float:
     """How far the widest interval of a ratio reached to either side after so many blocks."""
     groups: defaultdict[Job, list[Sample]] = defaultdict(list)
     for job, values in samples.items():
-        alike = msgspec.structs.replace(job, backend="", mode="")
         early = {repeat: value for repeat, value in values.items() if repeat <= blocks}
-        groups[alike].append(Sample("", early))
+        groups[job.compared_with()].append(Sample("", early))
     pairs = (pair for group in groups.values() for pair in combinations(group, 2))
     return max((ratio_of(*pair).reach for pair in pairs), default=0.0)
 
@@ -122,7 +121,7 @@ def rounds(
         records = {record.trial: record for record in read_run(folder.path).trials}
         if any(_is_interrupted(records.get(trial.name)) for trial in trials):
             return
-        planned = [trial_of(each) for each in manifest.plan]
+        planned = manifest.plan
         decision = decide(rule, planned, records, spent + time.monotonic() - began)
         trials = block(decision.jobs, manifest.repeats + 1, manifest.seed) if decision.jobs else []
         manifest = _grown(manifest, rule, trials, decision.reason)
@@ -138,6 +137,6 @@ def _grown(manifest: Manifest, rule: AutoRepeats, trials: Sequence[Trial], ended
     return msgspec.structs.replace(
         manifest,
         repeats=manifest.repeats + bool(trials),
-        plan=[*manifest.plan, *map(planned_trial, trials)],
+        plan=[*manifest.plan, *trials],
         auto_repeats=msgspec.structs.replace(rule, ended=ended),
     )

@@ -8,8 +8,8 @@ import msgspec
 
 from bench.machine.environments.selector import ALL
 from bench.records.manifest import AutoRepeats
-from bench.records.trial import Arm
 from bench.run.plan import MODES_DEFAULT, Scaling, Selector
+from bench.spec.job import Arm
 from bench.spec.training import Optimizer
 
 # Called with a line of text for the user, about something that takes time.

@@ -17,19 +17,19 @@ from bench.cache import cache_folder
 from bench.machine.disturbance import Watch
 from bench.machine.identity import hardware_digest, machine_name
 from bench.machine.other_runs import other_runs
-from bench.records.job import Job, Trial
 from bench.records.manifest import ModelFacts
 from bench.records.predictions import Explanation
 from bench.records.trial import Equivalence, Limit, TrialRecord
 from bench.records.writer import RunFolder
-from bench.run.certificates import Contender, ContenderModel, backend_digest, contender_of
+from bench.run.certificates import backend_digest
 from bench.run.executor import Executor, WorkerEnd
 from bench.run.launch import launch_of, parallel_variables
 from bench.run.outcome import INTERRUPTED, Verdict, measured, verdict_of
 from bench.run.peak_rates import BackendLimit, limit_of
 from bench.run.plan import lacking_for
 from bench.run.plausibility import judged
-from bench.spec.training import Optimizer, TrainSpec
+from bench.spec.job import Job, Trial
+from bench.spec.training import Optimizer
 from bench.worker.protocol import Event, Explained, Imported, TrainTask
 
 
@@ -68,7 +68,7 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     until_accuracy: float | None = None
     retries: int = 0
     limits: tuple[BackendLimit, ...] = ()
-    equivalence: dict[ContenderModel, Equivalence] = {}
+    equivalence: dict[Job, Equivalence] = {}
 
     def threads_of(self, job: Job) -> int:
         """CPU threads of each of the job's processes."""
@@ -97,8 +97,8 @@ class TrialObserver(Protocol):
 class Observer(TrialObserver, Protocol):
     """Watches a run; what it shows is no part of the measurement."""
 
-    def check_began(self, contender: Contender, model: str) -> None:
-        """The equivalence of a contender on a model is being checked."""
+    def check_began(self, job: Job) -> None:
+        """A certificate is being made for the job."""
 
     def trials_planned(self, number: int) -> None:
         """So many trials are added to the plan."""
@@ -171,7 +171,7 @@ def keep_measured(trial: Trial, found: Measured, folder: RunFolder) -> None:
 
 
 def _limit(record: TrialRecord, experiment: Experiment) -> Limit | None:
-    flops = experiment.models[record.model].training_flops_per_image
+    flops = experiment.models[record.job.model].training_flops_per_image
     return limit_of(record, flops, experiment.limits)
 
 
@@ -246,22 +246,14 @@ def task_of(trial: Trial, experiment: Experiment) -> TrainTask:
         threads=threads,
         cpus=experiment.cpus[: threads * job.local_size],
         hosts=job.hosts,
+        job=job,
         model=experiment.models[job.model].layer,
-        train=TrainSpec(
-            batch_size=job.batch_size,
-            epochs=experiment.epochs,
-            seed=trial.seed,
-            optimizer=experiment.optimizer,
-        ),
+        epochs=experiment.epochs,
+        seed=trial.seed,
+        optimizer=experiment.optimizer,
         data=str(experiment.data),
-        device=job.device,
-        mode=job.mode,
         train_samples=experiment.train_samples,
-        precision=job.precision,
-        arm=job.arm,
-        input=job.input,
         until_accuracy=experiment.until_accuracy,
-        world_size=job.world_size,
         explain=trial.repeat == 1,
     )
 
@@ -272,28 +264,19 @@ def blank(trial: Trial, experiment: Experiment, verdict: Verdict) -> TrialRecord
     facts = experiment.models[job.model]
     return TrialRecord(
         trial=trial.name,
-        backend=job.backend,
+        job=job,
+        seed=trial.seed,
+        repeat=trial.repeat,
         framework_version=experiment.framework_versions[job.backend],
         backend_digest=backend_digest(experiment.recipes[job.backend]),
         machine=machine_name(),
         hardware_digest=hardware_digest(),
-        mode=job.mode,
-        device=job.device,
-        model=job.model,
         dataset=experiment.dataset,
-        precision=job.precision,
-        arm=job.arm,
-        input=job.input,
-        equivalence=experiment.equivalence.get((contender_of(job), job.model), "not checked"),
-        batch_size=job.batch_size,
+        equivalence=experiment.equivalence.get(job.certified(), "not checked"),
         epochs=experiment.epochs,
         until_accuracy=experiment.until_accuracy,
         train_samples=experiment.train_samples,
         threads=experiment.threads_of(job),
-        world_size=job.world_size,
-        hosts=job.hosts,
-        seed=trial.seed,
-        repeat=trial.repeat,
         outcome=verdict.outcome,
         reason=verdict.reason,
         num_parameters=facts.num_parameters,

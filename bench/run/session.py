@@ -18,13 +18,12 @@ from bench.cache import cache_folder
 from bench.errors import RecordError
 from bench.machine.hardware import usable_cpus
 from bench.machine.other_runs import other_runs, presence
-from bench.records.job import Trial
 from bench.records.manifest import ClusterChoice, Manifest
 from bench.records.predictions import pictures_of
 from bench.records.reader import Run, read_run
 from bench.records.trial import MANIFEST, TrialRecord
 from bench.records.writer import RunFolder
-from bench.run.certificates import certificates, contenders, equivalence_of
+from bench.run.certificates import certificates, equivalence_of, wanted_certificates
 from bench.run.executor import Executor
 from bench.run.interrupts import Interrupts
 from bench.run.manifests import make_manifest
@@ -34,6 +33,7 @@ from bench.run.repeats import rounds
 from bench.run.request import Report, Request
 from bench.run.runner import Observer, run_trials
 from bench.run.validity import NOT_MEASURED, Validity, holding_of, why_again, why_invalid
+from bench.spec.job import Trial
 
 # Measures trials; each record is on disk when it is yielded.
 Measure = Callable[[Sequence[Trial]], Iterator[TrialRecord]]
@@ -203,7 +203,7 @@ class ThisMachine:
         limits = tuple(known_limits(plan, self.executor, report))
         experiment = msgspec.structs.replace(plan.experiment, limits=limits)
         if session.manifest.verified:
-            wanted = contenders(plan.jobs, experiment.lacking)
+            wanted = wanted_certificates(plan.jobs, experiment.lacking)
             gate = own_gate(plan)
             made = list(certificates(wanted, gate, self.executor, observer.check_began))
             folder.write_certificates(made)
@@ -315,9 +315,9 @@ def _extended(session: Session, run: Run) -> Session:
     """
     old, new = run.manifest, session.manifest
     _check_shared(session.folder, old, new)
-    planned = {each.trial for each in new.plan}
+    planned = {each.name for each in new.plan}
     recorded = {record.trial for record in run.trials}
-    others = [each for each in old.plan if each.trial in recorded - planned]
+    others = [each for each in old.plan if each.name in recorded - planned]
     return msgspec.structs.replace(
         session,
         manifest=msgspec.structs.replace(

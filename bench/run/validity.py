@@ -44,7 +44,7 @@ def why_invalid(record: TrialRecord, machines: Sequence[Holding]) -> str:
     same = [each for each in named if each.hardware_digest == record.hardware_digest]
     if not same:
         return "measured on other hardware of the same name"
-    version, digest = same[0].backends.get(record.backend, (None, ""))
+    version, digest = same[0].backends.get(record.job.backend, (None, ""))
     if record.framework_version != version:
         return f"measured with version {record.framework_version}, now {version}"
     if record.backend_digest != digest:

@@ -6,6 +6,8 @@ from typing import Optional
 
 import msgspec
 
+from bench.spec.job import SCHEMA_VERSION, Job
+
 
 class Tolerance(msgspec.Struct, frozen=True):
     """The largest difference that each check may show, as a share of the size of what is wanted.
@@ -88,21 +90,18 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
     """All checks of one contender on one model.
 
     Attributes:
+        schema_version: version of the file's format.
+        job: the contender and the model, as `Job.certified` has them.
         framework_version: of the framework that was checked.
         seconds: how long the check took.
         error: why the check could not be done; empty when it could.
     """
 
-    backend: str
+    schema_version: int = SCHEMA_VERSION
+    job: Job
     framework_version: Optional[str]
-    mode: str
-    device: str
-    model: str
-    precision: str
     checks: tuple[Check, ...]
     seconds: float
-    world_size: int = 1
-    hosts: int = 1
     error: str = ""
 
     @property

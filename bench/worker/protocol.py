@@ -6,6 +6,7 @@ from typing import Any, Optional, Union
 
 import msgspec
 
+from bench.spec.job import Job
 from bench.spec.layers import Layer, kind_of
 from bench.spec.training import Optimizer, TrainSpec
 from bench.verification.certificate import Check
@@ -55,34 +56,38 @@ class TrainTask(TaskBase, frozen=True, kw_only=True):
     """Train and evaluate one model.
 
     Attributes:
-        model: the model spec.
-        train: the training spec, with this trial's seed.
+        job: what is measured.
+        model: the job's model as a spec.
+        epochs: number of epochs, at most.
+        seed: seed of the initial weights and the batch order.
+        optimizer: the update rule.
         data: the folder of the decoded data set.
-        train_samples: use only so many of the training examples; None uses all.
-        device: the device's name, `cpu`, `gpu:0`, `mps`.
-        mode: one of the backend's modes.
-        precision: one of `bench.spec.precision`.
-        evaluation_batch: how many images each prediction takes.
-        arm: "controlled", or "native" for the framework's own choices where its user says nothing.
-        input: "resident", or "pipeline" for the framework's own loader.
+        train_samples: number of training examples to use; None uses all.
+        evaluation_batch: images per prediction.
         until_accuracy: end after the epoch that reaches this test accuracy; None trains all.
-        world_size: processes or devices that share each batch, over all hosts.
-        explain: tell what the trained model answers, and the times of single steps, at the end.
+        explain: report the trained model's predictions, and the times of single steps, at the end.
     """
 
+    job: Job
     model: Layer
-    train: TrainSpec
+    epochs: int
+    seed: int
+    optimizer: Optimizer
     data: str
-    device: str
-    mode: str
     train_samples: Optional[int] = None
-    precision: str = "float32"
     evaluation_batch: int = 1000
-    arm: str = "controlled"
-    input: str = "resident"
     until_accuracy: Optional[float] = None
-    world_size: int = 1
     explain: bool = False
+
+    @property
+    def train(self) -> TrainSpec:
+        """The training spec that follows from the task."""
+        return TrainSpec(
+            batch_size=self.job.batch_size,
+            epochs=self.epochs,
+            seed=self.seed,
+            optimizer=self.optimizer,
+        )
 
 
 class ModelCheck(msgspec.Struct, frozen=True):
@@ -97,19 +102,13 @@ class VerifyTask(TaskBase, frozen=True, kw_only=True):
     """Make a certificate for each model.
 
     Attributes:
+        job: the contender, as `Job.certified` has it, with any of the models.
         models: what to check, by the model's name.
-        device: as in `TrainTask`.
-        mode: as in `TrainTask`.
-        precision: as in `TrainTask`.
-        world_size: as in `TrainTask`.
-        references: a folder where the reference's answers are kept for other contenders.
+        references: a folder where the reference's answers are cached for other contenders.
     """
 
+    job: Job
     models: dict[str, ModelCheck]
-    device: str
-    mode: str
-    precision: str = "float32"
-    world_size: int = 1
     references: Optional[str] = None
 
 
@@ -126,8 +125,8 @@ class ClockTask(TaskBase, frozen=True, kw_only=True):
         model: a model for images of `input_shape`.
         input_shape: of one image.
         batch_size: images a step.
-        device: as in `TrainTask`.
-        mode: as in `TrainTask`.
+        device: device name.
+        mode: one of the backend's modes.
         seconds: of a single call, so many that what a call costs whatever its steps is little.
     """
 

@@ -55,7 +55,7 @@ def phase(name: str, tell: Tell) -> Iterator[None]:
 
 def train(task: TrainTask, backend: Backend, tell: Tell) -> None:
     """Do the task and tell every event; a loss that is no number ends it as diverged."""
-    device = find_device(backend, task.device)
+    device = find_device(backend, task.job.device)
     with phase("data", tell):
         data = open_decoded(task.data)
         images, labels = _training_examples(data, task)
@@ -71,11 +71,11 @@ def train(task: TrainTask, backend: Backend, tell: Tell) -> None:
                 images=images,
                 labels=labels,
                 device=device,
-                mode=task.mode,
-                precision=task.precision,
-                seed=task.train.seed,
-                input=task.input,
-                world_size=task.world_size,
+                mode=task.job.mode,
+                precision=task.job.precision,
+                seed=task.seed,
+                input=task.job.input,
+                world_size=task.job.world_size,
             )
         )
     del images
@@ -113,7 +113,7 @@ def _training_examples(data: Dataset, task: TrainTask) -> tuple[npt.NDArray[Any]
     """Images, scaled or for a pipeline as pixels, and labels."""
     pixels = data.train_images[: task.train_samples]
     labels = data.train_labels[: task.train_samples].astype(np.int32)
-    if task.input == "pipeline":
+    if task.job.input == "pipeline":
         return pixels.reshape(-1, *data.input_shape), labels
     return _scaled(pixels, data), labels
 
@@ -124,11 +124,11 @@ def _scaled(pixels: IntArray, data: Dataset) -> FloatArray:
 
 def _start(task: TrainTask, backend: Backend, model: Node) -> NativeStart:
     """What the session starts from: the spec's choices, or in the native arm the framework's."""
-    weights = initial_weights(model, task.train.seed)
-    optimizer = task.train.optimizer
-    if task.arm == "controlled":
+    weights = initial_weights(model, task.seed)
+    optimizer = task.optimizer
+    if task.job.arm == "controlled":
         return NativeStart(model, optimizer, weights, {})
-    defaults = backend.native_defaults(task.train.seed)
+    defaults = backend.native_defaults(task.seed)
     if defaults is None:
         raise Unsupported("arm native: this backend has no choices of its own, only the spec's")
     return native_start(model, optimizer, weights, defaults)
@@ -143,11 +143,11 @@ def _epochs(
         (n,) the classes that the trained model predicts for the test images.
     """
     age_at_start = age()
-    for epoch in range(task.train.epochs):
+    for epoch in range(task.epochs):
         ended, predicted = _epoch(session, task, epoch, examples, test)
         tell(ended)
         if epoch == 0 and age_at_start is not None:
-            steps = ended.images // task.train.batch_size
+            steps = ended.images // task.job.batch_size
             tell(FirstStep(age_at_start + ended.seconds / steps))
         if ended.mean_loss is None:
             tell(Failed("diverged", f"the loss of epoch {ended.epoch} is not a finite number"))

@@ -16,8 +16,8 @@ from bench.worker.training import Tell, find_device
 
 def verify(task: VerifyTask, backend: Backend, tell: Tell) -> None:
     """Tell what was found on each model; one that cannot be checked does not stop the others."""
-    device = find_device(backend, task.device)
-    subject = Subject(backend, device, task.mode, task.precision, task.world_size)
+    device = find_device(backend, task.job.device)
+    subject = Subject(backend, device, task.job.mode, task.job.precision, task.job.world_size)
     for name, model in task.models.items():
         tell(CheckBegan(name))
         tell(_checked(task, subject, name, model))

@@ -1,12 +1,13 @@
 """Compare a new run with an old one, contender by contender, and say whether the gate holds."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from statistics import median
 from typing import Any, Literal
 
-from bench.records.trial import TrialRecord
+from bench.records.trial import TrialRecord, attribute_of
 from bench.statistics.families import holm
 from bench.statistics.ratios import Ratio, independent_ratio
 from reports.analysis.frames import RANKING, fingerprint
@@ -29,6 +30,7 @@ Verdict = Literal[
 
 # Whatever these two differ in, a contender is the same; a machine that differs is told apart.
 _KEY = (*(name for name in RANKING if name not in ("machine", "spec")), "backend", "mode")
+_KEY_OF: Callable[[TrialRecord], tuple[Any, ...]] = attrgetter(*map(attribute_of, _KEY))
 _ALWAYS = ("model", "device", "backend", "mode")
 
 
@@ -101,7 +103,7 @@ def _pairs(base: Source, new: Source) -> list[_Pair]:
 def _by_contender(source: Source) -> Mapping[tuple[Any, ...], list[TrialRecord]]:
     made: dict[tuple[Any, ...], list[TrialRecord]] = {}
     for trial in source.run.trials:
-        made.setdefault(tuple(getattr(trial, name) for name in _KEY), []).append(trial)
+        made.setdefault(_KEY_OF(trial), []).append(trial)
     return made
 
 

@@ -3,10 +3,11 @@
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from statistics import median
 from typing import Any
 
-from bench.records.trial import TrialRecord
+from bench.records.trial import TrialRecord, attribute_of
 from bench.statistics.families import Sample
 from reports.analysis.runs import Source
 from reports.display import count, plain
@@ -18,6 +19,7 @@ FIELDS = (
 )
 
 Asked = tuple[Any, ...]  # the value of each field
+_ASKED = attrgetter(*map(attribute_of, FIELDS))
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ def measured_by_asked(source: Source) -> dict[Asked, Measured]:
     found: defaultdict[Asked, list[TrialRecord]] = defaultdict(list)
     for record in source.run.trials:
         if record.outcome == "ok" and record.equivalence != "failed":
-            found[tuple(getattr(record, name) for name in FIELDS)].append(record)
+            found[_ASKED(record)].append(record)
     made = {}
     for asked, records in sorted(found.items(), key=lambda item: item[0]):
         blocks = {

@@ -14,7 +14,7 @@ import msgspec
 import pandas as pd
 
 from bench.records.reader import Run
-from bench.records.trial import TrialRecord
+from bench.records.trial import TrialRecord, attribute_of
 from reports.analysis.runs import Source
 from reports.display import plain
 from reports.metrics import METRIC_KEYS, METRICS
@@ -48,7 +48,7 @@ def record_frame(
     """
     asked = [name for name in CONTENDER if name not in ("run", "spec")]
     columns: dict[str, list[Any]] = {
-        name: list(map(attrgetter(name), records)) for name in (*_TEXT, *asked)
+        name: list(map(attrgetter(attribute_of(name)), records)) for name in (*_TEXT, *asked)
     }
     columns |= {metric.key: metric.column(records) for metric in METRICS}
     columns["machine"] = [machines.get(machine, machine) for machine in columns["machine"]]

@@ -59,7 +59,7 @@ def _title(sources: Sequence[Source]) -> str:
     if len(titles) == 1 and (title := plain(titles.pop())):
         return title
     trials = [trial for source in sources for trial in source.run.trials]
-    backends = listed(sorted({plain(trial.backend) for trial in trials})) or "nothing"
+    backends = listed(sorted({plain(trial.job.backend) for trial in trials})) or "nothing"
     datasets = listed(sorted({plain(source.run.manifest.dataset.name) for source in sources}))
     return f"{backends} on {datasets}"
 

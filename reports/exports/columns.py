@@ -10,7 +10,8 @@ from msgspec import inspect
 
 from bench.records.trial import TrialRecord
 
-_LEFT_OUT = ("log",)  # what a worker printed, at length
+# The worker's output is long, and a job's number of threads is the trial's own column `threads`.
+_LEFT_OUT = (("log",), ("job", "threads"))
 _SCALARS = {
     inspect.StrType: "text",
     inspect.LiteralType: "text",
@@ -54,13 +55,15 @@ def _fields(kind: type[msgspec.Struct], path: tuple[str, ...]) -> Iterator[Field
         raise TypeError(f"received {kind}, expected a struct")
     for field in told.fields:
         own = (*path, field.name)
-        if field.name in _LEFT_OUT:
+        if own in _LEFT_OUT:
             continue
         for part in _parts(field.type):
             if isinstance(part, inspect.StructType):
                 yield from _fields(part.cls, own)
             elif type(part) in _SCALARS:
-                yield Field("_".join(own), own, _SCALARS[type(part)])
+                # The fields of a job are named like the record's own: `backend`, not `job_backend`.
+                name = "_".join(own[1:] if own[0] == "job" else own)
+                yield Field(name, own, _SCALARS[type(part)])
 
 
 def _parts(kind: inspect.Type) -> list[inspect.Type]:

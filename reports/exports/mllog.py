@@ -70,13 +70,13 @@ def _events(source: Source, trial: TrialRecord) -> Iterator[Event]:
 def _facts(source: Source, trial: TrialRecord) -> dict[str, Any]:
     manifest = source.run.manifest
     return {
-        "submission_benchmark": trial.model,
+        "submission_benchmark": trial.job.model,
         "submission_platform": manifest.machine.cpu_model,
         "submission_division": "open",
-        "framework": f"{trial.backend} {trial.framework_version} {trial.mode}",
+        "framework": f"{trial.job.backend} {trial.framework_version} {trial.job.mode}",
         "evenbench_version": __version__,
         "seed": trial.seed,
-        "global_batch_size": trial.batch_size,
+        "global_batch_size": trial.job.batch_size,
         "train_samples": trial.train_samples or manifest.dataset.train_examples,
         "eval_samples": manifest.dataset.test_examples,
         "opt_name": msgspec.to_builtins(manifest.optimizer)["kind"],

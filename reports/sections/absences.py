@@ -62,7 +62,7 @@ def _without_record(sources: Sequence[Source]) -> Iterator[Part]:
     rows = []
     for source in sources:
         recorded = {trial.trial for trial in source.run.trials}
-        left = [planned.trial for planned in source.run.manifest.plan]
+        left = [planned.name for planned in source.run.manifest.plan]
         left = [plain(name) for name in left if name not in recorded]
         if left:
             names = shortened(", ".join(left), LONGEST_REASON)
@@ -102,8 +102,8 @@ def _equal_work(sources: Sequence[Source]) -> Section:
 def _certificate_row(certificate: Certificate) -> tuple[str, ...]:
     checks = certificate.checks
     return (
-        plain(f"{certificate.backend} {certificate.mode}"),
-        plain(f"{certificate.model} on {certificate.device}"),
+        plain(f"{certificate.job.backend} {certificate.job.mode}"),
+        plain(f"{certificate.job.model} on {certificate.job.device}"),
         "passed" if certificate.passed else "failed",
         f"{len(checks) - len(certificate.failures)} of {len(checks)}",
         _largest_share(checks),

@@ -59,7 +59,7 @@ def _parts(source: Source, is_one_of_many: bool) -> list[Part]:
 
 
 def _row(source: Source, backend: str, found: Installation) -> tuple[str, ...]:
-    trials = [trial for trial in source.run.trials if trial.backend == backend]
+    trials = [trial for trial in source.run.trials if trial.job.backend == backend]
     return (
         plain(backend),
         plain(source.run.manifest.framework_versions.get(backend) or NOT_KNOWN),
@@ -74,9 +74,10 @@ def _row(source: Source, backend: str, found: Installation) -> tuple[str, ...]:
 
 def _quickest_start(trials: Sequence[TrialRecord]) -> float | None:
     """The cold start of the mode that is the first to train: others compile for longer."""
-    modes = {trial.mode for trial in trials}
+    modes = {trial.job.mode for trial in trials}
     starts = [
-        _median([trial for trial in trials if trial.mode == mode], _cold_start) for mode in modes
+        _median([trial for trial in trials if trial.job.mode == mode], _cold_start)
+        for mode in modes
     ]
     return min((start for start in starts if start is not None), default=None)
 

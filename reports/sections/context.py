@@ -207,7 +207,7 @@ def _steps(source: Source) -> Iterator[str]:
     loaded = {
         item
         for trial in source.run.trials
-        if trial.backend not in own
+        if trial.job.backend not in own
         for item in trial.versions.items()
     }
     yield f"python -m pip install . {_pins(sorted(loaded))}".rstrip()

@@ -44,8 +44,8 @@ def _by_contender(
     found: dict[tuple[str, ...], list[TrialRecord]] = {}
     for record in records:
         key: tuple[str, ...] = (
-            *(record.backend, record.mode),
-            *(record.model, record.device, record.precision),
+            *(record.job.backend, record.job.mode),
+            *(record.job.model, record.job.device, record.job.precision),
         )
         found.setdefault(key, []).append(record)
     for key, own in found.items():

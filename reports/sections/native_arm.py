@@ -25,7 +25,7 @@ def arm_sections(sources: Sequence[Source]) -> list[Section]:
 
 def _choices(native: Sequence[TrialRecord]) -> Table:
     """A row an item, a column a backend."""
-    chosen = {record.backend: record.native_settings for record in native}
+    chosen = {record.job.backend: record.native_settings for record in native}
     items = dict.fromkeys(item for settings in chosen.values() for item in settings)
     rows = tuple(
         (plain(item), *(plain(settings.get(item, NOT_KNOWN)) for settings in chosen.values()))
@@ -48,8 +48,8 @@ def _accuracies(records: Sequence[TrialRecord]) -> Table:
 
 def _accuracy_rows(records: Sequence[TrialRecord]) -> Iterator[tuple[str, ...]]:
     known = [record for record in records if record.test_accuracy is not None]
-    for backend, mode, model in dict.fromkeys((r.backend, r.mode, r.model) for r in known):
-        own = [r for r in known if (r.backend, r.mode, r.model) == (backend, mode, model)]
+    for backend, mode, model in dict.fromkeys(map(_contender, known)):
+        own = [record for record in known if _contender(record) == (backend, mode, model)]
         controlled, native = (_percent(own, arm) for arm in ("controlled", "native"))
         if native is None:
             continue
@@ -58,7 +58,11 @@ def _accuracy_rows(records: Sequence[TrialRecord]) -> Iterator[tuple[str, ...]]:
         yield plain(f"{backend} {mode}"), plain(model), shown, f"{native:.2f}", difference
 
 
+def _contender(record: TrialRecord) -> tuple[str, str, str]:
+    return record.job.backend, record.job.mode, record.job.model
+
+
 def _percent(records: Sequence[TrialRecord], arm: str) -> float | None:
-    values = [record.test_accuracy for record in records if record.arm == arm]
+    values = [record.test_accuracy for record in records if record.job.arm == arm]
     known = [value for value in values if value is not None]
     return 100 * median(known) if known else None

@@ -13,8 +13,9 @@ from bench.cluster.gang import Follower, GangExecutor
 from bench.data.prepare import prepare
 from bench.run.executor import LocalExecutor
 from bench.run.launch import launch_of
+from bench.spec.job import Job
 from bench.spec.models import build
-from bench.spec.training import Sgd, TrainSpec
+from bench.spec.training import Sgd
 from bench.worker.protocol import EpochEnded, Failed, TrainTask
 
 HERE = "127.0.0.1"
@@ -43,11 +44,11 @@ def trial(recipe, mode, model, hosts, batch, seed):
         adapter=recipe.adapter,
         cpus=(0,),
         hosts=hosts,
-        world_size=hosts,
-        device="cpu",
-        mode=mode,
+        job=Job(model, batch, recipe.name, mode, "cpu", world_size=hosts, hosts=hosts),
         model=build(model),
-        train=TrainSpec(batch_size=batch, epochs=2, seed=seed, optimizer=Sgd()),
+        epochs=2,
+        seed=seed,
+        optimizer=Sgd(),
         data=str(prepare(None).folder),
         train_samples=SAMPLES[model],
     )

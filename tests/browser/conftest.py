@@ -2,6 +2,7 @@
 
 import shutil
 import zlib
+from operator import attrgetter
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,7 +12,7 @@ import pytest
 from support import records
 
 from bench.records.predictions import EXPLANATIONS, PICTURES, Explanation, Picture, Pictures
-from bench.records.trial import EpochRecord
+from bench.records.trial import EpochRecord, attribute_of
 from bench.worker.protocol import Explained
 from reports import write_report
 
@@ -64,7 +65,7 @@ def run(tmp_path_factory) -> Path:
 
 
 def _is(record, **fields):
-    return all(getattr(record, name) == value for name, value in fields.items())
+    return all(attrgetter(attribute_of(name))(record) == value for name, value in fields.items())
 
 
 def _explain(folder, trials):
@@ -80,10 +81,10 @@ def _explain(folder, trials):
                 examples=tuple(range(10)),
                 saliency=zlib.compress(shades.tobytes()),
                 step_seconds=tuple(noise.gamma(9, 1e-4, 200).tolist()),
-                problems=(f"no saliency: {HOSTILE}",) if trial.backend == "numpy" else (),
+                problems=(f"no saliency: {HOSTILE}",) if trial.job.backend == "numpy" else (),
                 seconds=1.0,
             )
-            file.write(msgspec.json.encode(Explanation(trial.trial, trial.model, told)) + b"\n")
+            file.write(msgspec.json.encode(Explanation(trial.trial, trial.job.model, told)) + b"\n")
     pictures = Pictures(
         shape=(8, 8, 1),
         labels=zlib.compress(labels.tobytes()),

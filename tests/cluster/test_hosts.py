@@ -40,10 +40,10 @@ def test_two_nodes_share_some_trials_and_one_does_the_others(command, nodes, out
     assert done.returncode == 0, done.stderr
     made = read_run(out).trials
     assert {trial.outcome for trial in made} == {"ok"}
-    shared = [trial for trial in made if trial.hosts == 2]
-    alone = [trial for trial in made if trial.hosts == 1]
+    shared = [trial for trial in made if trial.job.hosts == 2]
+    alone = [trial for trial in made if trial.job.hosts == 1]
     assert len(shared) == len(alone) == 2
-    assert {trial.world_size for trial in shared} == {2}
+    assert {trial.job.world_size for trial in shared} == {2}
     assert all(len(trial.other_machines) == 1 for trial in shared)
     assert all(trial.other_machines == [] for trial in alone)
     page = (out / "report.html").read_text()
@@ -113,4 +113,4 @@ def test_a_framework_does_the_same_work_on_two_nodes(command, nodes, out, backen
     (record,) = run.trials
     assert (record.outcome, record.equivalence) == ("ok", "passed")
     (certificate,) = run.certificates
-    assert (certificate.world_size, certificate.hosts) == (2, 2)
+    assert (certificate.job.world_size, certificate.job.hosts) == (2, 2)

@@ -71,7 +71,7 @@ def test_certificates_are_made_on_the_nodes_and_kept_once(command, nodes, out):
     assert done.returncode == 0, done.stderr
     run = whole(out)
     assert {trial.equivalence for trial in run.trials} == {"passed"}
-    assert [(each.backend, each.model) for each in run.certificates] == [("numpy", "quick")]
+    assert [(each.job.backend, each.job.model) for each in run.certificates] == [("numpy", "quick")]
 
 
 def test_each_kind_of_machine_does_all_of_the_plan(start, resume, out):
@@ -106,7 +106,7 @@ def test_two_drivers_take_turns(command, nodes, start, out):
     assert [end.returncode for end in ends] == [0, 0], ends
     ended = {}
     for trial in whole(out).trials:
-        ended[trial.batch_size] = max(ended.get(trial.batch_size, ""), trial.started_at)
+        ended[trial.job.batch_size] = max(ended.get(trial.job.batch_size, ""), trial.started_at)
     begun = min(trial.started_at for trial in whole(other).trials)
     assert begun >= min(ended.values()), "every node worked for the first when the second came"
 

@@ -10,8 +10,9 @@ from backends.registry import installed_version, recipes
 from bench.data.prepare import prepare
 from bench.run.executor import LocalExecutor
 from bench.run.launch import launch_of
+from bench.spec.job import Job
 from bench.spec.models import build
-from bench.spec.training import Sgd, TrainSpec
+from bench.spec.training import Sgd
 from bench.worker.protocol import Failed, PhaseEnded, TrainTask
 
 TORCH = recipes()["torch"]
@@ -24,13 +25,13 @@ RANK = "spawn_main"  # in the command of a process that another one spawned
 def task():
     return TrainTask(
         adapter=TORCH.adapter,
+        job=Job("mlp", 64, "torch", "eager", "cpu", world_size=2),
         model=build("mlp"),
-        train=TrainSpec(batch_size=64, epochs=TOO_MANY, seed=0, optimizer=Sgd()),
+        epochs=TOO_MANY,
+        seed=0,
+        optimizer=Sgd(),
         data=str(prepare(None).folder),
         train_samples=640,
-        device="cpu",
-        mode="eager",
-        world_size=2,
     )
 
 

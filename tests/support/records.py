@@ -6,6 +6,7 @@ import msgspec
 
 from bench.records.manifest import DatasetFacts, Machine, Manifest, ModelFacts
 from bench.records.trial import Attempt, EpochRecord, Inference, Limit, Noise, TrialRecord
+from bench.spec.job import Job
 from bench.spec.layers import Dense, Flatten, sequential
 from bench.spec.training import Sgd
 
@@ -73,15 +74,11 @@ def trial(backend="torch", mode="eager", repeat=1, **changes):
     """A trial that ended well: 0.2 s of start, 3 epochs, 300 MiB of which 100 after the import."""
     base = TrialRecord(
         trial="",
-        backend=backend,
+        job=Job("mlp", 64, backend, mode, "cpu"),
         framework_version="1.0",
         versions={backend: "1.0"},
-        mode=mode,
-        device="cpu",
-        model="mlp",
         dataset="mnist",
         equivalence="passed",
-        batch_size=64,
         epochs=3,
         threads=2,
         seed=repeat - 1,
@@ -101,9 +98,21 @@ def trial(backend="torch", mode="eager", repeat=1, **changes):
         wall_seconds=4.0,
         per_epoch=[EpochRecord(s, 0.1, accuracy, 59_968, 0.1) for s, accuracy in EPOCHS],
     )
-    made = msgspec.structs.replace(base, **changes)
-    job = f"{made.model}-b{made.batch_size}-{backend}-{mode}-{made.device}"
-    return msgspec.structs.replace(made, trial=f"{job}-r{made.repeat}")
+    made = changed(base, **changes)
+    job = made.job
+    name = f"{job.model}-b{job.batch_size}-{backend}-{mode}-{job.device}-r{made.repeat}"
+    return msgspec.structs.replace(made, trial=name)
+
+
+def changed(record, **changes):
+    """The record with other values of its own fields and of its job's, but for `threads`."""
+    coordinates = {
+        name: changes.pop(name)
+        for name in Job.__struct_fields__
+        if name in changes and name not in TrialRecord.__struct_fields__
+    }
+    job = msgspec.structs.replace(record.job, **coordinates)
+    return msgspec.structs.replace(record, job=job, **changes)
 
 
 def repeated(backend, mode, throughputs, **changes):

@@ -13,8 +13,9 @@ from backends.api import Recipe
 from bench.cli.doctor.clock import BATCH_SIZE, MODEL
 from bench.run.executor import Executor
 from bench.run.launch import launch_of
+from bench.spec.job import Job
 from bench.spec.models import build
-from bench.spec.training import TrainSpec
+from bench.spec.training import Sgd
 from bench.worker.protocol import Event, PhaseEnded, TrainTask
 
 _SECONDS = 600.0
@@ -64,11 +65,12 @@ def _compile(
         adapter=recipe.adapter,
         threads=len(place.cpus),
         cpus=place.cpus,
+        job=Job(MODEL, BATCH_SIZE, recipe.name, place.mode, place.device),
         model=build(MODEL),
-        train=TrainSpec(batch_size=BATCH_SIZE, epochs=1),
+        epochs=1,
+        seed=0,
+        optimizer=Sgd(),
         data=str(place.data),
-        device=place.device,
-        mode=place.mode,
         train_samples=BATCH_SIZE,
     )
     events: list[Event] = []

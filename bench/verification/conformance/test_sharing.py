@@ -16,9 +16,10 @@ from bench.cluster.gang import Follower, GangExecutor
 from bench.data.prepare import prepare
 from bench.run.executor import LocalExecutor
 from bench.run.launch import launch_of, parallel_variables
+from bench.spec.job import Job
 from bench.spec.layers import Conv, Dense, Flatten, MaxPool, sequential
 from bench.spec.models import build
-from bench.spec.training import Optimizer, TrainSpec
+from bench.spec.training import Optimizer
 from bench.verification.case import OPTIMIZERS
 from bench.verification.conformance.contender import THREADS, Contender
 from bench.worker.protocol import (
@@ -48,23 +49,29 @@ def run_here(contender: Contender, task: TrainTask | VerifyTask) -> list[Event]:
     """All that a worker tells of the task."""
     events: list[Event] = []
     recipe = contender.recipe
-    launch = launch_of(recipe, recipe.cold | parallel_variables(recipe, task.world_size))
+    launch = launch_of(recipe, recipe.cold | parallel_variables(recipe, task.job.world_size))
     end = LocalExecutor().run(task, launch, SECONDS, events.append)
     assert not end.timed_out, end.log
     return events
+
+
+def job_of(contender: Contender, model: str, batch_size: int, world_size: int) -> Job:
+    return Job(
+        model, batch_size, contender.recipe.name, contender.mode, "cpu", world_size=world_size
+    )
 
 
 def train_task(contender: Contender, world_size: int, batch_size: int) -> TrainTask:
     return TrainTask(
         adapter=contender.recipe.adapter,
         threads=THREADS,
+        job=job_of(contender, "mlp", batch_size, world_size),
         model=build("mlp"),
-        train=TrainSpec(batch_size=batch_size, epochs=2, seed=0, optimizer=MOMENTUM),
+        epochs=2,
+        seed=0,
+        optimizer=MOMENTUM,
         data=str(prepare(None).folder),
         train_samples=640,
-        device="cpu",
-        mode=contender.mode,
-        world_size=world_size,
     )
 
 
@@ -79,7 +86,7 @@ def run_on_hosts(contender: Contender, task: TrainTask | VerifyTask) -> list[Eve
         pytest.skip("shares no training between machines")
     helper = Follower("the other", LOCAL, LocalExecutor(), {recipe.name: recipe}, ())
     executor = GangExecutor(LocalExecutor(), LOCAL, [helper])
-    variables = parallel_variables(recipe, task.world_size // HOSTS)
+    variables = parallel_variables(recipe, task.job.world_size // HOSTS)
     launch = launch_of(recipe, recipe.cold | variables)
     events: list[Event] = []
     end = executor.run(msgspec.structs.replace(task, hosts=HOSTS), launch, SECONDS, events.append)
@@ -91,10 +98,8 @@ def verify_task(contender: Contender, optimizers: dict[str, Optimizer]) -> Verif
     return VerifyTask(
         adapter=contender.recipe.adapter,
         threads=THREADS,
+        job=job_of(contender, "small", 0, WORLD_SIZE),
         models={"small": ModelCheck(SMALL, (6, 6, 2), optimizers)},
-        device="cpu",
-        mode=contender.mode,
-        world_size=WORLD_SIZE,
     )
 
 

@@ -9,10 +9,10 @@ from support.places import ROOT
 from bench.cli.options import request_of_file
 from bench.cli.run import command
 from bench.errors import RunFileError
-from bench.records.job import Job
 from bench.run.estimates import Estimator
 from bench.run.executor import LocalExecutor
 from bench.run.prepare import make_plan
+from bench.spec.job import Job
 
 EXAMPLES = sorted((ROOT / "examples").glob("*.toml"))
 RIGHT = """\

@@ -19,6 +19,7 @@ from bench.run.manifests import make_manifest
 from bench.run.prepare import make_plan
 from bench.run.request import Choices, Request
 from bench.run.validity import Holding
+from bench.spec.job import Job
 from bench.spec.training import Sgd
 from bench.verification.certificate import Certificate, Check
 
@@ -56,7 +57,7 @@ class Shown:
     def __init__(self):
         self.nodes = {}
 
-    def check_began(self, contender, model):
+    def check_began(self, job):
         pass
 
     def trial_began(self, trial, node=""):
@@ -147,7 +148,7 @@ def test_two_nodes_share_a_trial_and_its_record_names_both(request_of, tmp_path)
     records, _, observer = over(request, tmp_path / "run", ALIKE[:2])
     (record,) = records
     assert record.outcome == "ok", record
-    assert (record.world_size, record.hosts) == (2, 2)
+    assert (record.job.world_size, record.job.hosts) == (2, 2)
     assert record.other_machines == [record.machine], "both are this machine"
     assert record.trial.endswith("-world2-hosts2-r1")
     assert set(observer.nodes.values()) == {"node-a"}
@@ -163,13 +164,8 @@ def test_a_trial_whose_helper_is_lost_is_shared_with_another(request_of, tmp_pat
 
 def certificate(*, difference=0.0, seconds=1.0, version="1"):
     return Certificate(
-        backend="x",
+        job=Job("mlp", 0, "x", "eager", "cpu"),
         framework_version=version,
-        mode="eager",
-        device="cpu",
-        model="mlp",
-        precision="float32",
-        world_size=1,
         checks=(Check("logits", difference, 1e-3),),
         seconds=seconds,
     )
@@ -215,9 +211,9 @@ def test_each_kind_gets_the_jobs_that_it_has_devices_for(request_of):
 def test_a_record_holds_where_a_node_has_its_hardware_and_versions(request_of, tmp_path, make):
     record = make.TRIALS[0]
     digest, version = record.backend_digest, record.framework_version
-    held = Holding("pod-7", record.hardware_digest, {record.backend: (version, digest)})
+    held = Holding("pod-7", record.hardware_digest, {record.job.backend: (version, digest)})
     assert cluster(A, holdings={"a": held}).why_invalid(record) == ""
-    newer = msgspec.structs.replace(held, backends={record.backend: ("99", digest)})
+    newer = msgspec.structs.replace(held, backends={record.job.backend: ("99", digest)})
     assert "now 99" in cluster(A, holdings={"a": newer}).why_invalid(record)
     assert cluster(A, B, holdings={"a": newer, "b": held}).why_invalid(record) == ""
     other = msgspec.structs.replace(held, hardware_digest="other")

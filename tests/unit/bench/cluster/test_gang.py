@@ -13,8 +13,9 @@ from bench.cluster.gang import Follower, GangExecutor, free_address
 from bench.data.prepare import prepare
 from bench.run.executor import LocalExecutor
 from bench.run.launch import launch_of
+from bench.spec.job import Job
 from bench.spec.models import build
-from bench.spec.training import Sgd, TrainSpec
+from bench.spec.training import Sgd
 from bench.worker.protocol import (
     EpochEnded,
     Failed,
@@ -53,14 +54,18 @@ def recipe(plugin, tmp_path):
 def task(recipe, tiny_data):
     return TrainTask(
         adapter=recipe.adapter,
+        job=Job("mlp", 9, "fake", "works", "cpu", world_size=3, hosts=3),
         model=build("mlp"),
-        train=TrainSpec(batch_size=9, epochs=2, seed=0, optimizer=Sgd()),
+        epochs=2,
+        seed=0,
+        optimizer=Sgd(),
         data=str(prepare(tiny_data).folder),
-        device="cpu",
-        mode="works",
         hosts=3,
-        world_size=3,
     )
+
+
+def job_with(task, **changes):
+    return msgspec.structs.replace(task.job, **changes)
 
 
 def shared(task, recipe, *others, own=None, act=lambda event: None):
@@ -99,7 +104,7 @@ def test_every_host_has_a_worker_and_the_first_one_tells(task, recipe, tmp_path)
 
 def test_a_task_of_one_host_needs_no_other(task, recipe):
     other = Watched()
-    alone = msgspec.structs.replace(task, hosts=1, world_size=1)
+    alone = msgspec.structs.replace(task, hosts=1, job=job_with(task, world_size=1, hosts=1))
     events, end = shared(alone, recipe, other)
     assert end.exit_status == 0
     assert any(isinstance(event, Finished) for event in events)
@@ -131,7 +136,11 @@ def test_a_framework_that_shares_nothing_between_machines_says_so(task, recipe):
 
 
 def test_a_worker_that_fails_on_another_host_is_named(task, recipe):
-    events, _ = shared(msgspec.structs.replace(task, mode="raises"), recipe, *[LocalExecutor()] * 2)
+    events, _ = shared(
+        msgspec.structs.replace(task, job=job_with(task, mode="raises")),
+        recipe,
+        *[LocalExecutor()] * 2,
+    )
     failed = failure(events)
     assert failed.outcome == "failed"
     assert "on machine-1" in failed.reason or "host 1 of 3 failed" in failed.reason
@@ -157,7 +166,7 @@ def test_a_worker_that_is_killed_on_another_host_is_named(task, recipe, tmp_path
 
             return super().run(task, launch, timeout, noted)
 
-    steady = msgspec.structs.replace(task, mode="steady")
+    steady = msgspec.structs.replace(task, job=job_with(task, mode="steady"))
     events, end = shared(
         steady, recipe, LocalExecutor(), LocalExecutor(), own=Own(), act=kill_followers
     )
@@ -201,8 +210,8 @@ def test_strangers_who_come_to_the_meeting_are_sent_away(task, recipe):
     over, came = threading.Event(), threading.Event()
     # The worker of host 1 begins only once the stranger has been there.
     late = Watched(visit)
-    spec = msgspec.structs.replace(task.train, batch_size=8)
-    two = msgspec.structs.replace(task, train=spec, hosts=2, world_size=2)
+    job = job_with(task, batch_size=8, world_size=2, hosts=2)
+    two = msgspec.structs.replace(task, job=job, hosts=2)
     events, end = shared(two, recipe, late)
     over.set()
     assert end.exit_status == 0, end.log

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.cluster.lanes import MOST_MOVES, Lanes, Node, can_do, ranking_of
-from bench.records.job import Job
+from bench.cluster.lanes import MOST_MOVES, Lanes, Node, can_do
 from bench.run.plan import trials
+from bench.spec.job import Job
 
 A, B, C = (Node(key, f"node-{key}", cpus=2, place=f"kind-{key}") for key in "abc")
 
@@ -29,7 +29,7 @@ def test_all_trials_of_a_ranking_go_to_one_node():
     made = lanes([A, B], job(), job(backend="torch"), job("cnn"), job("cnn", "torch"))
     first, second = made.take(A).trials, made.take(B).trials
     assert len(first) == len(second) == 4
-    assert {ranking_of(trial.job) for trial in first} == {ranking_of(first[0].job)}
+    assert {trial.job.compared_with() for trial in first} == {first[0].job.compared_with()}
     assert {trial.job.backend for trial in first} == {"numpy", "torch"}
     assert first[0].job.model != second[0].job.model
     assert [trial.repeat for trial in first] == [1, 1, 2, 2], "in the order of the plan"

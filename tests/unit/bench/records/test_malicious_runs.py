@@ -99,7 +99,7 @@ def test_an_endless_line_is_refused(make, tmp_path):
 def test_a_newer_manifest_of_another_form_is_told_by_its_version(make, tmp_path):
     folder = make.store(tmp_path / "run", [])
     (folder / "manifest.json").write_text('{"schema_version": 7, "all": "new"}')
-    with pytest.raises(RecordError, match="received schema version 7, expected 1"):
+    with pytest.raises(RecordError, match="received schema version 7, expected 2"):
         read_run(folder)
 
 

@@ -3,13 +3,14 @@
 import json
 import shutil
 
+import msgspec
 import pytest
 from support.places import STORED_RUNS
 
 from bench.errors import RecordError
 from bench.records import migration
-from bench.records import trial as records
 from bench.records.reader import read_run
+from bench.spec import job as records
 from reports import write_report
 
 
@@ -18,7 +19,7 @@ def test_a_run_of_version_1_is_read_and_reported(tmp_path):
     run = read_run(folder)
     assert [trial.outcome for trial in run.trials] == ["ok", "ok", "timeout"]
     assert run.trials[0].throughput_images_per_second == 123_456.5
-    assert run.trials[0].input == "resident"  # a field that came later
+    assert run.trials[0].job.input == "resident"  # a field that came later
     assert run.manifest.optimizer.learning_rate == 0.01
     assert run.certificates[0].passed
     write_report([folder], formats=["markdown"])
@@ -53,7 +54,7 @@ def test_a_step_from_one_version_to_the_next_is_taken_for_every_file(tmp_path, m
             value["throughput_images_per_second"] = value.pop("throughput")
         return value
 
-    monkeypatch.setattr(migration, "STEPS", {0: rename})
+    monkeypatch.setattr(migration, "STEPS", {0: rename, **migration.STEPS})
     folder = shutil.copytree(STORED_RUNS / "version-1", tmp_path / "run")
     for name in ("manifest.json", "trials.jsonl"):
         text = (folder / name).read_text()
@@ -67,10 +68,31 @@ def test_a_step_from_one_version_to_the_next_is_taken_for_every_file(tmp_path, m
     assert {run.manifest.schema_version, run.trials[0].schema_version} == {records.SCHEMA_VERSION}
 
 
+def test_each_stored_version_reads_as_the_same_run():
+    old, new = (read_run(STORED_RUNS / f"version-{number}") for number in (1, 2))
+    assert msgspec.structs.replace(old, folder=new.folder) == new
+
+
+def test_coordinates_that_version_1_had_in_a_name_are_found(tmp_path):
+    folder = shutil.copytree(STORED_RUNS / "version-1", tmp_path / "run")
+    path = folder / "trials.jsonl"
+    path.write_text(path.read_text().replace("-cpu-r1", "-cpu-threads2-at0a1b2c3d-r1"))
+    job = read_run(folder).trials[0].job
+    assert (job.threads, job.place) == (2, "0a1b2c3d")
+
+
+@pytest.mark.parametrize("text", ["[1]", '[{"checks": []}]', "[[]]"])
+def test_certificates_that_are_none_are_refused(tmp_path, text):
+    folder = shutil.copytree(STORED_RUNS / "version-1", tmp_path / "run")
+    (folder / "certificates.json").write_text(text)
+    with pytest.raises(RecordError, match=r"certificates.json certificate 1"):
+        read_run(folder)
+
+
 @pytest.mark.parametrize("version", [0, 99])
 def test_a_version_without_a_way_to_this_one_is_refused(tmp_path, version):
     folder = shutil.copytree(STORED_RUNS / "version-1", tmp_path / "run")
     path = folder / "trials.jsonl"
     path.write_text(path.read_text().replace('"schema_version":1', f'"schema_version":{version}'))
-    with pytest.raises(RecordError, match=f"received schema version {version}, expected 1"):
+    with pytest.raises(RecordError, match=f"received schema version {version}, expected 2"):
         read_run(folder)

@@ -16,6 +16,7 @@ from bench.records.reader import read_run
 from bench.records.schema import json_schemas
 from bench.records.trial import TrialRecord
 from bench.records.writer import RunFolder
+from bench.spec.job import Job
 from bench.spec.layers import Dense, Flatten, sequential
 from bench.spec.training import Sgd
 
@@ -57,13 +58,9 @@ def manifest():
 def record():
     return TrialRecord(
         trial="tiny-b16-fake-works-cpu-r1",
-        backend="fake",
+        job=Job("tiny", 16, "fake", "works", "cpu"),
         framework_version="1",
-        mode="works",
-        device="cpu",
-        model="tiny",
         dataset="tiny",
-        batch_size=16,
         epochs=1,
         threads=2,
         seed=0,

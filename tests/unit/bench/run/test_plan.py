@@ -7,8 +7,8 @@ from msgspec.structs import replace
 
 from backends.api import Recipe
 from bench.errors import ChoiceError, check_known, split_list
-from bench.records.job import Job, Trial
 from bench.run.plan import Matrix, check_devices, choose_devices, choose_modes, fits, trials
+from bench.spec.job import Job, Trial
 
 
 def recipe(name, modes, default_modes):

@@ -6,10 +6,10 @@ from itertools import combinations
 import msgspec
 import pytest
 
-from bench.records.job import Job
 from bench.records.manifest import AutoRepeats
 from bench.run.plan import block
 from bench.run.repeats import CHANCES, FEWEST, IN_TURN, decide
+from bench.spec.job import Job
 from bench.statistics.ratios import paired_ratio
 
 RULE = AutoRepeats(interval=0.02, max_seconds=1000)

@@ -14,15 +14,15 @@ import pytest
 from backends.registry import recipes
 from bench.data.decoded import open_decoded
 from bench.data.prepare import prepare
-from bench.records.job import Job, Trial
 from bench.records.manifest import ModelFacts
 from bench.records.reader import read_run
-from bench.records.trial import FEEDS, TimeToAccuracy
+from bench.records.trial import TimeToAccuracy
 from bench.records.writer import RunFolder
 from bench.run.executor import LocalExecutor
 from bench.run.launch import CACHE_VARIABLES
 from bench.run.peak_rates import BackendLimit, Setting, backend_limits
 from bench.run.runner import Experiment, run_trials
+from bench.spec.job import FEEDS, Job, Trial
 from bench.spec.layers import Dense, Flatten, sequential
 from bench.spec.training import Sgd
 from bench.worker.protocol import EpochEnded, PhaseBegan
@@ -35,7 +35,7 @@ class Silent:
         self.events = []
         self.disturbed = []
 
-    def check_began(self, contender, model):
+    def check_began(self, job):
         pass
 
     def trial_began(self, trial):
@@ -162,7 +162,7 @@ def test_what_a_recipe_does_not_state_is_unsupported_without_a_worker(
     job = Job("tiny", 16, "fake", "works", "cpu", **changes)
     (record,) = run(experiment, tmp_path / "run", Trial(job, seed=0, repeat=1), observer=observer)
     assert (record.outcome, record.reason) == ("unsupported", reason)
-    assert {name: getattr(record, name) for name in changes} == changes
+    assert {name: getattr(record.job, name) for name in changes} == changes
     assert observer.events == []
 
 
@@ -361,6 +361,6 @@ def test_the_numpy_backend_learns_in_a_worker(experiment, tmp_path):
 def test_a_pipeline_of_numpy_trains_on_the_same_batches(experiment, tmp_path):
     jobs = [Job("tiny", 16, "numpy", "eager", "cpu", input=feed) for feed in FEEDS]
     records = run(experiment, tmp_path / "run", *(Trial(job, seed=3, repeat=1) for job in jobs))
-    assert [record.input for record in records] == ["resident", "pipeline"]
+    assert [record.job.input for record in records] == ["resident", "pipeline"]
     resident, pipeline = ([epoch.mean_loss for epoch in each.per_epoch] for each in records)
     assert resident == pipeline

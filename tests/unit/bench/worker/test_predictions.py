@@ -10,7 +10,6 @@ from backends.numpy.saliency import input_gradients
 from backends.registry import recipes
 from bench.data.decoded import open_decoded
 from bench.data.prepare import prepare
-from bench.records.job import Job, Trial
 from bench.records.manifest import ModelFacts
 from bench.records.predictions import (
     LARGEST_ARRAY,
@@ -25,6 +24,7 @@ from bench.records.reader import read_run
 from bench.records.writer import RunFolder
 from bench.run.executor import LocalExecutor
 from bench.run.runner import Experiment, run_trials
+from bench.spec.job import Job, Trial
 from bench.spec.layers import (
     Activation,
     BatchNorm,

@@ -17,8 +17,9 @@ import pandas as pd
 import pytest
 
 from bench.errors import RecordError
-from bench.records.manifest import Missing, PlannedTrial
+from bench.records.manifest import Missing
 from bench.records.trial import Inference, TimeToAccuracy, TrialRecord
+from bench.spec.job import Job, Trial
 from bench.verification.certificate import Certificate, Check
 from reports import write_report
 from reports.exports.markdown import escape
@@ -30,12 +31,8 @@ NASTY = "<script>alert(1)</script> |$\\frac$ `@me` 模型"
 def certificate(passed=True):
     check = Check("logits", 2e-5 if passed else 0.5, 1e-4, "" if passed else "1.dense")
     return Certificate(
-        backend="torch",
+        job=Job("mlp", 0, "torch", "eager", "cpu"),
         framework_version="1.0",
-        mode="eager",
-        device="cpu",
-        model="mlp",
-        precision="float32",
         checks=(check,),
         seconds=1.0,
     )
@@ -49,7 +46,7 @@ def written(make, tmp_path_factory):
         [*make.TRIALS, *make.repeated("torch", "eager", [4_000.0, 5_000.0], model=NASTY)],
         missing=[Missing("tensorflow", "python -m pip install 'tensorflow>=2.21'")],
         notes=["A note & more."],
-        plan=[PlannedTrial("mlp-lost-r9", "torch", "eager", "cpu", "mlp", 64, 0, 9)],
+        plan=[Trial(Job("lost", 64, "torch", "eager", "cpu"), 0, 9)],
         command="python -m bench run --models 'a<b'",
     )
     certificates = msgspec.json.encode([certificate(), certificate(passed=False)])
@@ -167,7 +164,7 @@ def test_the_page_shows_the_records_text_escaped(html):
         "python -m bench run --models 'a<b'",
         "python -m pip install 'tensorflow>=2.21'",
         "A note & more.",
-        "mlp-lost-r9",
+        "lost-b64-torch-eager-cpu-r9",
         "AMD EPYC 7763",
         "1 of 2 certificates passed",
         "500,000",
@@ -248,7 +245,8 @@ def test_the_csv_holds_every_scalar_of_every_trial(written):
     read = pd.read_csv(written[0] / "results.csv")
     nested = {"versions", "per_epoch", "environment", "native_settings", "log", "other_machines"}
     parts = {"inference", "limit", "noise", "time_to_accuracy"}
-    assert set(TrialRecord.__struct_fields__) - nested - parts < set(read.columns)
+    own = set(TrialRecord.__struct_fields__) - nested - parts - {"job"}
+    assert own | set(Job.__struct_fields__) < set(read.columns)
     assert {"run", "inference_latency_p50_seconds", "limit_share_of_peak"} < set(read.columns)
     assert not (nested | parts) & set(read.columns)
     assert len(read) == 10

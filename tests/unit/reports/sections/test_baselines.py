@@ -62,7 +62,7 @@ def test_scaling_is_strong_with_the_batch_and_weak_with_the_share(make, tmp_path
         ),
         *make.repeated("jax", "jit", [90.0, 91.0], world_size=4),
     ]
-    named = [replace(each, trial=f"{each.trial}-{each.world_size}") for each in trials]
+    named = [replace(each, trial=f"{each.trial}-{each.job.world_size}") for each in trials]
     found = rows(sections(make, tmp_path / "run", named)["parallel"])
     shown = [(row[0], row[2], row[5], row[6]) for row in found]
     dash = found[0][2]
