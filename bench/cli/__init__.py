@@ -12,6 +12,7 @@ import click
 from bench import __version__
 from bench.errors import UserError
 
+# In this module `list` is the command bench.cli.list once that has been imported, not the built-in.
 COMMANDS = {
     "run": "Train the models in every backend asked for and write a report.",
     "plan": "Print what a run file would do, what of it is done, and how long the rest takes.",
@@ -31,7 +32,7 @@ class LazyGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names, in the order of the table above."""
-        return list(COMMANDS)
+        return [*COMMANDS]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of that name."""
@@ -44,7 +45,7 @@ class LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list of commands in the help, from the table, so that none is imported."""
         with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+            formatter.write_dl([*COMMANDS.items()])
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
