@@ -1,0 +1,154 @@
+"""The documentation is true of the tree: its links, commands, options, paths and names exist."""
+
+import configparser
+import functools
+import pkgutil
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+from support.places import ROOT
+
+from bench.cli import cli
+from bench.spec.shapes import resolve
+
+DOCS = ROOT / "docs"
+PAGES = [*sorted(DOCS.rglob("*.md")), *sorted(ROOT.glob("*.md"))]
+
+_FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
+_INDENTED = re.compile(r"(?:^ {4,}\S.*\n)+", re.MULTILINE)
+_SPAN = re.compile(r"`([^`\n]+)`")
+_LINK = re.compile(r"\]\(([^)\s]+)\)")
+_HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+_COMMAND = re.compile(r"^(?:python -m bench|bench|evenbench)(?: (.*))?$")
+_PATH = re.compile(r"(?:bench|backends|reports|tests|examples|docs)/[\w./-]*\w/?")
+_SCRIPT = re.compile(r"python -m ((?:tests\.)?(?:benchmarks|support)\.\w+)|python (tests/\S+\.py)")
+_TOX = re.compile(r"tox -e (\S+)")
+_API = re.compile(r"^::: (\S+)$", re.MULTILINE)
+# Options of the tests' own scripts and of Ray, which pages mention by themselves.
+_OTHER_OPTIONS = {"--only", "--num-cpus"}
+
+
+def _text(page: Path) -> str:
+    return page.read_text(encoding="utf-8")
+
+
+def _prose(page: Path) -> str:
+    return _INDENTED.sub("", _FENCE.sub("", _text(page)))
+
+
+def _spans(page: Path) -> list[str]:
+    return _SPAN.findall(_prose(page))
+
+
+def _code_lines(page: Path) -> list[str]:
+    """The lines of the page's shell code, continued lines joined."""
+    fences = [code for _, language, code in _FENCE.findall(_text(page)) if language in ("", "bash")]
+    indented = _INDENTED.findall(_FENCE.sub("", _text(page)))
+    code = "\n".join([*fences, *indented]).replace("\\\n", " ")
+    return [line.strip() for line in code.splitlines()]
+
+
+def _commands(page: Path) -> list[str]:
+    """What follows `bench` in each command that the page shows."""
+    matches = map(_COMMAND.match, [*_code_lines(page), *_spans(page)])
+    return [match[1] or "" for match in matches if match]
+
+
+def _anchor(heading: str) -> str:
+    """The anchor that GitHub and MkDocs both give to a heading."""
+    words = re.sub(r"[^\w\s-]", "", heading.lower())
+    return re.sub(r"\s", "-", words.strip())
+
+
+def _find(group: click.Group, arguments: list[str]) -> tuple[click.Command, list[str]]:
+    """The command that the arguments name, and its own arguments."""
+    command: click.Command | None = group
+    while isinstance(command, click.Group) and arguments and not arguments[0].startswith("-"):
+        name, *arguments = arguments
+        command = command.get_command(click.Context(command), name)
+        assert command is not None, f"there is no command {name!r}"
+    assert command is not None
+    return command, arguments
+
+
+@functools.cache
+def _options(command: click.Command) -> frozenset[str]:
+    """The options of the command and of those below it."""
+    context = click.Context(command, help_option_names=["-h", "--help"])
+    params = command.get_params(context)
+    own = {name for each in params for name in (*each.opts, *each.secondary_opts)}
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            own |= _options(command.get_command(context, name))
+    return frozenset(own)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+class TestPage:
+    def test_its_links_lead_somewhere(self, page):
+        for link in _LINK.findall(_prose(page)):
+            if re.match(r"[a-z]+:", link):
+                continue
+            name, _, anchor = link.partition("#")
+            target = (page.parent / name) if name else page
+            assert target.exists(), f"{link}: there is no such file"
+            if anchor:
+                assert anchor in map(_anchor, _HEADING.findall(_text(target))), link
+
+    def test_its_commands_parse(self, page):
+        for line in _commands(page):
+            arguments = shlex.split(line, comments=True)
+            if arguments[:1] == ["COMMAND"]:
+                continue
+            command, own = _find(cli, arguments)
+            context = click.Context(command, info_name="bench")
+            command.make_parser(context).parse_args(list(own))
+
+    def test_the_options_that_it_mentions_exist(self, page):
+        mentioned = {re.split(r"[ =]", each)[0] for each in _spans(page) if each.startswith("--")}
+        assert mentioned - _options(cli) - _OTHER_OPTIONS == set()
+
+    def test_the_files_that_it_mentions_exist(self, page):
+        paths = filter(_PATH.fullmatch, _spans(page))
+        assert [path for path in paths if not (ROOT / path).exists()] == []
+
+    def test_the_scripts_that_it_runs_exist(self, page):
+        for module, path in _SCRIPT.findall(_text(page)):
+            script = path or f"tests/{module.removeprefix('tests.').replace('.', '/')}.py"
+            assert (ROOT / script).exists(), script
+
+    def test_the_environments_of_tox_that_it_names_exist(self, page):
+        named = {
+            name for names in _TOX.findall(" ".join(_spans(page))) for name in names.split(",")
+        }
+        configured = configparser.ConfigParser(interpolation=None)
+        configured.read(ROOT / "tox.ini")
+        pythons = re.findall(r"\d+", configured["tox"]["env_list"].split("py3{")[1].split("}")[0])
+        known = {f"py3{minor}" for minor in pythons}
+        known |= {name.removeprefix("testenv:") for name in configured.sections()}
+        assert named - known == set()
+
+    def test_the_names_of_its_reference_can_be_imported(self, page):
+        for name in _API.findall(_text(page)):
+            pkgutil.resolve_name(name)
+
+
+def test_the_pages_show_commands():
+    """A change of the pages' form could otherwise hide all of them from the tests above."""
+    assert len([command for page in PAGES for command in _commands(page)]) > 80
+
+
+def test_an_unknown_option_does_not_parse():
+    command, _ = _find(cli, ["run"])
+    with pytest.raises(click.NoSuchOption):
+        command.make_parser(click.Context(command)).parse_args(["--no-such-option"])
+
+
+def test_the_model_of_the_user_guide_has_the_right_shape():
+    (code,) = [code for _, _, code in _FENCE.findall(_text(DOCS / "index.md")) if "mynet" in code]
+    names = {}
+    exec(compile(code, "mymodel.py", "exec"), names)  # noqa: S102 - the page's own example
+    assert resolve(names["mynet"](10), (28, 28, 1)).output_shape == (10,)
