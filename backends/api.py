@@ -1,8 +1,8 @@
 """The contract between the suite and a backend.
 
-The suite owns what must be equal: the initial weights, the batch order, the learning rates, the
-clock, the accuracy. A backend owns what must be native: the lowering of the spec, the memory
-layout, the compiled inner loop, the synchronisation with the device, its memory counters.
+The suite owns what must be equal: initial weights, batch order, learning rates, clock, accuracy.
+A backend owns what must be native: the lowering of the spec, memory layout, the compiled inner
+loop, synchronisation with the device, memory counters.
 """
 
 from __future__ import annotations
@@ -22,72 +22,73 @@ if TYPE_CHECKING:  # the runner reads recipes without loading NumPy
     from bench.spec.weights import FloatArray, IntArray, Weights
 
 
-class Unsupported(Exception):  # noqa: N818 - the outcome's name, not a fault of the program
-    """What the backend cannot do at all: a layer, a mode, a device, a precision. Names it."""
+class Unsupported(Exception):  # noqa: N818 - named after the outcome; the program did not fail
+    """The backend cannot do this at all: names the layer, mode, device or precision."""
 
 
-def require(framework: str, what: str, received: str, known: Collection[str]) -> None:
-    """See that a backend has what is asked of it.
-
-    Raises:
-        Unsupported: it has not; names what it has.
-    """
-    if received not in known:
-        raise Unsupported(_refusal(framework, what, received, known))
+def unsupported_layer(framework: str, node: Node) -> Unsupported:
+    """Return the error for a layer that a framework does not support."""
+    where = node.path or "the root"
+    return Unsupported(f"{framework} does not support layer {node.layer.kind} at {where}")
 
 
-def _refusal(framework: str, what: str, received: str, known: Collection[str]) -> str:
-    return f"{what}: received {received!r}, {framework} has only {', '.join(known) or 'none'}"
+def _refusal(
+    framework: str, what: str, requested: str, supported: Collection[str], where: str = ""
+) -> str:
+    """Return why a request is unsupported; empty where it is supported."""
+    if requested in supported:
+        return ""
+    return (
+        f"{framework} does not support {what} {requested!r}{where}; "
+        f"it supports {', '.join(supported) or 'none'}"
+    )
 
 
 def part_of(batch: int, world_size: int) -> int:
-    """How many images of a batch each of the processes or devices that share it takes.
+    """Return the number of images of a batch that each process or device takes.
 
     Raises:
-        ValueError: they cannot take equally many.
+        ValueError: the batch cannot be split into equal parts.
     """
     if batch % world_size:
         raise ValueError(
-            f"received a batch of {batch} images and world size {world_size}, expected a "
-            "multiple of the world size: each process takes an equal part"
+            f"a batch of {batch} images cannot be split into {world_size} equal parts; "
+            "choose a batch size that is a multiple of the world size"
         )
     return batch // world_size
 
 
 class Recipe(msgspec.Struct, frozen=True):
-    """What the suite knows of a backend without importing its framework.
+    """The description of a backend that is readable without importing its framework.
 
     Attributes:
-        name: as typed after --backends, and the name of the backend's folder.
-        title: as people write the framework's name.
-        requirements: the packages that must be installed, as pip takes them; the first is the
-            framework, whose version is quoted.
-        modes: every mode, the fastest to start first.
-        default_modes: those that run unless --modes says otherwise.
-        adapter: `module:class` of the `Backend`, imported by a worker only.
-        python: the versions of Python that it runs on, as pip writes them; empty is any.
-        system_packages: what must be on the machine and pip does not bring: each Debian package,
-            and the program (`g++`) or library (`lib:openblas`) that shows that it is there.
-        gpu_requirements: in the place of `requirements` where it is to train on a GPU; empty is
-            the same.
-        isolated: whether its requirements shut out other backends', so that it always has an
-            environment of its own.
-        environment: variables that the worker's process starts with.
-        cold: variables that the worker of a trial has besides, since its compilation is timed and
-            must be a cold one; the check of equal work, which is not timed, goes without.
-        warm: variables that turn on the framework's own cache of compiled code in the folder
-            `{cache}`, to measure a warm compilation; empty where it has none on disk.
-        precisions: those that it computes in, on every device.
-        gpu_precisions: those that it computes in on a GPU beside them.
-        inputs: where its steps take images from, "resident" or "pipeline".
-        parallel_modes: those that train data-parallel, over several processes or devices.
-        parallel_environment: variables that the worker of such a trial starts with besides;
-            `{world_size}` stands for the number of its own.
-        joins_hosts: whether several machines can share such a training.
-        interpreter: set by the suite: the Python of the environment that its workers run in; empty
-            is this one.
-        packages: set by the suite: the versions that this environment holds, by canonical name.
-        absence: set by the suite: why there is no environment for it; empty where there is.
+        name: the name on the command line, after --backends.
+        title: the framework's name as people write it.
+        requirements: pip requirements; the first is the framework, whose version is reported.
+        modes: all modes; the fastest to start comes first.
+        default_modes: the modes that run without --modes.
+        adapter: `module:class` of the `Backend`; only workers import it.
+        python: the supported Python versions as a pip specifier; empty for any.
+        system_packages: Debian packages that pip does not install, each with the program (`g++`)
+            or library (`lib:openblas`) that shows that it is installed.
+        gpu_requirements: replaces `requirements` for training on a GPU; empty for no difference.
+        isolated: whether its requirements conflict with other backends', so that it always needs
+            its own environment.
+        environment: environment variables of every worker.
+        cold: additional variables of a trial's worker. Trials measure compilation, so the
+            framework's compilation caches are off; certificates are not timed and use them.
+        warm: variables that enable the framework's compilation cache in the folder `{cache}`, to
+            measure a warm compilation; empty where the framework has no cache on disk.
+        precisions: the precisions supported on every device.
+        gpu_precisions: the additional precisions supported on GPUs.
+        inputs: the supported sources of images, "resident" or "pipeline".
+        parallel_modes: the modes that train data-parallel over several processes or devices.
+        parallel_environment: additional variables of a data-parallel trial's worker, where
+            `{world_size}` stands for the number of processes or devices on its machine.
+        joins_hosts: whether several machines can share a data-parallel training.
+        interpreter: set by the suite: the Python of the workers' environment; empty for this one.
+        packages: set by the suite: installed versions in that environment, by canonical name.
+        absence: set by the suite: why the backend has no environment; empty where it has one.
     """
 
     name: str
@@ -113,37 +114,37 @@ class Recipe(msgspec.Struct, frozen=True):
     packages: dict[str, str] = {}
     absence: str = ""
 
-    def lacking(self, device: str, precision: str, feed: str) -> str:
-        """Which of these the backend lacks, known without its framework; empty if none is."""
-        on_gpu = device.startswith("gpu")
-        for what, received, known in (
-            (f"precision on {device}", precision, self._precisions(on_gpu)),
-            ("input", feed, self.inputs),
-        ):
-            if received not in known:
-                return _refusal(self.title, what, received, known)
-        return ""
+    def unsupported(self, device: str, precision: str, feed: str) -> str:
+        """Return why the precision or input is unsupported; empty where both are supported."""
+        known = self.precisions_on(device)
+        return _refusal(
+            self.title, "precision", precision, known, where=f" on {device}"
+        ) or _refusal(self.title, "input", feed, self.inputs)
 
-    def lacking_parallel(self, mode: str, feed: str, world_size: int, hosts: int = 1) -> str:
-        """What the backend lacks to share a step's batch; empty where it can, or has not to."""
+    def unsupported_parallel(self, mode: str, feed: str, world_size: int, hosts: int = 1) -> str:
+        """Return why data-parallel training is unsupported; empty where it is supported."""
         if world_size == 1:
             return ""
         if feed != "resident":
-            return f"world size {world_size}: input {feed!r} is not shared, only 'resident' is"
+            return f"input {feed!r} is not supported at world size {world_size}; use 'resident'"
         if hosts > 1 and not self.joins_hosts:
-            return f"{hosts} hosts: {self.title} shares no training between machines here"
-        return (
-            ""
-            if mode in self.parallel_modes
-            else _refusal(self.title, f"world size {world_size} in mode", mode, self.parallel_modes)
-        )
+            return f"{self.title} does not support training over {hosts} hosts"
+        where = f" at world size {world_size}"
+        return _refusal(self.title, "mode", mode, self.parallel_modes, where)
 
-    def _precisions(self, on_gpu: bool) -> tuple[str, ...]:
-        return self.precisions + self.gpu_precisions if on_gpu else self.precisions
+    def precisions_on(self, device: str) -> tuple[str, ...]:
+        """Return the precisions on a kind of device, `cpu`, `gpu:0` or `mps`."""
+        return self.precisions + (self.gpu_precisions if device.startswith("gpu") else ())
 
 
 class Device(msgspec.Struct, frozen=True):
-    """A place to train on. `kind` is cpu, gpu or mps; `title` is the maker's name for it."""
+    """A device to train on.
+
+    Attributes:
+        kind: cpu, gpu or mps.
+        index: the number among the devices of its kind.
+        title: the manufacturer's name of the device.
+    """
 
     kind: str
     index: int = 0
@@ -151,28 +152,28 @@ class Device(msgspec.Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """As typed after --devices: `cpu`, `gpu:0`, `mps`."""
+        """The name on the command line, after --devices: `cpu`, `gpu:0`, `mps`."""
         return f"gpu:{self.index}" if self.kind == "gpu" else self.kind
 
 
 class Workload(NamedTuple):
-    """All that a session is made from.
+    """Everything that a session is made from.
 
     Attributes:
         model: the resolved model.
-        optimizer: the rule of the update; the learning rate of each step comes with `train`.
+        optimizer: the update rule; `train` receives the learning rate of each step.
         weights: initial values by address, canonical layout, float32.
-        images: (examples, height, width, channels) float32, already scaled. Keep no view of it.
-            With the input "pipeline", the pixels: uint8, still to be scaled as
-            `bench.spec.training.scale_pixels` does, that stay where they are.
+        images: (examples, height, width, channels) float32, scaled. Keep no view of them. With
+            the input "pipeline": uint8 pixels, not yet scaled (see
+            `bench.spec.training.scale_pixels`), which do not change.
         labels: (examples,) int32 classes.
         device: one of the backend's devices.
         mode: one of the recipe's modes.
         precision: see `bench.spec.precision`.
-        seed: for dropout alone.
-        input: "resident", or "pipeline" for the framework's own loader of batches.
-        world_size: processes or devices of this kind that share each batch, an equal part each.
-            `train` and `gradients` are given whole batches, and what they return is of the whole.
+        seed: for dropout only.
+        input: "resident", or "pipeline" for the framework's own data loader.
+        world_size: the number of processes or devices that share each batch in equal parts.
+            `train` and `gradients` receive whole batches and return results of whole batches.
     """
 
     model: Node
@@ -189,11 +190,11 @@ class Workload(NamedTuple):
 
 
 class Hosts(NamedTuple):
-    """The machines that share a training, a process of this suite on each.
+    """The machines of a multi-machine training, with one worker process on each.
 
     Attributes:
-        host: which of them this process is on; 0 leads.
-        addresses: `host:port` of each, free for what the framework itself exchanges.
+        host: the number of this process's machine; 0 is the leader.
+        addresses: `host:port` of each machine, with a port that the framework may use.
     """
 
     host: int
@@ -202,12 +203,18 @@ class Hosts(NamedTuple):
 
 ALONE = Hosts(0, ("",))
 
-# Something to be timed: a call does it all, and returns with the device idle.
+# A measurable operation: a call runs all of it and returns with the device idle.
 Work = Callable[[], object]
 
 
 class Gradients(NamedTuple):
-    """One training-mode forward and backward pass: logits (batch, classes), loss, gradients."""
+    """The results of one training-mode forward and backward pass.
+
+    Attributes:
+        logits: (batch, classes).
+        loss: the mean over the batch.
+        weights: the gradient of each trainable weight, by address.
+    """
 
     logits: FloatArray
     loss: float
@@ -219,10 +226,10 @@ class Session(ABC):
 
     @abstractmethod
     def compile(self, steps: int, batch_size: int) -> None:
-        """Do all that the first `train` call of (steps, batch_size) would do but train.
+        """Prepare for `train` calls of shape (steps, batch_size) without training.
 
-        Trace, compile, load kernels; then the weights, the statistics and the optimizer's state
-        are as they were before. Returns with the device idle.
+        Traces, compiles, loads kernels. Afterwards the weights, statistics and optimizer state
+        have their previous values, and the device is idle.
         """
 
     @abstractmethod
@@ -234,95 +241,140 @@ class Session(ABC):
             learning_rates: (steps,) float32.
 
         Returns:
-            (steps,) float32: each step's mean loss before its update; where the framework tells
-            only the mean over several steps, that mean for each of them. The device is idle.
+            (steps,) float32: the mean loss of each step before its update. A framework that
+            reports only the mean over several steps returns that mean for each of them. The
+            device is idle.
         """
 
     @abstractmethod
     def predict(self, images: FloatArray) -> FloatArray:
-        """Logits (n, classes) of (n, height, width, channels) scaled images, in inference mode."""
+        """Return logits (n, classes) of scaled images (n, height, width, channels)."""
 
     def predictor(self, batch_size: int) -> Callable[[FloatArray], FloatArray]:
-        """The fastest form of `predict` for batches of one size, with the weights as they are now.
+        """Return the fastest form of `predict` for one batch size, with the current weights.
 
-        It may take time to make ready or to call first: neither is in the time of a prediction.
-        No training comes after it.
+        Making it and its first call are not timed. No training follows.
         """
         return self.predict
 
     @abstractmethod
     def gradients(self, batch: IntArray) -> Gradients:
-        """Logits, mean loss and gradients of one batch of indices, (batch,), in training mode.
+        """Return the gradients for one batch of indices, (batch,), in training mode.
 
         Changes nothing: neither weights nor running statistics.
         """
 
     @abstractmethod
     def weights(self) -> Weights:
-        """Every weight and running statistic by address, in the canonical layout, float32 or 64."""
+        """Return all weights and running statistics, canonical layout, float32 or float64."""
 
     def device_memory(self) -> Optional[int]:
-        """Peak bytes that the device's allocator has held; None where it is not known, never 0."""
+        """Return the peak bytes of the device's allocator; None where unknown, never 0."""
         return None
 
     def communication_seconds(self) -> Optional[float]:
-        """Seconds a step that were spent in exchanging gradients; None where nobody tells."""
+        """Return the seconds per step spent exchanging gradients; None where unknown."""
         return None
 
 
 class Backend(ABC):
-    """A framework in this process. Constructing it imports the framework and sets its threads."""
+    """A framework in this process. Constructing it imports the framework and sets its threads.
+
+    Attributes:
+        recipe: the backend's recipe.
+        optimizers: the supported optimizers, by the names of the spec.
+    """
+
+    recipe: Recipe
+    optimizers: tuple[str, ...] = ("sgd", "adam")
 
     @abstractmethod
     def __init__(self, threads: int) -> None:
-        """Import and configure: `threads` CPU threads, in the framework's own words."""
+        """Import the framework and configure it for `threads` CPU threads."""
 
     @abstractmethod
     def versions(self) -> dict[str, str]:
-        """Version by package, of all that takes part: the framework's own first."""
+        """Return the version of each package that takes part; the framework's comes first."""
 
     @abstractmethod
     def devices(self) -> list[Device]:
-        """What the framework can train on here, the fastest kind first."""
+        """Return the devices that the framework sees; the fastest kind comes first."""
+
+    def precisions(self, device: Device) -> Collection[str]:
+        """Return the precisions that a device supports."""
+        return self.recipe.precisions_on(device.name)
+
+    def inputs(self, mode: str) -> Collection[str]:
+        """Return the inputs that a mode supports."""
+        return self.recipe.inputs
 
     def join(self, hosts: Hosts) -> None:
-        """Meet the same backend on the other machines, before anything else is asked of this one.
+        """Connect to the same backend on the other machines, before any other call.
 
-        From then on `world_size` counts the processes or devices of all of them, equally many on
-        each, and every session is made, and asked to compile, train and differentiate, on all of
-        them in the same order.
+        Afterwards `world_size` counts the processes or devices of all machines, with the same
+        number on each. Every session is made on all machines, and `compile`, `train` and
+        `gradients` are called on all of them in the same order.
 
         Raises:
-            Unsupported: this framework shares no training between machines.
+            Unsupported: the framework does not support training over several machines.
         """
-        raise Unsupported("a training that several machines share")
+        raise Unsupported(f"{self.recipe.title} does not support training over several hosts")
 
     def native_defaults(self, seed: int) -> Optional[Defaults]:
-        """What the framework chooses where its user says nothing; None where it has no such choice.
+        """Return the framework's own default choices; None where it makes none.
 
-        Read from the framework itself, not from a table. Weights are drawn from the seed.
+        They are read from the framework, not from a table. Weights are drawn with the seed.
         """
         return None
 
     def multiply(self, size: int, device: Device, precision: str) -> Optional[Work]:
-        """The framework's fastest product of two (size, size) matrices, to measure the device by.
+        """Return the framework's fastest product of two (size, size) matrices.
 
-        None where there is none, or not in this precision: such a backend tells no limit.
+        It measures the device's peak rate; None where the framework or precision has none.
         """
         return None
 
     def copy(self, size: int, device: Device) -> Optional[Work]:
-        """The framework's fastest copy of `size` bytes in the device's memory; None if none."""
+        """Return the framework's fastest copy of `size` bytes in device memory, or None."""
         return None
 
     def is_out_of_memory(self, error: Exception) -> bool:
-        """Whether the error says that memory ran out, on the host or on the device."""
+        """Return whether the error means that the host or device ran out of memory."""
         return isinstance(error, MemoryError)
 
-    @abstractmethod
     def session(self, workload: Workload) -> Session:
         """Lower the model, and place weights and data on the device.
 
         Raises:
-            Unsupported: a layer, mode, device or precision that this framework lacks.
+            Unsupported: the backend does not support a layer, device, mode, input, precision,
+                optimizer or world size.
         """
+        self._check(workload)
+        return self._session(workload)
+
+    @abstractmethod
+    def _session(self, workload: Workload) -> Session:
+        """Make the session of a workload whose settings are supported.
+
+        Raises:
+            Unsupported: a layer, or a setting that the recipe does not describe.
+        """
+
+    def _check(self, workload: Workload) -> None:
+        """Check the settings of a workload against the declarations of this backend."""
+        mode, device = workload.mode, workload.device
+        self._require("device", device.name, [known.name for known in self.devices()])
+        self._require("mode", mode, self.recipe.modes)
+        self._require("input", workload.input, self.inputs(mode), f" in mode {mode}")
+        precisions = self.precisions(device)
+        self._require("precision", workload.precision, precisions, f" on {device.name}")
+        optimizer = type(workload.optimizer).__name__.lower()
+        self._require("optimizer", optimizer, self.optimizers)
+        if refusal := self.recipe.unsupported_parallel(mode, workload.input, workload.world_size):
+            raise Unsupported(refusal)
+
+    def _require(
+        self, what: str, requested: str, supported: Collection[str], where: str = ""
+    ) -> None:
+        if refusal := _refusal(self.recipe.title, what, requested, supported, where):
+            raise Unsupported(refusal)

@@ -14,7 +14,7 @@ RECIPE = Recipe(
     ),
     modes=("solver",),
     default_modes=("solver",),
-    adapter="backends.caffe.session:CaffeBackend",
+    adapter="backends.caffe.backend:CaffeBackend",
     python=">=3.9,<3.10",
     isolated=True,
     # Otherwise Caffe prints every layer of every network that it sets up.

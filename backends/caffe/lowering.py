@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Optional
 
 from caffe import NetSpec, layers, params
 
-from backends.api import Unsupported
+from backends.api import Unsupported, unsupported_layer
 from backends.caffe.weights import Place, bias_place, convolution_place, dense_place
 from bench.spec.layers import (
     Activation,
@@ -113,7 +113,7 @@ def _name(node: Node) -> str:
 
 @singledispatch
 def _lower(layer: Any, node: Node, x: Features, network: _Network) -> Features:
-    raise Unsupported(f"{node.path or 'the model'}: Caffe has no lowering for {layer!r:.60}")
+    raise unsupported_layer("Caffe", node)
 
 
 def _in_order(name: str, x: Features, network: _Network) -> Features:

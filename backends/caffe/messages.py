@@ -9,8 +9,7 @@ from typing import Any, Callable
 import caffe
 from caffe.proto import caffe_pb2
 
-from backends.api import Unsupported
-from bench.spec.training import Optimizer, Sgd
+from bench.spec.training import Sgd
 
 _MOST_STEPS = 2**31 - 1
 
@@ -45,20 +44,6 @@ def open_solver(network: Any, optimizer: Sgd, rate: float, seed: int, snapshots:
         random_seed=seed,
     )
     return _from_file(caffe.get_solver, message)
-
-
-def require_sgd(optimizer: Optimizer) -> Sgd:
-    """The optimizer, if Caffe has its rule.
-
-    Raises:
-        Unsupported: it is Adam, or unknown.
-    """
-    if isinstance(optimizer, Sgd):
-        return optimizer
-    raise Unsupported(
-        f"optimizer {type(optimizer).__name__}: Caffe's Adam adds its epsilon before the bias "
-        "correction, the spec's after it"
-    )
 
 
 def _from_file(read: Callable[[str], Any], message: Any) -> Any:

@@ -1,21 +1,18 @@
-"""Caffe as a backend: a network, its solver, and the training set in memory."""
+"""One model in Caffe: a network, its solver, and the training set in memory."""
 
 from __future__ import annotations
 
-from importlib.metadata import version
-from typing import Any
+from typing import Any, cast
 
 import caffe
 import numpy as np
 
-from backends.api import Backend, Device, Gradients, Session, Workload, require
-from backends.caffe import RECIPE
+from backends.api import Gradients, Session, Workload
 from backends.caffe.lowering import lower
-from backends.caffe.messages import open_net, require_sgd
+from backends.caffe.messages import open_net
 from backends.caffe.solver import RatedSolver
+from bench.spec.training import Sgd
 from bench.spec.weights import FloatArray, IntArray, Weights
-
-_CPU = Device("cpu")
 
 
 class CaffeSession(Session):
@@ -23,12 +20,13 @@ class CaffeSession(Session):
 
     def __init__(self, workload: Workload) -> None:
         """Set up the networks, and place weights and data."""
-        optimizer = require_sgd(workload.optimizer)
         self._lowered = lower(workload.model)
         self._seed = workload.seed
         self._images = _arranged(workload.images)
         self._labels = np.array(workload.labels, np.float32)  # Caffe keeps classes as floats
-        self._solver = RatedSolver(self._lowered.training, optimizer, workload.seed)
+        self._solver = RatedSolver(
+            self._lowered.training, cast(Sgd, workload.optimizer), workload.seed
+        )
         for place in self._lowered.places:
             place.put(self._solver.net, workload.weights[place.address])
         self._batch_size = 1
@@ -127,31 +125,3 @@ def _as_maps(images: FloatArray) -> FloatArray:
 def _arranged(images: FloatArray) -> FloatArray:
     """A copy in Caffe's layout."""
     return np.array(_as_maps(images), np.float32, order="C")
-
-
-class CaffeBackend(Backend):
-    """Caffe on the CPU, in as many threads as the BLAS library in it was told to use."""
-
-    def __init__(self, threads: int) -> None:
-        """Keep to the CPU: BLAS read its number of threads from the environment when loaded."""
-        caffe.set_mode_cpu()
-
-    def versions(self) -> dict[str, str]:
-        """The version of the distribution, and of the Caffe that is in it."""
-        return {
-            "kendryte-caffe": version("kendryte-caffe"),
-            "caffe": str(caffe.__version__),
-            "numpy": str(np.__version__),
-        }
-
-    def devices(self) -> list[Device]:
-        """The CPU: the distribution was built without GPUs."""
-        return [_CPU]
-
-    def session(self, workload: Workload) -> CaffeSession:
-        """Set up the networks and place weights and data; see `Backend.session`."""
-        require(RECIPE.title, "device", workload.device.name, [_CPU.name])
-        require(RECIPE.title, "mode", workload.mode, RECIPE.modes)
-        require(RECIPE.title, "input", workload.input, RECIPE.inputs)
-        require(RECIPE.title, "precision on cpu", workload.precision, RECIPE.precisions)
-        return CaffeSession(workload)

@@ -9,7 +9,7 @@ RECIPE = Recipe(
     requirements=("flax>=0.12", "optax>=0.2.8", *_JAX.requirements),
     modes=("jit", "functional"),
     default_modes=("jit", "functional"),
-    adapter="backends.flax.session:FlaxBackend",
+    adapter="backends.flax.backend:FlaxBackend",
     environment=_JAX.environment,
     warm=_JAX.warm,
     precisions=("float32", "float64"),

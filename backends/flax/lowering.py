@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import lax
 
-from backends.api import Unsupported
+from backends.api import unsupported_layer
 from backends.flax import modules
 from bench.spec.layers import (
     Activation,
@@ -58,7 +58,7 @@ def lower(layer: Any, node: Node, dtype: Any, rngs: Any) -> Any:
     Raises:
         Unsupported: a layer of an unknown class.
     """
-    raise Unsupported(f"{node.path or 'the model'}: Flax has no lowering for {layer!r:.60}")
+    raise unsupported_layer("Flax", node)
 
 
 @lower.register

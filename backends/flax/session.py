@@ -1,4 +1,4 @@
-"""Flax as a backend: NNX modules, an Optax optimizer and data on one device."""
+"""One model in Flax: NNX modules, an Optax optimizer and data on one device."""
 
 from __future__ import annotations
 
@@ -6,23 +6,18 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, Callable, Optional
 
-import flax
 import jax
 import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
-import optax
 from flax import nnx
 
-from backends.api import Backend, Device, Gradients, Session, Work, Workload, require
-from backends.flax import RECIPE
+from backends.api import Gradients, Session, Workload
 from backends.flax.lowering import lower
-from backends.flax.native import flax_defaults
 from backends.flax.optimizers import make_optimizer
 from backends.flax.steps import LOOPS, Data, differentiate
 from backends.flax.weights import canonical_weights, place_weights
-from backends.jax import limits, platform
-from backends.native import Defaults
+from backends.jax import platform
 from bench.spec.parameters import weight_specs
 from bench.spec.weights import FloatArray, IntArray, Weights
 
@@ -132,46 +127,3 @@ class FlaxSession(Session):
     def _place(self, values: npt.NDArray[Any]) -> Any:
         """A copy on the device: a view would let the caller's later writes through."""
         return jax.device_put(values, self._device, may_alias=False)
-
-
-class FlaxBackend(Backend):
-    """Flax with whatever devices JAX's installed plug-ins bring."""
-
-    def __init__(self, threads: int) -> None:
-        """Do nothing, as `backends.jax.session.JaxBackend` does and for its reason."""
-
-    def versions(self) -> dict[str, str]:
-        """Versions of Flax, Optax and what JAX consists of."""
-        known = {"flax": str(flax.__version__), "optax": str(optax.__version__)}
-        return {**known, **platform.versions()}
-
-    def devices(self) -> list[Device]:
-        """What JAX can train on here, the fastest kind first."""
-        return platform.devices()
-
-    def native_defaults(self, seed: int) -> Defaults:
-        """The choices of Flax's modules and Optax's optimizers."""
-        return flax_defaults(seed)
-
-    def multiply(self, size: int, device: Device, precision: str) -> Optional[Work]:
-        """A product of two matrices, to measure the device by; see `Backend.multiply`."""
-        return limits.multiplication(size, device, precision)
-
-    def copy(self, size: int, device: Device) -> Work:
-        """A copy in the device's memory; see `Backend.copy`."""
-        return limits.copying(size, device)
-
-    def is_out_of_memory(self, error: Exception) -> bool:
-        """Whether the error says that memory ran out, on the host or on the device."""
-        return super().is_out_of_memory(error) or platform.is_out_of_memory(error)
-
-    def session(self, workload: Workload) -> FlaxSession:
-        """Build the model, and place weights and data on the device; see `Backend.session`."""
-        device = workload.device
-        require(RECIPE.title, "device", device.name, [found.name for found in self.devices()])
-        require(RECIPE.title, "mode", workload.mode, RECIPE.modes)
-        require(RECIPE.title, "input", workload.input, RECIPE.inputs)
-        on_device = platform.precisions(device)
-        known = [precision for precision in RECIPE.precisions if precision in on_device]
-        require(RECIPE.title, f"precision on {device.name}", workload.precision, known)
-        return FlaxSession(workload)

@@ -9,7 +9,7 @@ RECIPE = Recipe(
     gpu_requirements=("jax[cuda13]>=0.10",),
     modes=("jit", "scan"),
     default_modes=("jit", "scan"),
-    adapter="backends.jax.session:JaxBackend",
+    adapter="backends.jax.backend:JaxBackend",
     # By default JAX reserves three quarters of a GPU's memory when it starts.
     environment={"XLA_PYTHON_CLIENT_PREALLOCATE": "false"},
     # JAX keeps nothing on disk unless it is told where; then only what took a second to compile.

@@ -1,4 +1,4 @@
-"""JAX as a backend: a model, its data and its compiled programs on one device."""
+"""One model in JAX: its data and its compiled programs, on one device or several."""
 
 from __future__ import annotations
 
@@ -10,23 +10,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from backends.api import (
-    Backend,
-    Device,
-    Gradients,
-    Hosts,
-    Session,
-    Work,
-    Workload,
-    part_of,
-    require,
-)
-from backends.jax import RECIPE, limits, platform
+from backends.api import Gradients, Session, Workload, part_of
+from backends.jax import platform
 from backends.jax.lowering import lower
-from backends.jax.native import jax_defaults
 from backends.jax.optimizers import initial_slots
+from backends.jax.parallel import Places, WaitingLoop, on_first
 from backends.jax.pipeline import PipelineLoop, loader, scaled
-from backends.jax.sharing import Places, WaitingLoop, on_first
 from backends.jax.steps import (
     Data,
     Fetch,
@@ -41,7 +30,6 @@ from backends.jax.steps import (
     make_step,
 )
 from backends.jax.windowed import windowed_for
-from backends.native import Defaults
 from bench.spec.parameters import weight_specs
 from bench.spec.precision import loss_scale
 from bench.spec.weights import FloatArray, IntArray, Weights
@@ -201,55 +189,3 @@ class JaxSession(Session):
 def _copied(arrays: dict[str, Any]) -> Weights:
     """Copies on the host: a view would see what becomes of the buffer once it is donated."""
     return {address: np.array(value) for address, value in arrays.items()}
-
-
-class JaxBackend(Backend):
-    """JAX with whatever devices its installed plug-ins bring."""
-
-    def __init__(self, threads: int) -> None:
-        """Do nothing: XLA starts as many CPU threads as the process's affinity allows.
-
-        The worker binds the process to `threads` CPUs before it imports this module, and JAX has
-        no setting of its own.
-        """
-
-    def join(self, hosts: Hosts) -> None:
-        """Start JAX as one of several processes; see `Backend.join`."""
-        platform.join(hosts)
-
-    def versions(self) -> dict[str, str]:
-        """Versions of JAX, of its compiled part, and of what reaches the accelerator."""
-        return platform.versions()
-
-    def devices(self) -> list[Device]:
-        """What JAX can train on here, the fastest kind first."""
-        return platform.devices()
-
-    def native_defaults(self, seed: int) -> Defaults:
-        """The choices of the layers and optimizers that JAX ships."""
-        return jax_defaults(seed)
-
-    def multiply(self, size: int, device: Device, precision: str) -> Optional[Work]:
-        """A product of two matrices, to measure the device by; see `Backend.multiply`."""
-        return limits.multiplication(size, device, precision)
-
-    def copy(self, size: int, device: Device) -> Work:
-        """A copy in the device's memory; see `Backend.copy`."""
-        return limits.copying(size, device)
-
-    def is_out_of_memory(self, error: Exception) -> bool:
-        """Whether the error says that memory ran out, on the host or on the device."""
-        return super().is_out_of_memory(error) or platform.is_out_of_memory(error)
-
-    def session(self, workload: Workload) -> JaxSession:
-        """Lower the model, and place weights and data on the device; see `Backend.session`."""
-        require(
-            RECIPE.title, "device", workload.device.name, [device.name for device in self.devices()]
-        )
-        require(RECIPE.title, "mode", workload.mode, _LOOPS)
-        # A scan takes all its batches at once, a pipeline brings one after the other.
-        fitting = RECIPE.inputs if workload.mode == "jit" else ["resident"]
-        require(RECIPE.title, f"input in mode {workload.mode}", workload.input, fitting)
-        on_device = f"precision on {workload.device.name}"
-        require(RECIPE.title, on_device, workload.precision, platform.precisions(workload.device))
-        return JaxSession(workload)

@@ -37,7 +37,7 @@ class Engine(ABC):
     """A framework that Keras runs on.
 
     Attributes:
-        framework: this suite's backend of it, which knows threads, devices, limits and errors.
+        framework: this suite's backend of it, which knows threads, devices, peak and errors.
         activations: what takes the place of Keras' own functions.
     """
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import keras
 
-from backends.api import Unsupported
+from backends.api import unsupported_layer
 from backends.keras.engine import Functions
 from backends.keras.layers import LowestPadding2D, UnbiasedBatchNormalization
 from bench.spec.layers import (
@@ -100,7 +100,7 @@ def lower(model: Node, activations: Functions, seed: int) -> Lowered:
 @singledispatch
 def _apply(layer: Any, node: Node, x: Any, target: _Target) -> Any:
     """The symbolic output of the layer at `node` for the symbolic input x."""
-    raise Unsupported(f"{node.path or 'the model'}: Keras has no lowering for {layer!r:.60}")
+    raise unsupported_layer("Keras", node)
 
 
 @_apply.register

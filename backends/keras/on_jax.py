@@ -13,7 +13,7 @@ from jax import lax
 
 from backends.api import Device
 from backends.jax import platform
-from backends.jax.session import JaxBackend
+from backends.jax.backend import JaxBackend
 from backends.keras import JAX
 from backends.keras.backend import KerasBackend
 from backends.keras.engine import Differentiate, Engine
@@ -71,6 +71,8 @@ class JaxEngine(Engine):
 class KerasOnJax(KerasBackend):
     """Keras, with JAX on whatever devices its installed plug-ins bring."""
 
+    recipe = JAX
+
     def __init__(self, threads: int) -> None:
         """Configure JAX, then Keras."""
-        super().__init__(JAX, JaxEngine(threads))
+        super().__init__(JaxEngine(threads))

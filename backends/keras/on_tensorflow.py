@@ -12,7 +12,7 @@ from backends.keras import TENSORFLOW
 from backends.keras.backend import KerasBackend
 from backends.keras.engine import Differentiate, Engine
 from backends.tensorflow import platform
-from backends.tensorflow.session import TensorFlowBackend
+from backends.tensorflow.backend import TensorFlowBackend
 
 
 class TensorFlowEngine(Engine):
@@ -55,6 +55,8 @@ class TensorFlowEngine(Engine):
 class KerasOnTensorFlow(KerasBackend):
     """Keras, with TensorFlow on the CPU or on GPUs."""
 
+    recipe = TENSORFLOW
+
     def __init__(self, threads: int) -> None:
         """Configure TensorFlow, then Keras."""
-        super().__init__(TENSORFLOW, TensorFlowEngine(threads))
+        super().__init__(TensorFlowEngine(threads))

@@ -12,7 +12,7 @@ from backends.keras import TORCH
 from backends.keras.backend import KerasBackend
 from backends.keras.engine import Differentiate, Engine
 from backends.torch import platform
-from backends.torch.session import TorchBackend
+from backends.torch.backend import TorchBackend
 
 
 class TorchEngine(Engine):
@@ -54,6 +54,8 @@ class TorchEngine(Engine):
 class KerasOnTorch(KerasBackend):
     """Keras, with PyTorch on the CPU, on CUDA or ROCm devices, or on Apple's."""
 
+    recipe = TORCH
+
     def __init__(self, threads: int) -> None:
         """Configure PyTorch, then Keras."""
-        super().__init__(TORCH, TorchEngine(threads))
+        super().__init__(TorchEngine(threads))

@@ -8,7 +8,7 @@ RECIPE = Recipe(
     requirements=("numpy>=1.26",),
     modes=("eager",),
     default_modes=("eager",),
-    adapter="backends.numpy.session:NumpyBackend",
+    adapter="backends.numpy.backend:NumpyBackend",
     precisions=("float32", "float64"),
     inputs=("resident", "pipeline"),
 )

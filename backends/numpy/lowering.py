@@ -10,7 +10,7 @@ from typing import Any, Optional
 
 import numpy as np
 
-from backends.api import Unsupported
+from backends.api import unsupported_layer
 from backends.numpy.activations import activation
 from backends.numpy.convolution import conv, depthwise_conv
 from backends.numpy.merges import add, concatenate, multiply
@@ -57,7 +57,7 @@ def lower(node: Node, store: Store, wanted: bool = False) -> Forward:
 
 @singledispatch
 def _lower(layer: Any, node: Node, store: Store, wanted: bool) -> Forward:
-    raise Unsupported(f"{node.path or 'the model'}: NumPy has no lowering for {layer!r:.60}")
+    raise unsupported_layer("NumPy", node)
 
 
 _lower.register(Activation, activation)

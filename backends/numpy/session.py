@@ -1,14 +1,13 @@
-"""NumPy as a backend: one eager step after the other, on the CPU."""
+"""One model in NumPy: one eager step after the other, on the CPU."""
 
 from __future__ import annotations
 
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from backends.api import Backend, Device, Gradients, Session, Work, Workload, require
-from backends.numpy import RECIPE, limits
+from backends.api import Gradients, Session, Workload
 from backends.numpy.loss import softmax_cross_entropy
 from backends.numpy.lowering import lower
 from backends.numpy.optimizers import update_rule
@@ -16,8 +15,6 @@ from backends.numpy.weights import Store
 from bench.spec.training import scale_pixels
 from bench.spec.weights import FloatArray, IntArray, Weights
 
-_PRECISIONS = {"float32": np.float32, "float64": np.float64}
-_CPU = Device(kind="cpu")
 # Inference in parts of this many images: a convolution unrolls its windows into k * k copies.
 _PREDICT_BATCH = 128
 
@@ -25,11 +22,11 @@ _PREDICT_BATCH = 128
 class NumpySession(Session):
     """A model with its weights, its optimizer's state and its data in arrays of one precision."""
 
-    def __init__(self, workload: Workload, dtype: npt.DTypeLike) -> None:
-        self._dtype = np.dtype(dtype)
+    def __init__(self, workload: Workload) -> None:
+        self._dtype = np.dtype(workload.precision)
         self._images = self._held(workload)
         self._labels = np.array(workload.labels)
-        self._store = Store(workload.model, workload.weights, dtype, workload.seed)
+        self._store = Store(workload.model, workload.weights, self._dtype, workload.seed)
         self._forward = lower(workload.model, self._store)
         self._update = update_rule(
             workload.optimizer, self._store.values.flat, self._store.gradients.flat
@@ -94,34 +91,3 @@ class NumpySession(Session):
 def _diverging_allowed() -> np.errstate:
     """Let overflow pass in silence: a loss of inf or NaN is a result, which the suite judges."""
     return np.errstate(over="ignore", invalid="ignore", divide="ignore")
-
-
-class NumpyBackend(Backend):
-    """NumPy, whose matrix products run in the threads of the BLAS library that it came with."""
-
-    def __init__(self, threads: int) -> None:
-        """Do nothing: BLAS read its number of threads from the environment when it was loaded."""
-
-    def versions(self) -> dict[str, str]:
-        """NumPy's version."""
-        return {"numpy": np.__version__}
-
-    def devices(self) -> list[Device]:
-        """The CPU, which is all that NumPy knows."""
-        return [_CPU]
-
-    def multiply(self, size: int, device: Device, precision: str) -> Optional[Work]:
-        """A product of two matrices, to measure the device by; see `Backend.multiply`."""
-        return limits.multiplication(size, precision)
-
-    def copy(self, size: int, device: Device) -> Work:
-        """A copy in memory; see `Backend.copy`."""
-        return limits.copying(size)
-
-    def session(self, workload: Workload) -> NumpySession:
-        """Lower the model and copy weights and data; see `Backend.session`."""
-        require(RECIPE.title, "device", workload.device.kind, [_CPU.kind])
-        require(RECIPE.title, "mode", workload.mode, RECIPE.modes)
-        require(RECIPE.title, "input", workload.input, RECIPE.inputs)
-        require(RECIPE.title, "precision", workload.precision, _PRECISIONS)
-        return NumpySession(workload, _PRECISIONS[workload.precision])

@@ -1,62 +1,84 @@
-"""PaddlePaddle as a backend: imported once its settings are written."""
+"""PaddlePaddle as a backend."""
 
 from __future__ import annotations
 
+import os
+import warnings
 from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
 from typing import Optional
 
-from backends.api import Backend, Device, Session, Work, Workload, require
+from backends.api import Backend, Device, Session, Work, Workload
 from backends.native import Defaults
-from backends.paddle import RECIPE, platform
+from backends.paddle import RECIPE
 
-_CPU = Device("cpu")
-_SESSIONS = {
-    "eager": ("backends.paddle.eager", "EagerSession"),
-    "static": ("backends.paddle.static", "StaticSession"),
-}
+_OUT_OF_MEMORY = ("ResourceExhaustedError", "ResourceExhausted", "Out of memory", "bad_alloc")
 
 
 class PaddleBackend(Backend):
-    """PaddlePaddle on the CPU: its packages for GPUs come from an index of its own."""
+    """PaddlePaddle on the CPU: its GPU packages are not on PyPI."""
+
+    recipe = RECIPE
 
     def __init__(self, threads: int) -> None:
         """Write Paddle's settings, then import it."""
-        platform.configure(threads)
-        self._limits = import_module("backends.paddle.limits")
+        _import_paddle(threads)
+        self._sessions = import_module("backends.paddle.session")
+        self._peak = import_module("backends.paddle.peak")
+        self._native = import_module("backends.paddle.native")
 
     def versions(self) -> dict[str, str]:
-        """Versions of Paddle and of NumPy."""
-        return platform.versions()
+        """Return the versions of Paddle and NumPy."""
+        return {name: version(name) for name in ("paddlepaddle", "numpy")}
 
     def devices(self) -> list[Device]:
-        """The CPU."""
-        return [_CPU]
+        """Return the CPU."""
+        return [Device("cpu")]
 
     def native_defaults(self, seed: int) -> Defaults:
-        """The choices of paddle.nn and paddle.optimizer."""
-        defaults: Defaults = import_module("backends.paddle.native").paddle_defaults(seed)
+        """Return the default choices of paddle.nn and paddle.optimizer."""
+        defaults: Defaults = self._native.paddle_defaults(seed)
         return defaults
 
     def multiply(self, size: int, device: Device, precision: str) -> Optional[Work]:
-        """A product of two matrices, to measure the device by; see `Backend.multiply`."""
-        work: Optional[Work] = self._limits.multiplication(size, precision)
+        """Return a product of two matrices; see `Backend.multiply`."""
+        work: Optional[Work] = self._peak.multiply(size, precision)
         return work
 
     def copy(self, size: int, device: Device) -> Work:
-        """A copy in memory; see `Backend.copy`."""
-        work: Work = self._limits.copying(size)
+        """Return a copy in memory; see `Backend.copy`."""
+        work: Work = self._peak.copy(size)
         return work
 
     def is_out_of_memory(self, error: Exception) -> bool:
-        """Whether the error says that memory ran out."""
-        return super().is_out_of_memory(error) or platform.is_out_of_memory(error)
+        """Return whether the error means that memory ran out."""
+        text = str(error)
+        return super().is_out_of_memory(error) or any(part in text for part in _OUT_OF_MEMORY)
 
-    def session(self, workload: Workload) -> Session:
-        """Lower the model and place weights and data; see `Backend.session`."""
-        require(RECIPE.title, "device", workload.device.name, [_CPU.name])
-        require(RECIPE.title, "mode", workload.mode, RECIPE.modes)
-        require(RECIPE.title, "input", workload.input, RECIPE.inputs)
-        require(RECIPE.title, "precision on cpu", workload.precision, RECIPE.precisions)
-        module, name = _SESSIONS[workload.mode]
-        session: Session = getattr(import_module(module), name)(workload)
+    def _session(self, workload: Workload) -> Session:
+        session: Session = self._sessions.SESSIONS[workload.mode](workload)
         return session
+
+
+def _import_paddle(threads: int) -> None:
+    """Write the environment variables that Paddle reads when it is imported, and import it."""
+    os.environ.update(FLAGS_paddle_num_threads=str(threads))  # of one operation
+    # A chain of layers has no operations to run at once: handing each one to the executor's own
+    # threads takes a quarter of the smallest models' time.
+    os.environ.setdefault("FLAGS_new_executor_serial_run", "1")
+    if _is_amd():
+        # Paddle contains an Intel library of 2019, which takes its slowest path on processors of
+        # other vendors. With 5 (AVX2), a matrix product takes a third of the time.
+        os.environ.setdefault("MKL_DEBUG_CPU_TYPE", "5")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="No ccache found")  # nothing is compiled here
+        paddle = import_module("paddle")
+    paddle.set_device("cpu")
+
+
+def _is_amd() -> bool:
+    try:
+        return "AuthenticAMD" in Path("/proc/cpuinfo").read_text()
+    except OSError:  # not Linux
+        return False

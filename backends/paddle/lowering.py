@@ -11,7 +11,7 @@ from typing import Any
 
 from paddle import nn
 
-from backends.api import Unsupported
+from backends.api import unsupported_layer
 from backends.paddle import modules
 from backends.paddle.normalisation import normalisation
 from bench.spec.layers import (
@@ -61,7 +61,7 @@ def takes_vectors(node: Node) -> bool:
 
 @singledispatch
 def _lower(layer: Any, node: Node) -> nn.Layer:
-    raise Unsupported(f"{node.path or 'the model'}: PaddlePaddle has no lowering for {layer!r:.60}")
+    raise unsupported_layer("PaddlePaddle", node)
 
 
 def _bias(has_bias: bool) -> Any:

@@ -9,7 +9,7 @@ RECIPE = Recipe(
     gpu_requirements=("tensorflow[and-cuda]>=2.21",),
     modes=("eager", "graph", "xla"),
     default_modes=("graph", "xla"),
-    adapter="backends.tensorflow.session:TensorFlowBackend",
+    adapter="backends.tensorflow.backend:TensorFlowBackend",
     environment={
         # Otherwise TensorFlow prints its banner and device warnings into every trial's log.
         "TF_CPP_MIN_LOG_LEVEL": "2",

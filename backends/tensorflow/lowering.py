@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Optional
 
 import tensorflow as tf
 
-from backends.api import Unsupported
+from backends.api import unsupported_layer
 from backends.tensorflow import windows
 from backends.tensorflow.normalisation import (
     Channels,
@@ -19,7 +19,7 @@ from backends.tensorflow.normalisation import (
     normalise_fused,
     normalise_over,
 )
-from backends.tensorflow.sharing import OneDevice
+from backends.tensorflow.parallel import OneDevice
 from backends.tensorflow.weights import Variables, typed
 from bench.spec.layers import (
     Activation,
@@ -118,7 +118,7 @@ def lower(node: Node, target: Target) -> Forward:
 
 @singledispatch
 def _lower(layer: Any, node: Node, target: Target) -> Forward:
-    raise Unsupported(f"{node.path or 'the model'}: TensorFlow has no lowering for {layer!r:.60}")
+    raise unsupported_layer("TensorFlow", node)
 
 
 def _with_bias(product: Forward, has_bias: bool, node: Node, target: Target) -> Forward:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from backends.tensorflow.sharing import OneDevice
+from backends.tensorflow.parallel import OneDevice
 from bench.spec.layers import BatchNorm
 
 

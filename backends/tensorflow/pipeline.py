@@ -7,7 +7,7 @@ from typing import Any
 import numpy.typing as npt
 import tensorflow as tf
 
-from backends.tensorflow.loops import Run, Schedule, Step
+from backends.tensorflow.steps import Run, Schedule, Step
 from bench.spec.weights import IntArray
 
 

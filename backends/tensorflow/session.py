@@ -1,4 +1,4 @@
-"""TensorFlow as a backend: a model of plain operations, and a loop of steps in one function."""
+"""One model in TensorFlow: plain operations, and a loop of steps in one function."""
 
 from __future__ import annotations
 
@@ -8,21 +8,13 @@ from typing import Any, Optional, cast
 import numpy as np
 import tensorflow as tf
 
-from backends.api import (
-    ALONE,
-    Backend,
-    Device,
-    Gradients,
-    Hosts,
-    Session,
-    Work,
-    Workload,
-    part_of,
-    require,
-)
-from backends.native import Defaults
-from backends.tensorflow import RECIPE, limits, platform
-from backends.tensorflow.loops import (
+from backends.api import Gradients, Hosts, Session, Workload, part_of
+from backends.tensorflow import platform
+from backends.tensorflow.lowering import Pass, Target, lower
+from backends.tensorflow.optimizers import Settings, update_rule
+from backends.tensorflow.parallel import devices_of
+from backends.tensorflow.pipeline import Loader, pipeline_loop, scaled
+from backends.tensorflow.steps import (
     Run,
     Schedule,
     Step,
@@ -31,11 +23,6 @@ from backends.tensorflow.loops import (
     xla_loop,
     xla_step_loop,
 )
-from backends.tensorflow.lowering import Pass, Target, lower
-from backends.tensorflow.native import keras_defaults
-from backends.tensorflow.optimizers import Settings, update_rule
-from backends.tensorflow.pipeline import Loader, pipeline_loop, scaled
-from backends.tensorflow.sharing import devices_of
 from backends.tensorflow.weights import copy_of, place_weights, trainable, typed
 from bench.spec.layers import Conv
 from bench.spec.precision import loss_scale
@@ -243,53 +230,3 @@ def _loop(workload: Workload) -> Callable[[Step], Run]:
     has_convolution = any(isinstance(node.layer, Conv) for node in workload.model.walk())
     is_slow = workload.device.kind == "cpu" and has_convolution
     return xla_step_loop if is_slow else xla_loop
-
-
-class TensorFlowBackend(Backend):
-    """TensorFlow on the CPU or on GPUs."""
-
-    def __init__(self, threads: int) -> None:
-        """Set threads, precision and memory; see `platform.configure`."""
-        platform.configure(threads)
-        self._hosts = ALONE
-
-    def join(self, hosts: Hosts) -> None:
-        """The first session's strategy meets the other machines; see `Backend.join`."""
-        self._hosts = hosts
-
-    def versions(self) -> dict[str, str]:
-        """TensorFlow's version, and those of the GPU's libraries."""
-        return platform.versions()
-
-    def devices(self) -> list[Device]:
-        """GPUs first, the CPU last."""
-        return platform.devices()
-
-    def native_defaults(self, seed: int) -> Defaults:
-        """The choices of Keras, which is how TensorFlow is commonly used."""
-        return keras_defaults(seed)
-
-    def multiply(self, size: int, device: Device, precision: str) -> Optional[Work]:
-        """A product of two matrices, to measure the device by; see `Backend.multiply`."""
-        return limits.multiplication(size, device, precision)
-
-    def copy(self, size: int, device: Device) -> Work:
-        """A copy in the device's memory; see `Backend.copy`."""
-        return limits.copying(size, device)
-
-    def is_out_of_memory(self, error: Exception) -> bool:
-        """Whether memory ran out, on the host or on the device."""
-        return isinstance(error, (MemoryError, tf.errors.ResourceExhaustedError))
-
-    def session(self, workload: Workload) -> TensorFlowSession:
-        """Lower the model and place weights and data; see `Backend.session`."""
-        require(
-            RECIPE.title, "device", workload.device.name, [device.name for device in self.devices()]
-        )
-        require(RECIPE.title, "mode", workload.mode, RECIPE.modes)
-        require(RECIPE.title, "input", workload.input, RECIPE.inputs)
-        precisions = platform.precisions(workload.device)
-        on_device = f"precision on {workload.device.name}"
-        require(RECIPE.title, on_device, workload.precision, precisions)
-        tf.config.experimental.enable_tensor_float_32_execution(workload.precision == "tf32")
-        return TensorFlowSession(workload, self._hosts)

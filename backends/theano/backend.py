@@ -6,7 +6,7 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import Optional
 
-from backends.api import Backend, Device, Session, Work, Workload, require
+from backends.api import Backend, Device, Session, Work, Workload
 from backends.theano import RECIPE, flags
 
 _CPU = Device("cpu")
@@ -15,11 +15,13 @@ _CPU = Device("cpu")
 class TheanoBackend(Backend):
     """Theano on the CPU: its GPUs need a library that is no longer to be had."""
 
+    recipe = RECIPE
+
     def __init__(self, threads: int) -> None:
         """Write Theano's settings, then import it."""
         flags.configure(threads)
         self._sessions = import_module("backends.theano.session")
-        self._limits = import_module("backends.theano.limits")
+        self._peak = import_module("backends.theano.peak")
 
     def versions(self) -> dict[str, str]:
         """Theano's version, and those of the packages that it calls."""
@@ -31,19 +33,14 @@ class TheanoBackend(Backend):
 
     def multiply(self, size: int, device: Device, precision: str) -> Optional[Work]:
         """A product of two matrices, to measure the device by; see `Backend.multiply`."""
-        work: Optional[Work] = self._limits.multiplication(size, precision)
+        work: Optional[Work] = self._peak.multiply(size, precision)
         return work
 
     def copy(self, size: int, device: Device) -> Work:
         """A copy in memory; see `Backend.copy`."""
-        work: Work = self._limits.copying(size)
+        work: Work = self._peak.copy(size)
         return work
 
-    def session(self, workload: Workload) -> Session:
-        """Lower the model and place weights and data; see `Backend.session`."""
-        require(RECIPE.title, "device", workload.device.name, [_CPU.name])
-        require(RECIPE.title, "mode", workload.mode, RECIPE.modes)
-        require(RECIPE.title, "input", workload.input, RECIPE.inputs)
-        require(RECIPE.title, "precision on cpu", workload.precision, RECIPE.precisions)
+    def _session(self, workload: Workload) -> Session:
         session: Session = self._sessions.TheanoSession(workload)
         return session

@@ -15,7 +15,7 @@ from theano import tensor
 from theano.tensor import nnet
 from theano.tensor.signal.pool import pool_2d
 
-from backends.api import Unsupported
+from backends.api import Unsupported, unsupported_layer
 from backends.theano.pooling import max_pool
 from backends.theano.weights import Variables
 from bench.spec.layers import (
@@ -93,7 +93,7 @@ def forward(node: Node, x: Any, run: Pass) -> Any:
 
 @singledispatch
 def _forward(layer: Any, node: Node, x: Any, run: Pass) -> Any:
-    raise Unsupported(f"{node.path or 'the model'}: Theano has no lowering for {layer!r:.60}")
+    raise unsupported_layer("Theano", node)
 
 
 @_forward.register

@@ -1,4 +1,4 @@
-"""tinygrad as a backend: imported once its number of threads is set."""
+"""tinygrad as a backend."""
 
 from __future__ import annotations
 
@@ -6,33 +6,28 @@ import os
 from importlib import import_module
 from importlib.metadata import version
 
-from backends.api import Backend, Device, Session, Workload, require
+from backends.api import Backend, Device, Session, Workload
 from backends.tinygrad import RECIPE
-
-_CPU = Device("cpu")
 
 
 class TinygradBackend(Backend):
     """tinygrad on the CPU."""
 
+    recipe = RECIPE
+
     def __init__(self, threads: int) -> None:
-        """Set the threads, which tinygrad reads while it is imported, and import it."""
+        """Set the number of threads, which tinygrad reads when it is imported, and import it."""
         os.environ["NUM_CPU_THREADS"] = str(threads)
         self._sessions = import_module("backends.tinygrad.session")
 
     def versions(self) -> dict[str, str]:
-        """The version of tinygrad, and NumPy's."""
+        """Return the versions of tinygrad and NumPy."""
         return {name: version(name) for name in ("tinygrad", "numpy")}
 
     def devices(self) -> list[Device]:
-        """The CPU."""
-        return [_CPU]
+        """Return the CPU."""
+        return [Device("cpu")]
 
-    def session(self, workload: Workload) -> Session:
-        """Lower the model and place weights and data; see `Backend.session`."""
-        require(RECIPE.title, "device", workload.device.name, [_CPU.name])
-        require(RECIPE.title, "mode", workload.mode, RECIPE.modes)
-        require(RECIPE.title, "input", workload.input, RECIPE.inputs)
-        require(RECIPE.title, "precision on cpu", workload.precision, RECIPE.precisions)
+    def _session(self, workload: Workload) -> Session:
         session: Session = self._sessions.TinygradSession(workload)
         return session

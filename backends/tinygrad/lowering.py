@@ -9,7 +9,7 @@ import operator
 from functools import reduce, singledispatch
 from typing import Any, Callable, NamedTuple
 
-from backends.api import Unsupported
+from backends.api import unsupported_layer
 from backends.tinygrad.weights import Tensors
 from bench.spec.layers import (
     Activation,
@@ -70,7 +70,7 @@ def forward(node: Node, x: Any, run: Pass) -> Any:
 
 @singledispatch
 def _forward(layer: Any, node: Node, x: Any, run: Pass) -> Any:
-    raise Unsupported(f"{node.path or 'the model'}: tinygrad has no lowering for {layer!r:.60}")
+    raise unsupported_layer("tinygrad", node)
 
 
 @_forward.register

@@ -8,7 +8,7 @@ RECIPE = Recipe(
     requirements=("torch==2.13.*",),
     modes=("eager", "compile"),
     default_modes=("eager", "compile"),
-    adapter="backends.torch.session:TorchBackend",
+    adapter="backends.torch.backend:TorchBackend",
     # Inductor caches compiled code on disk, XLA does not: off, so that compile times compare.
     # Its pool of compiler processes would outlive the compilation and disturb the training.
     cold={"TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1", "TORCHINDUCTOR_COMPILE_THREADS": "1"},

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import nn
 
-from backends.api import Unsupported
+from backends.api import unsupported_layer
 from backends.torch import modules
 from backends.torch.pooling import MaxPool as TorchMaxPool
 from bench.spec.layers import (
@@ -64,7 +64,7 @@ def takes_vectors(node: Node) -> bool:
 
 @singledispatch
 def _lower(layer: Any, node: Node) -> nn.Module:
-    raise Unsupported(f"{node.path or 'the model'}: PyTorch has no lowering for {layer!r:.60}")
+    raise unsupported_layer("PyTorch", node)
 
 
 @_lower.register

@@ -1,4 +1,4 @@
-"""PyTorch as a backend: a model, its data and its steps on one device."""
+"""One model in PyTorch: its data and its steps on one device."""
 
 from __future__ import annotations
 
@@ -12,22 +12,10 @@ from torch import nn
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
-from backends.api import (
-    ALONE,
-    Backend,
-    Device,
-    Gradients,
-    Hosts,
-    Session,
-    Work,
-    Workload,
-    require,
-)
-from backends.native import Defaults
-from backends.torch import RECIPE, limits, platform
+from backends.api import Gradients, Session, Workload
+from backends.torch import platform
 from backends.torch.lowering import lower, takes_vectors
 from backends.torch.modules import Mixed, as_input
-from backends.torch.native import torch_defaults
 from backends.torch.pipeline import Loader, Scaled
 from backends.torch.steps import (
     CompiledStep,
@@ -52,11 +40,6 @@ _PRECISIONS = {
 _STEPS = {"eager": EagerStep, "compile": CompiledStep}
 # A CUDA graph is compiled in the first step, recorded in the second and replayed from the third.
 _WARM_UP_STEPS = 3
-_OUT_OF_MEMORY = (
-    "DefaultCPUAllocator: can't allocate memory",
-    "MPS backend out of memory",
-    "CUDA out of memory",  # in the words of another process; see `backends.torch.team`
-)
 
 
 class TorchSession(Session):
@@ -174,63 +157,3 @@ class TorchSession(Session):
 def _array(tensor: torch.Tensor) -> FloatArray:
     array: FloatArray = tensor.detach().cpu().numpy()
     return array
-
-
-class TorchBackend(Backend):
-    """PyTorch on the CPU, on CUDA or ROCm devices, or on Apple's."""
-
-    def __init__(self, threads: int) -> None:
-        """Set the threads within an operation; a chain of layers has none to run beside another."""
-        torch.set_num_threads(threads)
-        # All batches have one shape: let cuDNN try its algorithms once and keep the fastest.
-        torch.backends.cudnn.benchmark = True
-        self._hosts = ALONE
-
-    def join(self, hosts: Hosts) -> None:
-        """The first session's processes meet those of the other machines; see `Backend.join`."""
-        self._hosts = hosts
-
-    def versions(self) -> dict[str, str]:
-        """Versions of torch and of the libraries in its build that compute."""
-        return platform.versions()
-
-    def devices(self) -> list[Device]:
-        """GPUs first, the CPU last."""
-        return platform.devices()
-
-    def native_defaults(self, seed: int) -> Defaults:
-        """The choices of torch.nn and torch.optim."""
-        return torch_defaults(seed)
-
-    def multiply(self, size: int, device: Device, precision: str) -> Optional[Work]:
-        """A product of two matrices, to measure the device by; see `Backend.multiply`."""
-        return limits.multiplication(size, device, precision)
-
-    def copy(self, size: int, device: Device) -> Work:
-        """A copy in the device's memory; see `Backend.copy`."""
-        return limits.copying(size, device)
-
-    def is_out_of_memory(self, error: Exception) -> bool:
-        """Whether memory ran out, on the host or on the device."""
-        kinds = (MemoryError, torch.OutOfMemoryError)
-        return isinstance(error, kinds) or any(text in str(error) for text in _OUT_OF_MEMORY)
-
-    def session(self, workload: Workload) -> Session:
-        """Lower the model and place weights and data; see `Backend.session`."""
-        require(
-            RECIPE.title, "device", workload.device.name, [device.name for device in self.devices()]
-        )
-        require(RECIPE.title, "mode", workload.mode, RECIPE.modes)
-        require(RECIPE.title, "input", workload.input, RECIPE.inputs)
-        precisions = platform.precisions(workload.device)
-        on_device = f"precision on {workload.device.name}"
-        require(RECIPE.title, on_device, workload.precision, precisions)
-        platform.allow_tf32(workload.precision == "tf32")
-        if workload.mode == "compile" and workload.device.kind == "cpu":
-            platform.require_compiler()
-        if workload.world_size > 1:
-            # Imported where it is needed: it takes its classes from this module.
-            from backends.torch.team import shared_session
-
-            return shared_session(workload, self._hosts)
-        return TorchSession(workload)

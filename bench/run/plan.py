@@ -46,9 +46,9 @@ def choose_modes(
 
 
 def lacking_for(job: Job, recipes: Mapping[str, Recipe]) -> str:
-    """What of the job its backend lacks, as its recipe tells it; empty when nothing is known."""
+    """Return why the backend's recipe does not support the job; empty where it may."""
     recipe = recipes[job.backend]
-    return recipe.lacking(job.device, job.precision, job.input) or recipe.lacking_parallel(
+    return recipe.unsupported(job.device, job.precision, job.input) or recipe.unsupported_parallel(
         job.mode, job.input, job.world_size, job.hosts
     )
 

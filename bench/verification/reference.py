@@ -11,7 +11,7 @@ from typing import NamedTuple, Optional
 import numpy as np
 
 from backends.api import Device, Gradients, Session, Workload
-from backends.numpy.session import NumpyBackend
+from backends.numpy.backend import NumpyBackend
 from bench import cache
 from bench.spec.training import Optimizer, Sgd
 from bench.spec.weights import FloatArray, Weights

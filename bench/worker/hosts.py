@@ -39,6 +39,7 @@ class _Joined(Backend):
     def __init__(self, own: Backend, seat: Seat) -> None:
         """Meet them by the framework's own means."""
         self._own = own
+        self.recipe = own.recipe
         own.join(Hosts(seat.host, seat.addresses))
 
     def versions(self) -> dict[str, str]:
@@ -58,7 +59,10 @@ class _Joined(Backend):
         return self._own.is_out_of_memory(error)
 
     def session(self, workload: Workload) -> Session:
-        """A session of this host alone; see `Backend.session`."""
+        """Make a session; the joined backend checks what is supported."""
+        return self._session(workload)
+
+    def _session(self, workload: Workload) -> Session:
         return self._own.session(workload)
 
 
@@ -75,8 +79,7 @@ class LeadingBackend(_Joined):
         self._company = Company(_arrived(seat))
         self._company.guarded(lambda: super(LeadingBackend, self).__init__(own, seat))
 
-    def session(self, workload: Workload) -> Session:
-        """A session of all hosts; see `Backend.session`."""
+    def _session(self, workload: Workload) -> Session:
         return LeadSession(workload, self._company, self._own.session)
 
 

@@ -40,5 +40,5 @@ def test_the_logic_of_float16_holds_apart_from_a_device(contender, monkeypatch):
 def test_a_scan_takes_no_pipeline(contender):
     layer = sequential(Conv(4, 3), MaxPool(2), Flatten(), Dense(3))
     asked = contender.workload(make_case(layer, (6, 6, 2)), OPTIMIZERS["SGD with momentum"])
-    with pytest.raises(Unsupported, match="input in mode scan"):
+    with pytest.raises(Unsupported, match="input 'pipeline' in mode scan"):
         contender.backend.session(asked._replace(input="pipeline"))

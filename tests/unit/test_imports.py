@@ -51,7 +51,7 @@ def test_the_list_of_models_loads_no_numpy_nor_what_makes_a_run():
 
 
 def test_a_worker_needs_numpy_msgspec_and_its_framework_only():
-    statement = "import bench.worker.__main__, backends.numpy.session, bench.verification.certify"
+    statement = "import bench.worker.__main__, backends.numpy.backend, bench.verification.certify"
     loaded = loaded_by(statement)
     runner_side = {"click", "rich", "pandas", "matplotlib", "jinja2", "psutil"}
     runner_side |= {"platformdirs", "filelock"}

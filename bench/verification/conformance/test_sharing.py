@@ -152,11 +152,12 @@ def test_a_batch_that_cannot_be_shared_is_refused(contender: Contender) -> None:
     task = train_task(contender, WORLD_SIZE, 3)
     (failed,) = of_kind(run_here(contender, task), Failed)
     assert failed.outcome == "failed"
-    assert "received a batch of 3 images and world size 2" in failed.reason
+    assert "a batch of 3 images cannot be split into 2 equal parts" in failed.reason
 
 
 def test_what_is_not_shared_is_known_without_the_framework(contender: Contender) -> None:
-    lacking = contender.recipe.lacking_parallel(contender.mode, "resident", WORLD_SIZE)
-    assert (lacking == "") == (contender.mode in contender.recipe.parallel_modes)
-    if lacking:
-        assert lacking.startswith("world size 2 in mode")
+    recipe, mode = contender.recipe, contender.mode
+    refusal = recipe.unsupported_parallel(mode, "resident", WORLD_SIZE)
+    assert (refusal == "") == (mode in recipe.parallel_modes)
+    if refusal:
+        assert f"does not support mode '{mode}' at world size 2" in refusal

@@ -13,11 +13,14 @@ import time
 import numpy as np
 
 from backends.api import Backend, Device, Gradients, Session, Unsupported
+from evenbench_fake import RECIPE
 
 STEP_SECONDS = 0.05  # of the modes that take their time
 
 
 class FakeBackend(Backend):
+    recipe = RECIPE
+
     def __init__(self, threads):
         self.threads = threads
 
@@ -30,7 +33,7 @@ class FakeBackend(Backend):
     def devices(self):
         return [Device("gpu", 0, "Fake GPU"), Device("cpu")]
 
-    def session(self, workload):
+    def _session(self, workload):
         if workload.mode == "unsupported":
             raise Unsupported("layer 0.flatten: the fake framework has no Flatten")
         return FakeSession(workload)

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from backends.api import Device, Unsupported, Workload
+from backends.numpy.backend import NumpyBackend
 from backends.numpy.loss import softmax_cross_entropy
 from backends.numpy.optimizers import update_rule
-from backends.numpy.session import NumpyBackend, NumpySession
+from backends.numpy.session import NumpySession
 from bench.spec.layers import (
     Activation,
     BatchNorm,
@@ -243,10 +244,10 @@ def test_what_numpy_lacks_is_unsupported() -> None:
     good, backend = workload(), NumpyBackend(1)
     unknown = Node(Attention(), "0.attention", (6, 6, 1), (6, 6, 1))  # type: ignore[arg-type]
     for change, message in (
-        ({"device": Device("gpu")}, "device: received 'gpu'"),
-        ({"mode": "graph"}, "mode: received 'graph'"),
-        ({"precision": "bfloat16"}, "precision: received 'bfloat16'"),
-        ({"model": unknown}, "0.attention: NumPy has no lowering for Attention"),
+        ({"device": Device("gpu")}, "device 'gpu:0'"),
+        ({"mode": "graph"}, "mode 'graph'; it supports eager"),
+        ({"precision": "bfloat16"}, "precision 'bfloat16' on cpu"),
+        ({"model": unknown}, "NumPy does not support layer attention at 0.attention"),
     ):
         with pytest.raises(Unsupported, match=message):
             backend.session(good._replace(**change))

@@ -128,11 +128,11 @@ def test_a_helper_without_an_interpreter_is_not_waited_for(task, recipe):
 
 
 def test_a_framework_that_shares_nothing_between_machines_says_so(task, recipe):
-    alone = msgspec.structs.replace(task, adapter="backends.numpy.session:NumpyBackend", hosts=2)
+    alone = msgspec.structs.replace(task, adapter="backends.numpy.backend:NumpyBackend", hosts=2)
     events, _ = shared(alone, recipe, LocalExecutor())
     failed = failure(events)
     assert failed.outcome == "unsupported"
-    assert failed.reason.startswith("a training that several machines share")
+    assert failed.reason.startswith("NumPy does not support training over several hosts")
 
 
 def test_a_worker_that_fails_on_another_host_is_named(task, recipe):

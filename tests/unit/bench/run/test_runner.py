@@ -151,8 +151,11 @@ def test_an_accuracy_that_is_not_reached_is_censored_after_all_epochs(experiment
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"precision": "bfloat16"}, "precision on cpu: received 'bfloat16', Fake has only float32"),
-        ({"input": "pipeline"}, "input: received 'pipeline', Fake has only resident"),
+        (
+            {"precision": "bfloat16"},
+            "Fake does not support precision 'bfloat16' on cpu; it supports float32",
+        ),
+        ({"input": "pipeline"}, "Fake does not support input 'pipeline'; it supports resident"),
     ],
 )
 def test_what_a_recipe_does_not_state_is_unsupported_without_a_worker(

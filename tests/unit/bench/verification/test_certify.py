@@ -17,7 +17,7 @@ from support.planted import (
 )
 
 from backends.api import Device
-from backends.numpy.session import NumpyBackend
+from backends.numpy.backend import NumpyBackend
 from bench.spec.layers import (
     Activation,
     Add,

@@ -95,9 +95,9 @@ def test_weight_decay_decoupled_is_named():
                 values -= rate * self.l2 * before
             return np.zeros(len(batches), np.float32)
 
-    def decoupled(given, dtype):
+    def decoupled(given):
         rule = msgspec.structs.replace(given.optimizer, l2=0.0)
-        session = Decoupled(given._replace(optimizer=rule), dtype)
+        session = Decoupled(given._replace(optimizer=rule))
         session.l2 = given.optimizer.l2
         return session
 

@@ -167,7 +167,7 @@ def test_a_half_made_environment_is_none(tmp_path):
 
 def test_another_interpreter_sees_the_suites_code_and_no_package_of_this_environment(tmp_path):
     launch = Launch({"OWN": "1"}, "/elsewhere/python")
-    variables = prepared_variables(launch, "backends.numpy.session:NumpyBackend", 1, tmp_path)
+    variables = prepared_variables(launch, "backends.numpy.backend:NumpyBackend", 1, tmp_path)
     folder = Path(variables["PYTHONPATH"])
     assert sorted(os.listdir(folder)) == ["backends", "bench"]
     assert (folder / "bench" / "worker" / "__main__.py").is_file()

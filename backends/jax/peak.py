@@ -13,7 +13,7 @@ from backends.jax import platform
 _PRECISIONS = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
 
-def multiplication(size: int, device: Device, precision: str) -> Optional[Work]:
+def multiply(size: int, device: Device, precision: str) -> Optional[Work]:
     """See `Backend.multiply`."""
     dtype = _PRECISIONS.get(precision)
     if dtype is None:
@@ -24,7 +24,7 @@ def multiplication(size: int, device: Device, precision: str) -> Optional[Work]:
     return lambda: multiply(ones, ones).block_until_ready()
 
 
-def copying(size: int, device: Device) -> Work:
+def copy(size: int, device: Device) -> Work:
     """See `Backend.copy`."""
     ones = jax.device_put(jnp.ones(size // 4, jnp.float32), platform.jax_device(device))
     copy = jax.jit(jnp.copy)

@@ -12,7 +12,7 @@ from backends.tensorflow import platform
 _PRECISIONS = {"float32": tf.float32, "bfloat16": tf.bfloat16}
 
 
-def multiplication(size: int, device: Device, precision: str) -> Optional[Work]:
+def multiply(size: int, device: Device, precision: str) -> Optional[Work]:
     """See `Backend.multiply`."""
     dtype = _PRECISIONS.get(precision)
     if dtype is None:
@@ -27,7 +27,7 @@ def multiplication(size: int, device: Device, precision: str) -> Optional[Work]:
     return work
 
 
-def copying(size: int, device: Device) -> Work:
+def copy(size: int, device: Device) -> Work:
     """See `Backend.copy`."""
     with tf.device(platform.name_of(device)):
         ones = tf.ones(size // 4)

@@ -11,7 +11,7 @@ from backends.api import Work
 _PRECISIONS = {"float32": mx.float32, "bfloat16": mx.bfloat16}
 
 
-def multiplication(size: int, precision: str) -> Optional[Work]:
+def multiply(size: int, precision: str) -> Optional[Work]:
     """See `Backend.multiply`."""
     dtype = _PRECISIONS.get(precision)
     if dtype is None:
@@ -21,7 +21,7 @@ def multiplication(size: int, precision: str) -> Optional[Work]:
     return lambda: mx.eval(left @ right)
 
 
-def copying(size: int) -> Work:
+def copy(size: int) -> Work:
     """See `Backend.copy`."""
     source = mx.ones(size // 4)
     mx.eval(source)

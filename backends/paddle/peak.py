@@ -9,7 +9,7 @@ import paddle
 from backends.api import Work
 
 
-def multiplication(size: int, precision: str) -> Optional[Work]:
+def multiply(size: int, precision: str) -> Optional[Work]:
     """See `Backend.multiply`."""
     if precision != "float32":
         return None
@@ -17,7 +17,7 @@ def multiplication(size: int, precision: str) -> Optional[Work]:
     return lambda: paddle.matmul(left, right)
 
 
-def copying(size: int) -> Work:
+def copy(size: int) -> Work:
     """See `Backend.copy`."""
     source, target = (paddle.ones([size // 4]) for _ in range(2))
     return lambda: paddle.assign(source, target)

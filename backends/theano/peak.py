@@ -11,7 +11,7 @@ from theano import tensor
 from backends.api import Work
 
 
-def multiplication(size: int, precision: str) -> Optional[Work]:
+def multiply(size: int, precision: str) -> Optional[Work]:
     """See `Backend.multiply`; Theano has no bfloat16."""
     if precision != "float32":
         return None
@@ -22,7 +22,7 @@ def multiplication(size: int, precision: str) -> Optional[Work]:
     return work
 
 
-def copying(size: int) -> Work:
+def copy(size: int) -> Work:
     """See `Backend.copy`: a shared variable leaves a function as a copy."""
     work: Work = theano.function([], theano.shared(np.ones(size // 4, np.float32)))
     return work

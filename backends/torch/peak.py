@@ -12,7 +12,7 @@ from backends.torch import platform
 _PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
-def multiplication(size: int, device: Device, precision: str) -> Optional[Work]:
+def multiply(size: int, device: Device, precision: str) -> Optional[Work]:
     """See `Backend.multiply`."""
     dtype = _PRECISIONS.get(precision)
     if dtype is None:
@@ -27,7 +27,7 @@ def multiplication(size: int, device: Device, precision: str) -> Optional[Work]:
     return work
 
 
-def copying(size: int, device: Device) -> Work:
+def copy(size: int, device: Device) -> Work:
     """See `Backend.copy`."""
     place = platform.torch_device(device)
     source, target = (torch.ones(size // 4, device=place) for _ in range(2))

@@ -9,7 +9,7 @@ import numpy as np
 from backends.api import Work
 
 
-def multiplication(size: int, precision: str) -> Optional[Work]:
+def multiply(size: int, precision: str) -> Optional[Work]:
     """See `Backend.multiply`; NumPy has no bfloat16."""
     if precision != "float32":
         return None
@@ -17,7 +17,7 @@ def multiplication(size: int, precision: str) -> Optional[Work]:
     return lambda: np.matmul(left, right, out=product)
 
 
-def copying(size: int) -> Work:
+def copy(size: int) -> Work:
     """See `Backend.copy`."""
     source, target = (np.ones(size // 4, np.float32) for _ in range(2))
     return lambda: np.copyto(target, source)

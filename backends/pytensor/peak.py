@@ -11,7 +11,7 @@ from pytensor import tensor
 from backends.api import Work
 
 
-def multiplication(size: int, precision: str) -> Optional[Work]:
+def multiply(size: int, precision: str) -> Optional[Work]:
     """See `Backend.multiply`; PyTensor has no bfloat16."""
     if precision != "float32":
         return None
@@ -22,7 +22,7 @@ def multiplication(size: int, precision: str) -> Optional[Work]:
     return work
 
 
-def copying(size: int) -> Work:
+def copy(size: int) -> Work:
     """See `Backend.copy`: a shared variable leaves a function as a copy."""
     ones = pytensor.shared(np.ones(size // 4, np.float32))
     work: Work = pytensor.function([], ones, mode="NUMBA")

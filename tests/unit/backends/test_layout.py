@@ -1,0 +1,49 @@
+"""Every backend's folder has the same file names, and a recipe that names its adapter."""
+
+from pathlib import Path
+
+import pytest
+
+import backends
+from backends.registry import BUILT_IN, recipes
+
+ROOT = Path(backends.__file__).parent
+FOLDERS = sorted({adapter.split(":")[0].split(".")[1] for adapter in BUILT_IN.values()})
+REQUIRED = {"__init__", "backend", "session", "lowering", "optimizers", "weights"}
+OPTIONAL = {"steps", "pipeline", "parallel", "peak", "native", "platform"}
+# Files beyond these, each because another file would become too long.
+MORE = {
+    "caffe": {"messages", "solver"},
+    "flax": {"modules"},
+    "jax": {"cpu_convolution", "cpu_pooling", "cpu_windows", "windowed"},
+    "keras": {"engine", "layers", "on_jax", "on_tensorflow", "on_torch"},
+    "mlx": {"convolution", "pooling", "windows"},
+    "numpy": {
+        *("activations", "convolution", "erf", "loss", "merges", "normalisation", "passes"),
+        *("pooling", "saliency", "windows"),
+    },
+    "paddle": {"eager_session", "modules", "normalisation", "static_session"},
+    "tensorflow": {"normalisation", "windows"},
+    "theano": {"flags", "pooling"},
+    "pytensor": {"flags"},
+    "torch": {"modules", "pooling", "processes"},
+}
+MISSING = {"jax": {"weights"}, "keras": {"weights"}, "pytensor": {"optimizers", "weights"}}
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_a_folder_has_the_files_of_a_backend(folder):
+    files = {path.stem for path in (ROOT / folder).glob("*.py")}
+    assert REQUIRED - files == MISSING.get(folder, set())
+    assert files - REQUIRED - OPTIONAL == MORE.get(folder, set())
+
+
+def test_no_other_folder_exists():
+    assert sorted(path.parent.name for path in ROOT.glob("*/__init__.py")) == FOLDERS
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_the_adapter_is_a_class_in_the_backends_folder(name):
+    module, _, adapter = recipes()[name].adapter.partition(":")
+    path = ROOT.parent / f"{module.replace('.', '/')}.py"
+    assert f"\nclass {adapter}(" in path.read_text()
