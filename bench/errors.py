@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Iterable, Sequence
 from typing import Union
 
@@ -96,13 +97,18 @@ class ShapeError(UserError):
         super().__init__(f"{path or 'the model'}: received {received}, expected {expected}")
 
 
+# A comma that no closing bracket follows before an opening one.
+_COMMA = re.compile(r",(?![^\[]*\])")
+
+
 def split_list(text: str) -> list[str]:
     """Split a comma-separated list into its distinct names, in order.
 
     Args:
-        text: for example `a, b,c`.
+        text: for example `a, b[x,y],c`, whose second name is `b[x,y]`.
     """
-    return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    names = (name.strip() for name in _COMMA.split(text))
+    return list(dict.fromkeys(filter(None, names)))
 
 
 def check_known(received: Sequence[str], known: Iterable[str], what: str) -> None:

@@ -13,7 +13,7 @@ from backends.api import Recipe
 from bench import cache
 from bench.records.trial import Equivalence
 from bench.run.executor import Executor
-from bench.run.launch import launch_of, parallel_variables
+from bench.run.launch import launch_of_job
 from bench.run.outcome import verdict_of
 from bench.spec.job import Job
 from bench.verification.certificate import Certificate
@@ -120,7 +120,7 @@ def _make(
 
     contender = jobs[0]
     recipe = gate.recipes[contender.backend]
-    launch = launch_of(recipe, parallel_variables(recipe, contender.local_size))
+    launch = launch_of_job(recipe, contender)
     end = executor.run(_task(jobs, gate), launch, gate.timeout, on_event)
     made = {event.model: event for event in events if isinstance(event, Checked)}
     reason = verdict_of(events, end, gate.timeout).reason or ""

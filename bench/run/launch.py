@@ -12,8 +12,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from backends.api import Recipe
+from bench.spec.job import Job
 
 KEPT = (
+    # The compilers that torch.compile and Theano call.
+    "CC",
+    "CXX",
     "HOME",
     "LANG",
     "LC_ALL",
@@ -31,6 +35,8 @@ KEPT_PREFIXES = (
     *("CUDA_", "NVIDIA_", "HIP_", "ROCR_", "ROCM_"),
     *("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"),
 )
+# Variables that change a framework's speed and that workers do not take from the user's shell.
+_SPEED_PREFIXES = ("XLA_", "TF_", "TORCH", "ONEDNN_", "DNNL_", "KMP_", "LD_PRELOAD")
 # The words in which the libraries under the frameworks are told their number of threads.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 # The GNU C library hands large freed blocks back to the kernel, which clears them before the next
@@ -70,6 +76,11 @@ class Launch(NamedTuple):
 def launch_of(recipe: Recipe, more: Mapping[str, str] | None = None) -> Launch:
     """How workers of the recipe's backend are started, with `more` variables."""
     return Launch({**recipe.environment, **(more or {})}, recipe.interpreter, recipe.name)
+
+
+def launch_of_job(recipe: Recipe, job: Job, more: Mapping[str, str] | None = None) -> Launch:
+    """Return how the worker of a job starts, with `more` variables."""
+    return launch_of(recipe, {**(more or {}), **parallel_variables(recipe, job.local_size)})
 
 
 def parallel_variables(recipe: Recipe, local_size: int) -> dict[str, str]:
@@ -145,3 +156,21 @@ def worker_environment(own: Mapping[str, str], threads: int, scratch: Path) -> d
 
 def _is_kept(name: str) -> bool:
     return name in KEPT or name.startswith(KEPT_PREFIXES)
+
+
+def notes_on_variables(shell: Mapping[str, str]) -> list[str]:
+    """Return a note that names the shell's variables that change speed and do not reach workers.
+
+    Args:
+        shell: the variables of this process.
+    """
+    names = sorted(
+        name for name in shell if name.startswith(_SPEED_PREFIXES) and not _is_kept(name)
+    )
+    if not names:
+        return []
+    example = f"--backends 'NAME[{names[0]}=...]'"
+    return [
+        f"workers do not get {', '.join(names)} from your shell; to compare with a variable set, "
+        f"name it with the backend: {example}"
+    ]

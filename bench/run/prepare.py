@@ -3,6 +3,7 @@
 `make_plan` plans a new run; `remake_plan` plans a run again from its manifest.
 """
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from bench.machine.hardware import usable_cpus
 from bench.records.manifest import DatasetFacts, Manifest, Missing, ModelFacts
 from bench.run.devices import devices_of, wants_gpu
 from bench.run.executor import Executor
+from bench.run.launch import notes_on_variables
 from bench.run.models import facts_of, load_models
 from bench.run.plan import (
     Matrix,
@@ -136,7 +138,7 @@ def make_plan(
         trials=trials(planned, request.repeats, request.seed),
         dataset=facts,
         missing=_missing(chosen),
-        notes=source.notes,
+        notes=[*source.notes, *notes_on_variables(os.environ)],
     )
 
 

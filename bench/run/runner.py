@@ -23,7 +23,7 @@ from bench.records.trial import Equivalence, Limit, TrialRecord
 from bench.records.writer import RunFolder
 from bench.run.certificates import backend_digest
 from bench.run.executor import Executor, WorkerEnd
-from bench.run.launch import launch_of, parallel_variables
+from bench.run.launch import launch_of_job
 from bench.run.outcome import INTERRUPTED, Verdict, measured, verdict_of
 from bench.run.peak_rates import BackendLimit, limit_of
 from bench.run.plan import lacking_for
@@ -201,7 +201,7 @@ def _attempt(
     try:
         end = executor.run(
             task_of(trial, experiment),
-            launch_of(recipe, recipe.cold | parallel_variables(recipe, trial.job.local_size)),
+            launch_of_job(recipe, trial.job, recipe.cold),
             experiment.timeout,
             on_event,
         )

@@ -21,6 +21,7 @@ BETA = recipe("beta", ("eager", "scan"), ("eager", "scan"))
 
 def test_a_list_keeps_its_order_and_drops_repetitions():
     assert split_list(" b, a,,b ") == ["b", "a"]
+    assert split_list("a[X=1,Y=2],b,c[Z=3,4]") == ["a[X=1,Y=2]", "b", "c[Z=3,4]"]
 
 
 @pytest.mark.parametrize(
