@@ -136,6 +136,17 @@ class TestPage:
             pkgutil.resolve_name(name)
 
 
+def test_the_modules_of_the_architecture_exist():
+    rows = re.findall(
+        r"^\| `([\w/]+/)` \|.*\| (.+) \|$", _text(DOCS / "architecture.md"), re.MULTILINE
+    )
+    modules = [ROOT / folder / name for folder, names in rows for name in _SPAN.findall(names)]
+    assert len(modules) > 100
+    assert [
+        each for each in modules if not (each.is_dir() or each.with_suffix(".py").exists())
+    ] == []
+
+
 def test_the_pages_show_commands():
     """A change of the pages' form could otherwise hide all of them from the tests above."""
     assert len([command for page in PAGES for command in _commands(page)]) > 80
