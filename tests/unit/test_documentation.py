@@ -147,6 +147,11 @@ def test_the_modules_of_the_architecture_exist():
     ] == []
 
 
+def test_every_page_is_in_the_navigation_of_the_site():
+    pages = re.findall(r"^ +- (\S+\.md)$", _text(ROOT / "mkdocs.yml"), re.MULTILINE)
+    assert sorted(pages) == sorted(str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md"))
+
+
 def test_the_pages_show_commands():
     """A change of the pages' form could otherwise hide all of them from the tests above."""
     assert len([command for page in PAGES for command in _commands(page)]) > 80
