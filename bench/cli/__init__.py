@@ -1,76 +1,84 @@
 """The command line.
 
-Each command lives in a module of its own and is imported when it is called, so that `--help`
-answers at once.
+Each command has its own module, which is imported when the command is called: `--help` is fast.
 """
 
 import importlib
 import sys
+from typing import Any
 
-import click
+import rich_click as click
+from click.exceptions import Abort, ClickException
 
 from bench import __version__
 from bench.errors import UserError
 
 # In this module `list` is the command bench.cli.list once that has been imported, not the built-in.
 COMMANDS = {
-    "run": "Train the models in every backend asked for and write a report.",
-    "plan": "Print what a run file would do, what of it is done, and how long the rest takes.",
+    "run": "Train the models in every requested backend and write a report.",
+    "plan": "Print what a run file would do, what of it is measured, and how long the rest takes.",
     "verify": "Prove that backends do the work that the spec states.",
-    "doctor": "Examine the machine, its limits, and whether each backend's clock can be trusted.",
-    "env": "List, make and remove environments that backends have of their own.",
-    "list": "Show the backends and models there are.",
-    "report": "Write the report of earlier runs again, or of several together.",
-    "compare": "Compare a new run with an old one; a gate against regressions.",
+    "doctor": "Examine the machine, its peak rates, and whether each backend's clock is right.",
+    "env": "List, create and remove the environments of backends.",
+    "list": "Show the available backends and models.",
+    "report": "Write the report of one run again, or of several runs.",
+    "compare": "Compare a new run with an old one; fail on regressions.",
     "decide": "Rank contenders by your own weights and limits.",
     "history": "Show how contenders changed over many runs.",
 }
+_INTERRUPTED = 130
+_SETTINGS = {
+    "help_option_names": ["-h", "--help"],
+    "rich_help_config": {"text_paragraph_linebreaks": "\n\n"},
+}
 
 
-class LazyGroup(click.Group):
-    """A group that knows its commands' names and imports one only when it is called."""
+class LazyGroup(click.RichGroup):
+    """A group that knows its commands' names and imports a command only when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names, in the order of the table above."""
         return [*COMMANDS]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of that name."""
+        """A command with a name and a help text, which is all that the group's help needs."""
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"bench.cli.{cmd_name}")
-        command: click.Command = module.command
-        return command
+        return click.RichCommand(name=cmd_name, help=COMMANDS[cmd_name])
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list of commands in the help, from the table, so that none is imported."""
-        with formatter.section("Commands"):
-            formatter.write_dl([*COMMANDS.items()])
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Import the command that is called."""
+        name, command, rest = super().resolve_command(ctx, args)
+        if command is not None:
+            command = importlib.import_module(f"bench.cli.{command.name}").command
+        return name, command, rest
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, context_settings=_SETTINGS)
 @click.version_option(__version__, prog_name="evenbench")
 def cli() -> None:
     """Compare deep-learning frameworks on equal work.
 
     One model spec is trained in every framework with the same initial weights, batch order and
-    arithmetic, each lowered to what an expert in it writes. `bench run --backends all` measures
-    everything that is installed here and writes a report.
+    arithmetic, each written as an expert in that framework would write it. `bench run --backends
+    all` measures everything that is installed here and writes a report.
 
-    Exit status: 0 all was measured, 1 some of it failed, 2 the command, or a file or folder it
-    names, was of no use, 3 nothing was measured, 130 interrupted.
+    Exit status: 0 everything was measured, 1 some trial failed, 2 invalid options, file or folder,
+    3 nothing was measured, 130 interrupted.
     """
 
 
 def main() -> int:
     """Run the command line; a `UserError` ends it with its message and status 2."""
     try:
-        status = cli.main(prog_name="bench", standalone_mode=False)
-    except click.ClickException as error:
+        status: Any = cli.main(prog_name="bench", standalone_mode=False)
+    except ClickException as error:
         error.show()
         return error.exit_code
-    except click.exceptions.Abort:
-        return 130
+    except Abort:
+        return _INTERRUPTED
     except UserError as error:
         click.echo(f"Error: {error}", err=True)
         return 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
+import rich_click as click
 
 from bench.cli.console import result_console
 from bench.cli.exit_status import ALL_MEASURED, NOTHING_MEASURED

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-import click
+import rich_click as click
 
 from backends.registry import recipes
 from bench.cli.console import message_console, result_console

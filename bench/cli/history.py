@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-import click
+import rich_click as click
 
 from bench.cli.console import message_console, result_console
 from bench.cli.tables import table

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-import click
+import rich_click as click
 
 from backends.api import Recipe
 from backends.registry import installed_version, recipes

@@ -11,7 +11,7 @@ from bench.records.manifest import ClusterChoice, NodesChoice
 from bench.records.reader import read_run
 from bench.run.executor import LocalExecutor
 from bench.run.interrupts import Interrupts
-from bench.run.request import Choices, Request
+from bench.run.request import MatrixOptions, Request
 from bench.run.session import Machines, ThisMachine
 
 
@@ -41,14 +41,14 @@ def machines_for(
     if where.cluster is None:
         _check_no_cluster_options(request, where)
         return ThisMachine(LocalExecutor(interrupts))
-    typed = [count for each in request.choices for count in each.threads]
+    typed = [count for each in request.matrices for count in each.threads]
     choice = ClusterChoice(
         nodes=where.nodes,
         accelerator_type=where.accelerator_type,
         threads=max(typed, default=None),
     )
-    data_dir = str(request.data_dir.absolute()) if request.data_dir else ""
-    return _connected(where.cluster, choice, request.choices, data_dir, messages)
+    data_dir = str(request.options.data_dir.absolute()) if request.options.data_dir else ""
+    return _connected(where.cluster, choice, request.matrices, data_dir, messages)
 
 
 def machines_to_resume(
@@ -62,17 +62,17 @@ def machines_to_resume(
     if cluster is None:
         return ThisMachine(LocalExecutor(interrupts))
     manifest = read_run(folder).manifest
-    choices = Choices(
+    matrix = MatrixOptions(
         backends=sorted({trial.job.backend for trial in manifest.plan}),
         devices=sorted({trial.job.device for trial in manifest.plan}),
     )
     choice = manifest.cluster or ClusterChoice(threads=manifest.threads)
-    return _connected(cluster, choice, [choices], manifest.data_dir or "", messages)
+    return _connected(cluster, choice, [matrix], manifest.data_dir or "", messages)
 
 
 def _check_no_cluster_options(request: Request, where: Where) -> None:
     needing = {
-        "--hosts": any(count > 1 for each in request.choices for count in each.hosts),
+        "--hosts": any(count > 1 for each in request.matrices for count in each.hosts),
         "--nodes": where.nodes != "any",
         "--accelerator-type": bool(where.accelerator_type),
     }
@@ -84,11 +84,11 @@ def _check_no_cluster_options(request: Request, where: Where) -> None:
 def _connected(
     address: str,
     choice: ClusterChoice,
-    choices: list[Choices],
+    matrices: list[MatrixOptions],
     data_dir: str,
     messages: Console,
 ) -> Cluster:
-    cluster = connect(address, choice, question_of(choices, data_dir))
+    cluster = connect(address, choice, question_of(matrices, data_dir))
     for line in cluster.left_out:
         messages.print(line)
     return cluster

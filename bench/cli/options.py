@@ -1,67 +1,154 @@
-"""From the options of `bench run`, typed or in a run file, to what is asked."""
+"""The options of a request on the command line: their help, by panel, and how click fills them.
 
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Any
+Types, limits and defaults are those of `bench.run.request`.
+"""
 
-import click
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
 import msgspec
+import rich_click as click
+from click import get_current_context
 from click.core import ParameterSource
 
-from bench.cli.run_file import Options, Place, RunFile, read_run_file
-from bench.errors import RunFileError, check_known
-from bench.records.manifest import AutoRepeats
-from bench.run.plan import SCALINGS
-from bench.run.request import Choices, Request
-from bench.spec.training import Adam, Optimizer, Sgd
+from bench.cli.values import OptionValue
+from bench.run.decode import flag
+from bench.run.request import MatrixOptions, Request, RunOptions, request_of
 
-# Options that say how the command goes on, not what is measured.
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+HELP = {
+    "What to compare": {
+        "backends": "Backends to compare: `all` that are installed or have an environment, or "
+        "names from `bench list backends`. `jax==0.9.*` runs in its own environment, "
+        "`jax@/path/to/python` in yours.",
+        "models": "Models to train: names from `bench list models`, `all` that fit the images, or "
+        "a function of yours that returns a layer, path/to/file.py:function. The file is executed.",
+        "widths": "Factors of the units and filters of every layer but the last: 0.5,1,2.",
+        "modes": "Execution modes: `default`, `all`, or names. Each backend runs in those of its "
+        "modes that are named.",
+        "devices": "`auto` (the GPU if a backend sees one, else the CPU), `all`, cpu, gpu, gpu:1, "
+        "mps.",
+        "precisions": "float32, bfloat16, float16, tf32, float64. In bfloat16 and float16 the "
+        "weights stay float32. float16 and tf32 need a GPU.",
+        "input": "`resident` (the training data is on the device), `pipeline` (each framework's "
+        "own data loader copies the batches), or both.",
+        "batch_sizes": "Images per step: 64,256.",
+        "threads": "CPU threads of each process: 1,2. Default: the CPUs that this process may "
+        "use, divided by --world-size.",
+        "world_size": "Data-parallel training: number of processes or devices that share each "
+        "batch: 1,2,4.",
+        "scaling": "`strong` (--batch-sizes are those of all processes together), `weak` (of each "
+        "process), or both.",
+        "arm": "Who chooses what a user usually leaves unspecified (initial weights, batch "
+        "normalisation's momentum and epsilon, Adam's epsilon): `controlled` (the spec, equal for "
+        "all) or `native` (each framework's defaults). Repeat the option for both.",
+    },
+    "Training": {
+        "epochs": "Epochs of each trial.",
+        "until_accuracy": "End a trial after the epoch that reaches this test accuracy, a share "
+        "like 0.98, or after --epochs. The report then shows the time to that accuracy.",
+        "optimizer": "sgd or adam.",
+        "learning_rate": "Default: 0.01 for sgd, 0.001 for adam.",
+        "momentum": "Momentum of sgd.",
+        "nesterov": "Use Nesterov's momentum in sgd.",
+        "l2": "Weight of the L2 penalty, which is added to the gradient of every weight.",
+        "seed": "Seed of the first repeat's weights and batch order; repeat r uses seed + r - 1.",
+    },
+    "Measuring": {
+        "repeats": "Trials of each contender, each in a fresh process. `auto` adds repeats until "
+        "every ratio is as exact as --interval, or --max-time is over.",
+        "interval": "With --repeats auto: largest distance from a ratio to the end of its 95 % "
+        "interval. Default: 2%.",
+        "max_time": "With --repeats auto: start no repeat that would end later. The first one "
+        "always runs. Default: 1h.",
+        "timeout": "Time limit of a trial: 90s, 10m, 1h.",
+        "retries": "Retry a disturbed trial up to N times. At most half of all trials are retried.",
+        "verify": "Check first that each contender does the work that the spec states. Cached "
+        "certificates are used.",
+    },
+    "Data": {
+        "train_samples": "Number of training images to use. Default: all.",
+        "data_dir": "Folder with the four IDX files of another data set, raw or .gz. Default: the "
+        "built-in MNIST.",
+    },
+    "Cluster": {
+        "hosts": "With --cluster: number of identical machines to spread --world-size over: 1,2. "
+        "World sizes that do not divide evenly are skipped.",
+    },
+}
+_PANELS = {name: panel for panel, helps in HELP.items() for name in helps}
+# Options that say where to measure and what to print, not what is measured.
 OF_THE_COMMAND = (
     *("output", "dry_run", "quiet"),
     *("cluster", "nodes", "accelerator_type"),
 )
-_NO_KEYS = (*OF_THE_COMMAND, "file", "resume", "help")
 
 
-def request_of(
-    optimizer: str, repeats: int | None, interval: float, max_time: float, **options: Any
-) -> Request:
-    """What the options of `bench run` ask, in the context of the command.
+def request_options(*names: str, panel: str = "") -> Callable[[_Command], _Command]:
+    """Return a decorator that adds options of a request to a command.
+
+    Args:
+        names: fields of `MatrixOptions` or `RunOptions`; without any, all of them.
+        panel: the panel in the help; by default each option's own.
+    """
+
+    def add(command: _Command) -> _Command:
+        for name in reversed(names or tuple(_PANELS)):
+            command = _option(name, panel or _PANELS[name])(command)
+        return command
+
+    return add
+
+
+def _option(name: str, panel: str) -> Callable[[_Command], _Command]:
+    kind = MatrixOptions if name in MatrixOptions.__struct_fields__ else RunOptions
+    default = _default(kind, name)
+    is_switch = isinstance(default, bool)
+    # Commas do the same, but --arm has always been given twice.
+    is_repeated = name == "arm"
+    typed = _typed(default)
+    option: Callable[[_Command], _Command] = click.option(
+        f"{flag(name)}/--no-{name}" if is_switch else flag(name),
+        name,
+        type=None if is_switch else OptionValue(kind, name),
+        default=default if is_switch else [typed] if is_repeated else typed,
+        multiple=is_repeated,
+        show_default=bool(default) and typed is not None,
+        help=HELP[_PANELS[name]][name],
+        panel=panel,
+    )
+    return option
+
+
+def _default(kind: type[msgspec.Struct], name: str) -> Any:
+    return getattr(kind(), name)
+
+
+def _typed(default: Any) -> Any:
+    """A default as it would be typed."""
+    if isinstance(default, list):
+        texts = [f"{one:g}" if isinstance(one, float) else str(one) for one in default]
+        return ",".join(texts) or None
+    return default if default is None else str(default)
+
+
+def request_from(options: Mapping[str, Any]) -> Request:
+    """The request that the options of `bench run` make.
+
+    Args:
+        options: values by field, as click gives them.
 
     Raises:
-        click.UsageError: options that contradict each other.
-        bench.errors.ChoiceError: an unknown scaling.
+        bench.run.decode.OptionError: options cannot be combined.
     """
-    if repeats is not None:
-        check_not_given("interval", "max_time")
-    values = {name: options.pop(name) for name in ("learning_rate", "momentum", "nesterov", "l2")}
-    check_known(options["scalings"], SCALINGS, "scaling")
-    chosen = {name: options.pop(name) for name in Choices.__struct_fields__}
-    chosen["arms"] = list(dict.fromkeys(chosen["arms"]))
-    return Request(
-        choices=[Choices(**chosen)],
-        optimizer=_optimizer(optimizer, **values),
-        repeats=repeats or 1,
-        auto_repeats=None if repeats else AutoRepeats(interval, max_time),
-        **options,
-    )
-
-
-def _optimizer(
-    name: str, learning_rate: float | None, momentum: float, nesterov: bool, l2: float
-) -> Optimizer:
-    try:
-        if name == "adam":
-            return Adam(learning_rate=learning_rate or Adam().learning_rate, l2=l2)
-        rate = learning_rate or Sgd().learning_rate
-        return Sgd(learning_rate=rate, momentum=momentum, nesterov=nesterov, l2=l2)
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
+    arms = [arm for each in options["arm"] for arm in each]
+    return request_of({**options, "arm": arms})
 
 
 def given() -> list[str]:
     """The names of the options that were typed."""
-    context = click.get_current_context()
+    context = get_current_context()
     source = context.get_parameter_source
     return [name for name in context.params if source(name) is ParameterSource.COMMANDLINE]
 
@@ -78,110 +165,4 @@ def check_alone(what: str, *compatible: str) -> None:
     """
     for name in given():
         if name not in compatible:
-            option = name.replace("_", "-")
-            raise click.UsageError(f"--{option} cannot be combined with {what}")
-
-
-def check_not_given(*names: str) -> None:
-    """Refuse options that have no meaning with a fixed number of repeats.
-
-    Raises:
-        click.UsageError: one was typed.
-    """
-    for name in given():
-        if name in names:
-            raise click.UsageError(f"--{name.replace('_', '-')} needs --repeats auto")
-
-
-class FromFile(msgspec.Struct, frozen=True):
-    """What a run file asks.
-
-    Attributes:
-        file: as read.
-        request: what it asks.
-    """
-
-    file: RunFile
-    request: Request
-
-
-def request_of_file(command: click.Command, path: Path) -> FromFile:
-    """What a run file asks of `bench run`, its values checked by the options themselves.
-
-    Args:
-        command: `bench run`.
-        path: of the file.
-
-    Raises:
-        bench.errors.RunFileError: the file is not right.
-    """
-    known = {_key(option): option for option in command.params if option.name not in _NO_KEYS}
-    of_matrix = [key for key, each in known.items() if each.name in Choices.__struct_fields__]
-    file = read_run_file(path, of_matrix, [key for key in known if key not in of_matrix])
-    made = [_asked(command, known, file, place, options) for place, options in file.matrices]
-    request = msgspec.structs.replace(
-        made[0],
-        choices=[each.choices[0] for each in made],
-        excludes=file.excludes,
-        baselines=file.baselines,
-        title=file.title,
-    )
-    return FromFile(file, request)
-
-
-def _key(option: click.Parameter) -> str:
-    """The option's name as a key."""
-    return max(option.opts, key=len).lstrip("-").replace("-", "_")
-
-
-def _asked(
-    command: click.Command,
-    known: Mapping[str, click.Parameter],
-    file: RunFile,
-    place: Place,
-    options: Options,
-) -> Request:
-    """What one matrix asks with the settings of the whole run."""
-    places = {**dict.fromkeys(file.settings, Place("run")), **dict.fromkeys(options, place)}
-    arguments: list[str] = []
-    for key, value in {**file.settings, **options}.items():
-        try:
-            arguments += _arguments(known[key], value)
-        except ValueError as error:
-            raise file.lines.error(places[key], key, f"{key}: {error}") from error
-    try:
-        with command.make_context("run", arguments) as context:
-            values = {name: value for name, value in context.params.items() if name not in _NO_KEYS}
-            return request_of(**values)
-    except click.UsageError as error:
-        raise _at_its_line(error, file, places) from error
-
-
-def _arguments(option: click.Parameter, value: Any) -> Iterator[str]:
-    """The option as it would be typed."""
-    name = max(option.opts, key=len)
-    if isinstance(option, click.Option) and option.is_flag:
-        if not isinstance(value, bool):
-            raise ValueError(f"received {value!r}, expected true or false")
-        yield from [name] if value else option.secondary_opts
-        return
-    values = value if isinstance(value, list) else [value]
-    if any(isinstance(one, bool) for one in values):
-        raise ValueError(f"received {value!r}, expected a number or text")
-    if option.multiple:
-        for one in values:
-            yield from (name, str(one))
-    else:
-        yield from (name, ",".join(map(str, values)))
-
-
-def _at_its_line(
-    error: click.UsageError, file: RunFile, places: Mapping[str, Place]
-) -> RunFileError:
-    option = getattr(error, "param", None)
-    if option is not None and _key(option) in places:
-        key = _key(option)
-        return file.lines.error(places[key], key, f"{key}: {error.message}")
-    said = {error.message.find(f"--{key.replace('_', '-')}"): key for key in places}
-    named = said[min((at for at in said if at >= 0), default=-1)] if max(said) >= 0 else ""
-    return file.lines.error(places.get(named, Place("run")), named, error.message)
+            raise click.UsageError(f"{flag(name)} cannot be combined with {what}")

@@ -4,12 +4,11 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-import click
+import rich_click as click
 from rich.table import Table
 
 from bench.cli.console import message_console, result_console
-from bench.cli.options import request_of_file
-from bench.cli.run import command as run_command
+from bench.cli.run_file import read_run_file
 from bench.cli.sessions import folder_of, print_lines, valid_remarks
 from bench.cli.tables import table
 from bench.cli.values import FilePath
@@ -46,11 +45,11 @@ def command(file: Path, output: Path | None, records: Path) -> int:
 
     Exit status: 0 the file is valid, 2 invalid options, file or folder.
     """
-    requested = request_of_file(run_command, file)
+    run_file = read_run_file(file)
     machine = ThisMachine(LocalExecutor())
     folder = output or folder_of(file)
-    with requested.file.locating_errors():
-        session = new_session(requested.request, machine, "", folder, extend=True)
+    with run_file.locating_errors():
+        session = new_session(run_file.request, machine, "", folder, extend=True)
     preview = _preview(session, records)
     print_lines([*session.plan.remarks(), *valid_remarks(session)], message_console())
     results = result_console()

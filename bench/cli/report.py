@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-import click
+import rich_click as click
 
 from bench.cli.values import FilePath, NameList
 from bench.errors import check_known

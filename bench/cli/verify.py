@@ -5,15 +5,16 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import click
 import msgspec
+import rich_click as click
 from rich.table import Table
 
 from backends.registry import not_installed
 from bench.cli.console import message_console, result_console
+from bench.cli.options import request_options
 from bench.cli.progress import checking
 from bench.cli.tables import table
-from bench.cli.values import CountList, Duration, NameList
+from bench.cli.values import OptionValue
 from bench.errors import ChoiceError
 from bench.machine.environments.selector import ALL
 from bench.run.certificates import (
@@ -21,12 +22,12 @@ from bench.run.certificates import (
     certificates,
     wanted_certificates,
 )
+from bench.run.decode import Seconds
 from bench.run.executor import LocalExecutor
 from bench.run.preliminaries import gate_of
 from bench.run.prepare import Plan, make_plan
-from bench.run.request import Choices, Request
+from bench.run.request import Request, RunOptions, request_of
 from bench.spec.job import Job
-from bench.spec.training import Sgd
 from bench.verification.case import OPTIMIZERS, USUAL
 from bench.verification.certificate import Certificate
 from bench.verification.every_layer import (
@@ -42,39 +43,30 @@ ALL_PASSED, SOME_FAILED, NOTHING_CHECKED = 0, 1, 3
 
 
 @click.command("verify")
-@click.option("--backends", type=NameList(), default="all", help="As for `bench run`.")
-@click.option("--models", type=NameList(), default="mlp", help="As for `bench run`.")
-@click.option("--modes", type=NameList(), default="default", help="As for `bench run`.")
-@click.option("--devices", type=NameList(), default="auto", help="As for `bench run`.")
-@click.option("--precisions", type=NameList(), default="float32", help="As for `bench run`.")
-@click.option(
-    "--world-size",
-    "world_sizes",
-    type=CountList(),
-    default="1",
-    help="Processes or devices that share each batch, one number or several: 1,2. Default: 1.",
-)
+@request_options("backends", "models", "modes", "devices", "precisions", "world_size")
 @click.option(
     "--timeout",
-    type=Duration(),
+    type=OptionValue(RunOptions, "timeout"),
     default="1h",
     show_default=True,
     help="Time limit of all models of one backend, mode and device.",
 )
-@click.option("--fresh", is_flag=True, help="Make every certificate anew, whatever is kept.")
-@click.option("--details", is_flag=True, help="Print every check, not only those that fail.")
+@click.option("--fresh", is_flag=True, help="Use no cached certificate.")
+@click.option("--details", is_flag=True, help="Print all checks, not only failed ones.")
 def command(details: bool, fresh: bool, **options: Any) -> int:
     """Prove that backends do the work that the spec states.
 
-    Each backend is given the same weights and batches as a reference in NumPy and float64, and
-    all that comes out is compared: logits, loss, gradients, and the weights after 1, 10 and 50
-    steps. Every optimizer is checked on a small network with every layer, each model with SGD and
-    momentum. Where that network is unsupported because processes share its batches, optimizers are
-    checked on it without batch normalisation, on a line of its own. Figures are the largest
-    difference as a share of the largest value; `steps` is the worst in training.
+    Each backend receives the same weights and batches as a reference in NumPy and float64, and
+    all results are compared: logits, loss, gradients, and the weights after 1, 10 and 50 steps.
+    Every optimizer is checked on a small network that has every layer; each model is checked with
+    SGD and momentum. If processes share batches and that network is therefore unsupported, the
+    optimizers are checked on it without batch normalisation, on a line of its own.
 
-    Exit status: 0 all passed but for what a backend says that it lacks, 1 some failed, 2 the
-    command was wrong, 3 nothing was checked.
+    Numbers are the largest difference divided by the largest value; `steps` is the largest in
+    training.
+
+    Exit status: 0 all passed, except what a backend does not support, 1 some failed, 2 invalid
+    options, 3 nothing was checked.
     """
     console, messages = result_console(), message_console()
     executor = LocalExecutor()
@@ -83,7 +75,7 @@ def command(details: bool, fresh: bool, **options: Any) -> int:
     for line in _lacking(plan):
         messages.print(line, soft_wrap=True)
     if not found:
-        raise ChoiceError("received a choice that leaves nothing to check, expected a backend")
+        raise ChoiceError("nothing to check: no backend supports these options")
     wanted = [*(_with_model(job, EVERY_LAYER) for job in found), *found]
     gate = gate_of(plan, USUAL, options["timeout"], fresh=fresh)
     gate = msgspec.structs.replace(gate, models={**_with_every_optimizer(), **gate.models})
@@ -156,21 +148,11 @@ def _lacking(plan: Plan) -> list[str]:
     return list(dict.fromkeys(filter(None, reasons)))
 
 
-def _request(timeout: float, world_sizes: list[int], **choices: Any) -> Request:
-    # The gate makes batches of its own; the size is one that every world size divides.
-    batch = math.lcm(*world_sizes)
-    return Request(
-        choices=[Choices(**choices, world_sizes=world_sizes, batch_sizes=[batch])],
-        optimizer=Sgd(),
-        epochs=1,
-        until_accuracy=None,
-        repeats=1,
-        auto_repeats=None,
-        seed=0,
-        timeout=timeout,
-        retries=0,
-        train_samples=None,
-        data_dir=None,
+def _request(timeout: Seconds, world_size: list[int], **options: Any) -> Request:
+    # The checks have their own batches; the batch size only has to be one that processes share.
+    batch = math.lcm(*world_size)
+    return request_of(
+        {**options, "world_size": world_size, "batch_sizes": [batch], "timeout": timeout}
     )
 
 

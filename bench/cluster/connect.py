@@ -21,7 +21,7 @@ from bench.run.executor import Executor, LocalExecutor
 from bench.run.interrupts import Interrupts
 from bench.run.plan import trials
 from bench.run.prepare import Plan
-from bench.run.request import Choices, Report
+from bench.run.request import MatrixOptions, Report
 from bench.run.runner import Observer
 from bench.run.session import Measure, Session
 from bench.run.validity import Holding, Validity, why_invalid
@@ -199,10 +199,10 @@ def connect(address: str, choice: ClusterChoice, question: Question) -> Cluster:
     return Cluster(ray_nodes, choice, nodes, holdings, lines)
 
 
-def question_of(choices: Sequence[Choices], data_dir: str) -> Question:
-    """What the nodes are asked before these choices are planned."""
+def question_of(matrices: Sequence[MatrixOptions], data_dir: str) -> Question:
+    """What the nodes are asked before these matrices are planned."""
     return Question(
-        backends=tuple(dict.fromkeys(name for each in choices for name in each.backends)),
-        on_gpu=any(wants_gpu(each.devices) for each in choices),
+        backends=tuple(dict.fromkeys(name for each in matrices for name in each.backends)),
+        on_gpu=any(wants_gpu(each.devices) for each in matrices),
         data_dir=data_dir,
     )

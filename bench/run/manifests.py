@@ -23,7 +23,7 @@ def make_manifest(
         command: as typed.
         cluster: the nodes that measure; None is this machine.
     """
-    experiment = plan.experiment
+    experiment, options = plan.experiment, request.options
     installed = experiment.framework_versions.items()
     found = {name: installation_of(recipe) for name, recipe in experiment.recipes.items()}
     return Manifest(
@@ -35,17 +35,17 @@ def make_manifest(
         dataset=plan.dataset,
         models=experiment.models,
         optimizer=experiment.optimizer,
-        data_dir=str(request.data_dir.absolute()) if request.data_dir else None,
-        train_samples=request.train_samples,
-        epochs=request.epochs,
-        until_accuracy=request.until_accuracy,
-        repeats=request.repeats,
-        auto_repeats=request.auto_repeats,
-        seed=request.seed,
+        data_dir=str(options.data_dir.absolute()) if options.data_dir else None,
+        train_samples=options.train_samples,
+        epochs=options.epochs,
+        until_accuracy=options.until_accuracy,
+        repeats=options.first_repeats,
+        auto_repeats=options.auto_repeats,
+        seed=options.seed,
         threads=experiment.threads,
-        timeout_seconds=request.timeout,
-        retries=request.retries,
-        verified=request.verify,
+        timeout_seconds=experiment.timeout,
+        retries=options.retries,
+        verified=options.verify,
         framework_versions={name: version for name, version in installed if version is not None},
         installations={name: each for name, each in found.items() if each is not None},
         missing=plan.missing,

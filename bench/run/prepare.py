@@ -31,7 +31,7 @@ from bench.run.plan import (
     fits,
     trials,
 )
-from bench.run.request import Choices, Report, Request
+from bench.run.request import MatrixOptions, Report, Request
 from bench.run.runner import Experiment
 from bench.spec.job import FEEDS, Feed, Job, Trial
 from bench.spec.precision import PRECISIONS
@@ -99,43 +99,42 @@ def make_plan(
     Raises:
         UserError: the request is not possible here.
     """
-    _check_accuracy(request.until_accuracy)
-    modes = _modes(request.choices)
-    source = prepare(request.data_dir)
-    facts = facts_of(open_decoded(source.folder), request.train_samples)
-    models = [load_models(choices.models, facts, choices.widths) for choices in request.choices]
+    options = request.options
+    modes = _modes(request.matrices)
+    source = prepare(options.data_dir)
+    facts = facts_of(open_decoded(source.folder), options.train_samples)
+    models = [load_models(each.models, facts, each.widths) for each in request.matrices]
     threads, cpus = choose_cpus(
-        [_processes(choices) for choices in request.choices], tuple(cpus or usable_cpus())
+        [_processes(each) for each in request.matrices], tuple(cpus or usable_cpus())
     )
     # Last, because it can take minutes: mistakes in the request are reported before.
     chosen = [
-        choose_backends(choices.backends, wants_gpu(choices.devices), report)
-        for choices in request.choices
+        choose_backends(each.backends, wants_gpu(each.devices), report) for each in request.matrices
     ]
     recipes = {recipe.name: recipe for each in chosen for recipe in each.recipes}
-    every = _every_job(request.choices, models, modes, chosen, executor)
+    every = _every_job(request.matrices, models, modes, chosen, executor)
     _check_selectors(request, every, threads)
     planned = [job for job in every if not any(fits(job, one, threads) for one in request.excludes)]
-    _check_jobs(planned, request.repeats, facts.train_examples)
+    _check_jobs(planned, options.first_repeats, facts.train_examples)
     experiment = Experiment(
         models=_used_models(models, planned),
         recipes=recipes,
         framework_versions={name: installed_version(each) for name, each in recipes.items()},
         dataset=facts.name,
         data=source.folder,
-        optimizer=request.optimizer,
-        epochs=request.epochs,
-        until_accuracy=request.until_accuracy,
-        train_samples=request.train_samples,
+        optimizer=options.update_rule,
+        epochs=options.epochs,
+        until_accuracy=options.until_accuracy,
+        train_samples=options.train_samples,
         threads=threads,
         cpus=cpus,
-        timeout=request.timeout,
-        retries=request.retries,
+        timeout=float(options.timeout),
+        retries=options.retries,
     )
     return Plan(
         experiment=experiment,
         jobs=planned,
-        trials=trials(planned, request.repeats, request.seed),
+        trials=trials(planned, options.first_repeats, options.seed),
         dataset=facts,
         missing=_missing(chosen),
         notes=[*source.notes, *notes_on_variables(os.environ)],
@@ -212,24 +211,24 @@ def recipes_of_run(
 
 
 def _every_job(
-    every_choice: Sequence[Choices],
+    matrices: Sequence[MatrixOptions],
     models: Sequence[Mapping[str, ModelFacts]],
     modes: Sequence[Mapping[str, Sequence[str]]],
     chosen: Sequence[Chosen],
     executor: Executor,
 ) -> list[Job]:
-    """The jobs of all choices, each once."""
-    matrices = [
-        _matrix(choices, list(own_models), own_modes, _devices(each.recipes, choices, executor))
-        for choices, own_models, own_modes, each in zip(
-            every_choice, models, modes, chosen, strict=True
+    """The jobs of all matrices, each once."""
+    resolved = [
+        _matrix(options, list(own_models), own_modes, _devices(each.recipes, options, executor))
+        for options, own_models, own_modes, each in zip(
+            matrices, models, modes, chosen, strict=True
         )
     ]
-    return list(dict.fromkeys(job for matrix in matrices for job in matrix.jobs()))
+    return list(dict.fromkeys(job for matrix in resolved for job in matrix.jobs()))
 
 
-def _processes(choices: Choices) -> Processes:
-    return Processes(local_sizes(choices.world_sizes, choices.hosts), choices.threads)
+def _processes(options: MatrixOptions) -> Processes:
+    return Processes(local_sizes(options.world_size, options.hosts), options.threads)
 
 
 def _used_models(
@@ -240,60 +239,53 @@ def _used_models(
     return {name: each for known in models for name, each in known.items() if name in used}
 
 
-def _modes(every_choice: Sequence[Choices]) -> list[dict[str, tuple[str, ...]]]:
-    """Each choice's modes of each backend, once every name in the request is known to exist."""
-    for choices in every_choice:
-        check_devices(choices.devices)
-        check_known(choices.precisions, PRECISIONS, "precision")
-        check_known(choices.inputs, FEEDS, "input")
-    recipes = [
-        choose_backends(each.backends, wants_gpu(each.devices)).recipes for each in every_choice
-    ]
+def _modes(matrices: Sequence[MatrixOptions]) -> list[dict[str, tuple[str, ...]]]:
+    """Each matrix's modes of each backend, once every name in the request is known to exist."""
+    for options in matrices:
+        check_devices(options.devices)
+        check_known(options.precisions, PRECISIONS, "precision")
+        check_known(options.input, FEEDS, "input")
+    recipes = [choose_backends(each.backends, wants_gpu(each.devices)).recipes for each in matrices]
     every = [recipe for own in recipes for recipe in own]
     return [
-        choose_modes(own, choices.modes, every)
-        for own, choices in zip(recipes, every_choice, strict=True)
+        choose_modes(own, options.modes, every)
+        for own, options in zip(recipes, matrices, strict=True)
     ]
 
 
 def _missing(chosen: Sequence[Chosen]) -> list[Missing]:
-    """The backends that one choice left out and no other includes."""
+    """The backends that one matrix left out and no other includes."""
     included = {recipe.name for each in chosen for recipe in each.recipes}
     missing = {one.backend: one for each in chosen for one in each.missing}
     return [one for name, one in missing.items() if name not in included]
 
 
 def _devices(
-    recipes: Iterable[Recipe], choices: Choices, executor: Executor
+    recipes: Iterable[Recipe], options: MatrixOptions, executor: Executor
 ) -> dict[str, list[str]]:
-    return {recipe.name: devices_of(recipe, choices.devices, executor) for recipe in recipes}
+    return {recipe.name: devices_of(recipe, options.devices, executor) for recipe in recipes}
 
 
 def _matrix(
-    choices: Choices,
+    options: MatrixOptions,
     models: Sequence[str],
     modes: Mapping[str, Sequence[str]],
     devices: Mapping[str, Sequence[str]],
 ) -> Matrix:
-    several = len(choices.threads) > 1
+    several = len(options.threads) > 1
     return Matrix(
         models=models,
-        batch_sizes=choices.batch_sizes,
+        batch_sizes=options.batch_sizes,
         modes=modes,
         devices=devices,
-        arms=choices.arms,
-        precisions=choices.precisions,
-        inputs=[msgspec.convert(name, Feed) for name in choices.inputs],
-        threads=choices.threads if several else [None],
-        world_sizes=choices.world_sizes,
-        hosts=choices.hosts,
-        scalings=choices.scalings,
+        arms=options.arm,
+        precisions=options.precisions,
+        inputs=[msgspec.convert(name, Feed) for name in options.input],
+        threads=options.threads if several else [None],
+        world_sizes=options.world_size,
+        hosts=options.hosts,
+        scalings=options.scaling,
     )
-
-
-def _check_accuracy(target: float | None) -> None:
-    if target is not None and not 0 < target <= 1:
-        raise ChoiceError(f"--until-accuracy must be a share like 0.98, not {target}")
 
 
 def _check_selectors(request: Request, jobs: Sequence[Job], threads: int) -> None:

@@ -241,7 +241,7 @@ def new_session(
         UserError: the trials are not possible here.
     """
     plan = make_plan(request, machines.executor, report, machines.cpus)
-    plan = machines.place(plan, request.repeats, request.seed)
+    plan = machines.place(plan, request.options.first_repeats, request.options.seed)
     manifest = make_manifest(plan, request, command, machines.choice)
     if extend and folder is not None and (folder / MANIFEST).exists():
         run = read_run(folder)

@@ -16,8 +16,7 @@ from time import perf_counter, process_time
 import psutil
 
 import bench.machine.canary
-from bench.cli.options import request_of_file
-from bench.cli.run import command
+from bench.cli.run_file import read_run_file
 from bench.records.writer import RunFolder
 from bench.run.executor import WorkerEnd
 from bench.run.manifests import make_manifest
@@ -83,12 +82,12 @@ def main(arguments):
         path = Path(scratch) / "growth.toml"
         path.write_text(FILE.format(blocks=BLOCKS, sizes=list(range(1, trials // BLOCKS + 1))))
         start = perf_counter()
-        asked = request_of_file(command, path)
-        plan = make_plan(asked.request, AtOnce())
+        request = read_run_file(path).request
+        plan = make_plan(request, AtOnce())
         names = {trial.name for trial in plan.trials}
         print(f"{len(names):,} trials planned in {perf_counter() - start:.2f} s")
         with RunFolder(Path(scratch) / "run") as folder:
-            folder.write_manifest(make_manifest(plan, asked.request, "growth"))
+            folder.write_manifest(make_manifest(plan, request, "growth"))
             print(table(*measured(plan, folder)))
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import click
+import rich_click as click
 from rich.console import Console
 
 from backends.api import Recipe
@@ -17,8 +17,8 @@ from bench.cli.doctor.finding import UNKNOWN, Finding
 from bench.cli.doctor.gpus import gpus
 from bench.cli.doctor.load import cpu_limit, cpu_time, load, memory_limit, swap
 from bench.cli.doctor.processor import core_threads, governor, huge_pages, timer, turbo
+from bench.cli.options import request_options
 from bench.cli.tables import table
-from bench.cli.values import NameList
 from bench.data.prepare import prepare
 from bench.machine.cpus import choose_threads
 from bench.machine.environments.choosing import choose_backends
@@ -38,7 +38,7 @@ class Patient(NamedTuple):
 
 
 @click.command("doctor")
-@click.option("--backends", type=NameList(), default="all", help="As for `bench run`.")
+@request_options("backends", panel="Options")
 @click.option("--device", default="cpu", show_default=True, help="cpu, gpu:0, mps.")
 @click.option(
     "--fresh", is_flag=True, help="Measure the limits anew, whatever is kept of this machine."

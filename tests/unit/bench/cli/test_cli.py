@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from bench.cli.values import CountList, Duration
+from bench.run.decode import Seconds, decode_option
+from bench.run.request import MatrixOptions
 
 
 def test_a_run_measures_records_and_reports(bench, no_traceback, tiny, tmp_path):
@@ -92,10 +93,10 @@ def test_the_default_output_is_a_time_under_runs(bench, tiny, tmp_path):
         (["--batch-sizes", "64,x"], "expected whole numbers of 1 or more"),
         (["--batch-sizes", "65"], "batch size 65 is larger than the 64 training examples"),
         (["--train-samples", "9999"], "expected at most 64"),
-        (["--epochs", "0"], "0 is not in the range"),
+        (["--epochs", "0"], "--epochs cannot be '0': expected a whole number from 1 to 100,000"),
         (["--timeout", "soon"], "expected a time above 0 like 90s"),
         (["--threads", "4096"], "expected at most"),
-        (["--nesterov", "--momentum", "0"], "a momentum above 0 with nesterov"),
+        (["--nesterov", "--momentum", "0"], "--nesterov needs a momentum above 0"),
         (["--models", "mpl"], "mlp"),
         (["--models", "models.py:wide"], "expected (3,): one logit for each class"),
         (["--models", "models.py:deep"], "put Flatten or GlobalAvgPool before Dense"),
@@ -186,11 +187,11 @@ def test_verify_tells_what_is_not_installed(bench, no_traceback, plugin):
     ("text", "seconds"), [("90", 90), ("90s", 90), ("10m", 600), ("1.5h", 5400)]
 )
 def test_durations(text, seconds):
-    assert Duration().convert(text, None, None) == seconds
+    assert Seconds.parse(text) == seconds
 
 
 def test_counts_are_kept_once():
-    assert CountList().convert("64, 32,64", None, None) == [64, 32]
+    assert decode_option(MatrixOptions, "batch_sizes", "64, 32,64") == [64, 32]
 
 
 WITHOUT_RAY = "import sys; sys.modules['ray'] = None; from bench.cli import main; sys.exit(main())"

@@ -17,10 +17,9 @@ from bench.run.executor import LocalExecutor
 from bench.run.interrupts import Interrupts
 from bench.run.manifests import make_manifest
 from bench.run.prepare import make_plan
-from bench.run.request import Choices, Request
+from bench.run.request import MatrixOptions, request_of
 from bench.run.validity import Holding
 from bench.spec.job import Job
-from bench.spec.training import Sgd
 from bench.verification.certificate import Certificate, Check
 
 A, B = (Node(key, f"node-{key}", cpus=1, place=f"kind-{key}") for key in "ab")
@@ -74,33 +73,26 @@ class Shown:
 
 
 @pytest.fixture
-def request_of(plugin, tiny_data, tmp_path):
+def make_request(plugin, tiny_data, tmp_path):
     (tmp_path / "model.py").write_text(
         "from bench.spec.layers import Dense, Flatten, sequential\n"
         "def tiny(classes):\n    return sequential(Flatten(), Dense(classes))\n"
     )
 
-    def make(*backends, devices=("cpu",), batch_sizes=(16,), **choices):
-        return Request(
-            choices=[
-                Choices(
-                    backends=list(backends),
-                    models=[f"{tmp_path / 'model.py'}:tiny"],
-                    devices=list(devices),
-                    batch_sizes=list(batch_sizes),
-                    **choices,
-                )
-            ],
-            optimizer=Sgd(),
-            epochs=1,
-            until_accuracy=None,
-            repeats=1,
-            auto_repeats=None,
-            seed=0,
-            timeout=60,
-            train_samples=None,
-            data_dir=tiny_data,
-        )
+    def make(*backends, devices=("cpu",), batch_sizes=(16,), **options):
+        values = {
+            "backends": list(backends),
+            "models": [f"{tmp_path / 'model.py'}:tiny"],
+            "devices": list(devices),
+            "batch_sizes": list(batch_sizes),
+            "epochs": 1,
+            "repeats": 1,
+            "retries": 0,
+            "timeout": 60,
+            "data_dir": tiny_data,
+            "verify": False,
+        }
+        return request_of(values | options)
 
     return make
 
@@ -117,8 +109,8 @@ def over(request, folder, nodes=(A, B), dies=(), change=lambda manifest: manifes
         return list(crew.run(prepared.trials)), said, observer
 
 
-def test_every_trial_costs_a_record_and_the_node_chooses_its_threads(request_of, tmp_path):
-    request = request_of("numpy", "fake", batch_sizes=[8, 16])
+def test_every_trial_costs_a_record_and_the_node_chooses_its_threads(make_request, tmp_path):
+    request = make_request("numpy", "fake", batch_sizes=[8, 16])
     records, _, observer = over(request, tmp_path / "run")
     assert len(read_run(tmp_path / "run").trials) == len(records) == 4
     assert {record.outcome for record in records} == {"ok"}
@@ -126,25 +118,25 @@ def test_every_trial_costs_a_record_and_the_node_chooses_its_threads(request_of,
     assert set(observer.nodes.values()) == {"node-a", "node-b"}
 
 
-def test_a_trial_whose_node_is_lost_is_measured_on_another(request_of, tmp_path):
-    records, said, _ = over(request_of("fake"), tmp_path / "run", dies="a")
+def test_a_trial_whose_node_is_lost_is_measured_on_another(make_request, tmp_path):
+    records, said, _ = over(make_request("fake"), tmp_path / "run", dies="a")
     assert [record.outcome for record in records] == ["ok"]
     assert "node-a: lost: the power is out" in said
 
 
-def test_a_node_that_cannot_do_the_run_is_left_out_and_says_why(request_of, tmp_path):
+def test_a_node_that_cannot_do_the_run_is_left_out_and_says_why(make_request, tmp_path):
     def of_other_data(manifest):
         dataset = msgspec.structs.replace(manifest.dataset, name="another")
         return msgspec.structs.replace(manifest, dataset=dataset)
 
-    records, said, _ = over(request_of("fake"), tmp_path / "run", change=of_other_data)
+    records, said, _ = over(make_request("fake"), tmp_path / "run", change=of_other_data)
     assert [record.outcome for record in records] == ["unavailable"]
     assert records[0].machine == ""
     assert sum("the data set another has changed since" in line for line in said) == 2
 
 
-def test_two_nodes_share_a_trial_and_its_record_names_both(request_of, tmp_path):
-    request = request_of("fake", world_sizes=[2], hosts=[2])
+def test_two_nodes_share_a_trial_and_its_record_names_both(make_request, tmp_path):
+    request = make_request("fake", world_size=[2], hosts=[2])
     records, _, observer = over(request, tmp_path / "run", ALIKE[:2])
     (record,) = records
     assert record.outcome == "ok", record
@@ -154,8 +146,8 @@ def test_two_nodes_share_a_trial_and_its_record_names_both(request_of, tmp_path)
     assert set(observer.nodes.values()) == {"node-a"}
 
 
-def test_a_trial_whose_helper_is_lost_is_shared_with_another(request_of, tmp_path):
-    request = request_of("fake", world_sizes=[2], hosts=[2])
+def test_a_trial_whose_helper_is_lost_is_shared_with_another(make_request, tmp_path):
+    request = make_request("fake", world_size=[2], hosts=[2])
     records, said, _ = over(request, tmp_path / "run", ALIKE, dies="b")
     assert [record.outcome for record in records] == ["ok"]
     assert "node-b: lost: the power is out" in said
@@ -171,7 +163,7 @@ def certificate(*, difference=0.0, seconds=1.0, version="1"):
     )
 
 
-def test_certificates_of_all_nodes_are_kept_once(request_of, tmp_path):
+def test_certificates_of_all_nodes_are_kept_once(make_request, tmp_path):
     with RunFolder(tmp_path / "run") as folder:
         ledger = Ledger(None, folder, Shown(), print)
         for each in (certificate(), certificate(seconds=2.0), certificate(version="2")):
@@ -192,10 +184,10 @@ def cluster(*nodes, holdings=(), **choice):
     return Cluster(None, ClusterChoice(**choice), list(nodes), dict(holdings), [])
 
 
-def test_each_kind_gets_the_jobs_that_it_has_devices_for(request_of):
+def test_each_kind_gets_the_jobs_that_it_has_devices_for(make_request):
     gpu = Node("g", "node-g", cpus=8, gpus=1, place="kind-g")
     same = Node("c", "node-c", cpus=1, place="kind-a")
-    request = request_of("fake", devices=["cpu", "gpu"])
+    request = make_request("fake", devices=["cpu", "gpu"])
     prepared = make_plan(request, LocalExecutor(), None, range(8))
     placed = cluster(A, same, gpu, nodes="each").place(prepared, 2, 0)
     found = {(job.place, job.device) for job in placed.jobs}
@@ -208,7 +200,7 @@ def test_each_kind_gets_the_jobs_that_it_has_devices_for(request_of):
         cluster(A, same).place(prepared, 2, 0)
 
 
-def test_a_record_holds_where_a_node_has_its_hardware_and_versions(request_of, tmp_path, make):
+def test_a_record_holds_where_a_node_has_its_hardware_and_versions(make_request, tmp_path, make):
     record = make.TRIALS[0]
     digest, version = record.backend_digest, record.framework_version
     held = Holding("pod-7", record.hardware_digest, {record.job.backend: (version, digest)})
@@ -228,5 +220,5 @@ def test_a_look_tells_what_a_node_has_and_lacks(plugin, tmp_path):
     assert found.holding.backends["fake"][0] == "1.0"
     lacking = look(Question(backends=("numpy",), on_gpu=False, data_dir=str(tmp_path)))
     assert str(tmp_path) in lacking.refusal
-    unknown = look(question_of([Choices(backends=["nonsense"], devices=["cpu"])], ""))
+    unknown = look(question_of([MatrixOptions(backends=["nonsense"], devices=["cpu"])], ""))
     assert "unknown backend 'nonsense'" in unknown.refusal
