@@ -64,13 +64,16 @@ def _anchor(heading: str) -> str:
 
 
 def _find(group: click.Group, arguments: list[str]) -> tuple[click.Command, list[str]]:
-    """The command that the arguments name, and its own arguments."""
-    command: click.Command | None = group
+    """The command that the arguments name, and its own arguments.
+
+    Raises:
+        click.UsageError: there is no such command.
+    """
+    command: click.Command = group
     while isinstance(command, click.Group) and arguments and not arguments[0].startswith("-"):
-        name, *arguments = arguments
-        command = command.get_command(click.Context(command), name)
-        assert command is not None, f"there is no command {name!r}"
-    assert command is not None
+        _, found, arguments = command.resolve_command(click.Context(command), arguments)
+        assert found is not None
+        command = found
     return command, arguments
 
 
@@ -82,7 +85,7 @@ def _options(command: click.Command) -> frozenset[str]:
     own = {name for each in params for name in (*each.opts, *each.secondary_opts)}
     if isinstance(command, click.Group):
         for name in command.list_commands(context):
-            own |= _options(command.get_command(context, name))
+            own |= _options(_find(command, [name])[0])
     return frozenset(own)
 
 
