@@ -1,4 +1,4 @@
-"""What a run's manifest states: what was asked, of which suite, on which machine."""
+"""The manifest of a run: the request, the version of the suite, the machine and the plan."""
 
 from typing import Literal
 
@@ -10,7 +10,15 @@ from bench.spec.training import Optimizer
 
 
 class ModelFacts(msgspec.Struct, frozen=True):
-    """A model of the run: its spec and what follows from it for the data set's images."""
+    """A model of the run, for images of the run's data set.
+
+    Attributes:
+        layer: the model's spec.
+        num_parameters: number of trainable parameters.
+        macs_per_image: multiply-accumulates of a forward pass per image.
+        training_flops_per_image: additions and multiplications of a training step per image; null
+            in runs of older versions.
+    """
 
     layer: Layer
     num_parameters: int
@@ -19,7 +27,15 @@ class ModelFacts(msgspec.Struct, frozen=True):
 
 
 class DatasetFacts(msgspec.Struct, frozen=True):
-    """The data set of the run."""
+    """The data set of the run.
+
+    Attributes:
+        name: name of the data set.
+        train_examples: number of training images.
+        test_examples: number of test images.
+        input_shape: height, width and channels of an image.
+        classes: number of classes.
+    """
 
     name: str
     train_examples: int
@@ -29,7 +45,13 @@ class DatasetFacts(msgspec.Struct, frozen=True):
 
 
 class Gpu(msgspec.Struct, frozen=True):
-    """A GPU as its driver describes it."""
+    """A GPU as its driver describes it.
+
+    Attributes:
+        name: the GPU's product name.
+        memory_bytes: total memory.
+        driver: version of the driver.
+    """
 
     name: str
     memory_bytes: int
@@ -37,7 +59,20 @@ class Gpu(msgspec.Struct, frozen=True):
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True):
-    """The machine as it was when the run began. Null: the system does not tell."""
+    """The machine when the run began. Null means that the system does not report the value.
+
+    Attributes:
+        hostname: name of the machine.
+        cpu_model: name of the processor.
+        physical_cores: number of cores.
+        logical_cores: number of hardware threads.
+        usable_cpus: number of hardware threads that the runner may use.
+        memory_bytes: total memory.
+        operating_system: name and version of the operating system.
+        python: version of the Python that ran the runner.
+        gpus: the GPUs, in the driver's order.
+        load_average: system load over the last 1, 5 and 15 minutes.
+    """
 
     hostname: str
     cpu_model: str | None
@@ -51,24 +86,28 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     load_average: list[float] | None = None
 
 
-class Missing(msgspec.Struct, frozen=True):
-    """A backend that `all` would have meant, had it been installed, and the command that does."""
+class MissingBackend(msgspec.Struct, frozen=True):
+    """A backend that `all` left out because it is not installed.
+
+    Attributes:
+        backend: name of the backend.
+        install: the command that installs it.
+    """
 
     backend: str
     install: str
 
 
 class Installation(msgspec.Struct, frozen=True, kw_only=True):
-    """What a backend is installed from, and what that costs. Null: not known.
+    """The packages that a backend needs, and their size.
 
     Attributes:
-        requirements: the packages that were asked for, as pip takes them.
-        python: the version of the Python that its workers run on.
-        own_environment: whether that is an environment other than the suite's.
-        packages: the version of each package that came of it, by canonical name: the framework
-            and all that it requires.
-        size_bytes: of these packages' files.
-        adapter_lines: lines of the adapter's source that are not empty.
+        requirements: the requested packages, as arguments of pip.
+        python: version of the Python that its workers run on.
+        own_environment: whether its workers run in a separate environment, not in the suite's.
+        packages: version of the framework and of each of its dependencies, by canonical name.
+        size_bytes: size of these packages' files.
+        adapter_lines: number of non-empty source lines of the adapter.
     """
 
     requirements: tuple[str, ...]
@@ -80,12 +119,12 @@ class Installation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AutoRepeats(msgspec.Struct, frozen=True):
-    """Blocks that are added until the ratios are known well enough or the time is spent.
+    """The stopping rule of a run that adds repeats until its ratios are precise enough.
 
     Attributes:
-        interval: how far the widest interval of a ratio may reach to either side: 0.02 is 2 %.
-        max_seconds: that all blocks together may take.
-        ended: why there are no more; empty while there may be.
+        interval: half-width that the widest interval of a ratio may have: 0.02 is 2 %.
+        max_seconds: time limit for all repeats together.
+        ended: why the run stopped adding repeats; empty while it may add more.
     """
 
     interval: float
@@ -93,17 +132,17 @@ class AutoRepeats(msgspec.Struct, frozen=True):
     ended: str = ""
 
 
-# Whether the nodes of a cluster share the plan, or each kind of machine among them does all of it.
+# "any": the nodes share the plan. "each": every kind of machine among them runs the whole plan.
 NodesChoice = Literal["any", "each"]
 
 
 class ClusterChoice(msgspec.Struct, frozen=True, kw_only=True):
-    """On which nodes of a cluster a run measures.
+    """The nodes of a cluster that a run measures on.
 
     Attributes:
-        nodes: whether they share the plan, or each kind of machine does all of it.
-        accelerator_type: that each node has, by Ray's name; empty is any or none.
-        threads: of each process, as typed; null: a node's CPUs, shared among its processes.
+        nodes: whether the nodes share the plan or each kind of machine runs the whole plan.
+        accelerator_type: accelerator that a node must have, by Ray's name; empty accepts any node.
+        threads: requested threads per process; null divides a node's CPUs among its processes.
     """
 
     nodes: NodesChoice = "any"
@@ -112,11 +151,36 @@ class ClusterChoice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What was asked, of which suite, on which machine.
+    """The request of a run, and where and with which versions it runs.
 
-    With `auto_repeats`, `plan` and `repeats` grow block by block. `baselines` names contenders by
-    values that their trials have; the report compares the others with them. `machine` is that of
-    the runner, also where `cluster` says that nodes measured: each record names its own.
+    Attributes:
+        schema_version: version of the file format.
+        suite_version: version of evenbench.
+        started_at: start of the run, ISO 8601 in UTC.
+        command: the command that started the run.
+        title: title of the report; empty for the default title.
+        machine: the machine of the runner. In a cluster run, each record names its own machine.
+        dataset: the data set.
+        models: the models, by name.
+        optimizer: the optimizer of all trials.
+        data_dir: folder that the data set was read from; null for the default folder.
+        train_samples: number of training images; null is all.
+        epochs: number of epochs per trial, at most.
+        until_accuracy: test accuracy at which a trial ends early; null trains all epochs.
+        repeats: number of repeats per job. With `auto_repeats` it grows during the run.
+        auto_repeats: when to stop adding repeats; null for a fixed number.
+        seed: seed of the run, from which the seed of each trial follows.
+        threads: CPU threads per process, unless a job has its own number.
+        timeout_seconds: time limit per trial.
+        retries: number of times that a disturbed trial is retried, at most.
+        verified: whether the run checked its contenders against the reference.
+        framework_versions: version of each backend's framework, by backend.
+        installations: the packages of each backend, by backend.
+        missing: backends that `all` left out because they are not installed.
+        notes: remarks on the request that the report repeats.
+        baselines: contenders to compare the others with, each as the values of its trials.
+        plan: all trials in their order. With `auto_repeats` it grows during the run.
+        cluster: the nodes that measured; null for a run on the runner's machine.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -141,7 +205,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     verified: bool = False
     framework_versions: dict[str, str]
     installations: dict[str, Installation] = {}
-    missing: list[Missing] = []
+    missing: list[MissingBackend] = []
     notes: list[str] = []
     baselines: dict[str, dict[str, str | int | list[str | int]]] = {}
     plan: list[Trial]

@@ -1,7 +1,8 @@
-"""What trained models answered, kept beside a run's records for its report.
+"""Predictions of trained models and the test images that a report shows with them.
 
-`explanations.jsonl` gets a line for the first trial of each contender. `pictures.json` is written
-at the end: the test labels, and the images that a report may draw, so that it needs no data set.
+`explanations.jsonl` contains one line per contender, from its first trial. `pictures.json` is
+written at the end of a run and contains the test labels and some test images, so that a report can
+be written without the data set.
 """
 
 import zlib
@@ -18,12 +19,18 @@ from bench.worker.protocol import Explained
 
 EXPLANATIONS = "explanations.jsonl"
 PICTURES = "pictures.json"
-LARGEST_ARRAY = 2**26  # bytes, unpacked: what a file says is not to fill the memory
-MOST_PICTURES = 24  # of each model: what contenders disagree on
+LARGEST_ARRAY = 2**26  # bytes after decompression, so that a malicious file cannot fill the memory
+MOST_PICTURES = 24  # per model, of the images whose predictions differ between contenders
 
 
 class Explanation(msgspec.Struct, frozen=True):
-    """What a trained model answers: the trial's name, the model's, and what the worker told."""
+    """The predictions of a trained model.
+
+    Attributes:
+        trial: name of the trial.
+        model: name of the model.
+        told: the worker's report.
+    """
 
     trial: str
     model: str
@@ -31,12 +38,22 @@ class Explanation(msgspec.Struct, frozen=True):
 
     @property
     def classes(self) -> IntArray:
-        """(n,) uint8, the predicted class of each test image."""
-        return unpacked(self.told.predicted)
+        """The predicted class of each test image: (n,) uint8.
+
+        Raises:
+            ValueError: the file contains invalid data.
+        """
+        return decompress(self.told.predicted)
 
 
 class Picture(msgspec.Struct, frozen=True):
-    """A test image: its position, its label, and (height, width, channels) bytes in a row."""
+    """A test image.
+
+    Attributes:
+        position: its position in the test set.
+        label: its class.
+        pixels: (height, width, channels) bytes, row by row.
+    """
 
     position: int
     label: int
@@ -48,8 +65,8 @@ class Pictures(msgspec.Struct, frozen=True):
 
     Attributes:
         shape: height, width and channels of an image.
-        labels: of every test image, one byte each, packed by zlib.
-        pictures: in order of position.
+        labels: class of every test image, one byte each, compressed with zlib.
+        pictures: the images, in order of position.
     """
 
     shape: tuple[int, int, int]
@@ -57,24 +74,35 @@ class Pictures(msgspec.Struct, frozen=True):
     pictures: tuple[Picture, ...]
 
 
-def unpacked(packed: bytes) -> IntArray:
-    """The bytes (n,) uint8.
+def decompress(compressed: bytes) -> IntArray:
+    """Decompress an array of bytes.
+
+    Returns:
+        (n,) uint8.
 
     Raises:
-        ValueError: they are not packed by zlib, or unpack to more than can be.
+        ValueError: the data is not compressed with zlib, is incomplete, or is longer than
+            `LARGEST_ARRAY` bytes after decompression.
     """
+    decompressor = zlib.decompressobj()
     try:
-        unpacker = zlib.decompressobj()
-        text = unpacker.decompress(packed, LARGEST_ARRAY)
+        array = decompressor.decompress(compressed, LARGEST_ARRAY)
     except zlib.error as error:
-        raise ValueError(f"received bytes that zlib does not unpack: {error}") from error
-    if not unpacker.eof:
-        raise ValueError(f"received bytes that unpack to more than {LARGEST_ARRAY:,}, or torn ones")
-    return np.frombuffer(text, np.uint8)
+        raise ValueError(f"the data is not compressed with zlib: {error}") from error
+    if not decompressor.eof:
+        raise ValueError(f"the compressed data is incomplete or exceeds {LARGEST_ARRAY:,} bytes")
+    return np.frombuffer(array, np.uint8)
 
 
 def fits(explanation: Explanation, images: int) -> bool:
-    """Whether there is one answer for each of so many test images: a file may say anything."""
+    """Return whether the explanation has exactly one prediction per test image.
+
+    It may have been read from a file that somebody else wrote.
+
+    Args:
+        explanation: predictions of a trained model.
+        images: number of test images.
+    """
     try:
         return len(explanation.classes) == images
     except ValueError:
@@ -82,47 +110,57 @@ def fits(explanation: Explanation, images: int) -> bool:
 
 
 def pictures_of(explanations: Sequence[Explanation], data: Path) -> Pictures:
-    """The images of the examples, and of what the contenders of a model disagree on most.
+    """Select the test images that a report may draw.
+
+    These are the examples of every explanation and, for each model, the images on which its
+    contenders disagree most.
 
     Args:
-        explanations: of a run.
-        data: the folder of the decoded data set.
+        explanations: predictions of the run's trained models.
+        data: folder of the decoded data set.
     """
-    found = open_decoded(str(data))
-    images = len(found.test_labels)
-    usable = [each for each in explanations if fits(each, images)]
-    told = {position for each in usable for position in each.told.examples}
-    wanted = {position for position in told if 0 <= position < images}
+    dataset = open_decoded(str(data))
+    images = len(dataset.test_labels)
+    valid = [each for each in explanations if fits(each, images)]
+    examples = {position for each in valid for position in each.told.examples}
+    positions = {position for position in examples if 0 <= position < images}
     by_model: defaultdict[str, list[IntArray]] = defaultdict(list)
-    for each in usable:
+    for each in valid:
         by_model[each.model].append(each.classes)
-    for answers in by_model.values():
-        wanted.update(disputed(answers)[:MOST_PICTURES])
+    for predictions in by_model.values():
+        positions.update(disputed(predictions)[:MOST_PICTURES])
     return Pictures(
-        shape=found.input_shape,
-        labels=zlib.compress(np.asarray(found.test_labels, np.uint8).tobytes()),
-        pictures=tuple(_pictures(sorted(wanted), found)),
+        shape=dataset.input_shape,
+        labels=zlib.compress(np.asarray(dataset.test_labels, np.uint8).tobytes()),
+        pictures=tuple(_pictures(sorted(positions), dataset)),
     )
 
 
-def disputed(answers: Sequence[IntArray]) -> list[int]:
-    """Positions of the images that not all answer alike, those with most dissent first.
+def disputed(predictions: Sequence[IntArray]) -> list[int]:
+    """Return the positions of the images whose predicted class differs between models.
 
-    Dissent is the number of answers other than the most frequent one.
+    Args:
+        predictions: (n,) predicted class of each image, per model.
+
+    Returns:
+        Positions sorted by the number of models that deviate from the most frequent class, largest
+        first.
     """
-    if not answers:
+    if not predictions:
         return []
-    table = np.stack(answers)
+    table = np.stack(predictions)
     differing = np.flatnonzero((table != table[0]).any(axis=0))
-    dissent = {place: _dissent(table[:, place]) for place in differing.tolist()}
-    return sorted(dissent, key=lambda place: (-dissent[place], place))
+    deviating = {position: _minority(table[:, position]) for position in differing.tolist()}
+    return sorted(deviating, key=lambda position: (-deviating[position], position))
 
 
-def _dissent(answers: IntArray) -> int:
-    return len(answers) - Counter(answers.tolist()).most_common(1)[0][1]
+def _minority(classes: IntArray) -> int:
+    """Count the values that differ from the most frequent one."""
+    return len(classes) - Counter(classes.tolist()).most_common(1)[0][1]
 
 
 def _pictures(positions: Iterable[int], data: Dataset) -> Iterator[Picture]:
+    """Yield the test image at each position."""
     for position in positions:
         pixels = np.asarray(data.test_images[position], np.uint8).tobytes()
         yield Picture(position, int(data.test_labels[position]), pixels)

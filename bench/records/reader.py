@@ -1,4 +1,8 @@
-"""Reads what a run left behind, whoever wrote it: bounded, and nothing of it is executed."""
+"""Read a run folder.
+
+The folder may come from anybody, so sizes are limited, only regular files are read and nothing in
+them is executed.
+"""
 
 import stat
 from collections.abc import Iterator
@@ -10,21 +14,29 @@ import msgspec
 
 from bench.errors import RecordError
 from bench.records.manifest import Manifest
-from bench.records.migration import can_migrate, migrated
+from bench.records.migration import can_migrate, migrate
 from bench.records.predictions import EXPLANATIONS, PICTURES, Explanation, Pictures
 from bench.records.trial import CERTIFICATES, MANIFEST, TRIALS, TrialRecord
 from bench.spec.job import SCHEMA_VERSION
 from bench.verification.certificate import Certificate
 
-# Bytes: a hundred thousand trials of 3 KB each, as many as a plan may have, and room beside them.
-LARGEST_FILE = 2**30
-LONGEST_LINE = 2**26  # bytes: a trial of some hundred thousand epochs
+LARGEST_FILE = 2**30  # bytes: three times the size of 100,000 trials of 3 KB each
+LONGEST_LINE = 2**26  # bytes: one trial with several hundred thousand epochs
 
 T = TypeVar("T")
 
 
 class Run(msgspec.Struct, frozen=True):
-    """A run as read from its folder. Without certificates and the like where none were made."""
+    """A run that was read from its folder.
+
+    Attributes:
+        folder: the folder.
+        manifest: the manifest.
+        trials: the last record of each trial, in the order of the file.
+        certificates: the certificates; empty if the run made none.
+        explanations: predictions of trained models; empty if the run stored none.
+        pictures: the test images that a report may draw; None if the run stored none.
+    """
 
     folder: Path
     manifest: Manifest
@@ -35,58 +47,61 @@ class Run(msgspec.Struct, frozen=True):
 
 
 def read_run(folder: Path) -> Run:
-    """Read a run folder. A last line that was cut off while it was written is left out.
+    """Read a run folder, and migrate it if an older version wrote it.
 
-    Of a trial that ran again, the last record stands.
+    An incomplete last line, which a killed run leaves, is skipped. If a trial was measured more
+    than once, its last record is used.
 
     Raises:
-        RecordError: no run there, or a file that is not what it should be.
+        RecordError: the folder contains no run, or one of its files is invalid.
     """
     manifest = _decode(folder / MANIFEST, _read(folder / MANIFEST), Manifest)
-    path = folder / TRIALS
-    records = {record.trial: record for record in _lines(path, TrialRecord)}
-    told = {each.trial: each for each in _lines(folder / EXPLANATIONS, Explanation)}
+    records = {each.trial: each for each in _read_lines(folder / TRIALS, TrialRecord)}
+    explanations = {each.trial: each for each in _read_lines(folder / EXPLANATIONS, Explanation)}
     return Run(
         folder,
         manifest,
         list(records.values()),
-        _certificates(folder / CERTIFICATES),
-        list(told.values()),
-        _optional(folder / PICTURES, Pictures),
+        _read_certificates(folder / CERTIFICATES),
+        list(explanations.values()),
+        _read_optional(folder / PICTURES, Pictures),
     )
 
 
 def whole_lines(file: BinaryIO) -> Iterator[bytes]:
-    """The lines that end in a newline: what follows the last was being written when it stopped.
+    """Yield the lines that end in a newline.
+
+    A last line without a newline is incomplete: the process that wrote it was killed.
 
     Raises:
-        RecordError: a line is longer than any record.
+        RecordError: a line is longer than any record can be.
     """
     while line := file.readline(LONGEST_LINE):
         if line.endswith(b"\n"):
             yield line
         elif len(line) == LONGEST_LINE:
             raise RecordError(
-                f"{file.name}: received a line of more than {LONGEST_LINE:,} bytes, expected one "
-                "record a line"
+                f"{file.name}: a line has more than {LONGEST_LINE:,} bytes, expected one record "
+                "per line"
             )
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
-    """The file, if it is one of a run."""
+    """Open a regular file of limited size for reading."""
     try:
-        status = path.stat()  # reading a pipe or a device could wait, or never end
-        if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST_FILE:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # reading from a pipe or a device may never end
+            raise RecordError(f"{path}: not a regular file, expected a file that `bench run` wrote")
+        if status.st_size > LARGEST_FILE:
             raise RecordError(
-                f"{path}: received no regular file, or one of {status.st_size:,} bytes, expected "
-                f"a file of a run of at most {LARGEST_FILE:,}"
+                f"{path}: the file has {status.st_size:,} bytes, expected at most {LARGEST_FILE:,}"
             )
         with path.open("rb") as file:
             yield file
     except OSError as error:
         raise RecordError(
-            f"{path}: cannot be read: {error.strerror}; expected a folder that `bench run` wrote"
+            f"{path}: cannot be read: {error.strerror}; name a folder that `bench run` wrote"
         ) from error
 
 
@@ -95,22 +110,23 @@ def _read(path: Path) -> bytes:
         return file.read()
 
 
-def _optional(path: Path, kind: type[T]) -> T | None:
-    """What the file holds; None where it is not there."""
+def _read_optional(path: Path, kind: type[T]) -> T | None:
+    """Decode a file that a run need not have; return None if it does not exist."""
     return _decode(path, _read(path), kind) if path.exists() else None
 
 
-def _certificates(path: Path) -> list[Certificate]:
-    """Read each certificate; none where the file does not exist."""
-    items: list[msgspec.Raw] = _optional(path, list[msgspec.Raw]) or []
+def _read_certificates(path: Path) -> list[Certificate]:
+    """Decode each certificate; return an empty list if the file does not exist."""
+    # Each certificate has a schema version, so each is decoded, and perhaps migrated, separately.
+    items: list[msgspec.Raw] = _read_optional(path, list[msgspec.Raw]) or []
     return [
         _decode(path, bytes(item), Certificate, f" certificate {number}")
         for number, item in enumerate(items, start=1)
     ]
 
 
-def _lines(path: Path, kind: type[T]) -> Iterator[T]:
-    """What each line holds; nothing where the file is not there."""
+def _read_lines(path: Path, kind: type[T]) -> Iterator[T]:
+    """Decode each complete line; yield nothing if the file does not exist."""
     if not path.exists():
         return
     with _opened(path) as file:
@@ -119,32 +135,41 @@ def _lines(path: Path, kind: type[T]) -> Iterator[T]:
 
 
 def _decode(path: Path, text: bytes, kind: type[T], place: str = "") -> T:
+    """Decode one value, and migrate it if an older version wrote it.
+
+    Args:
+        path: the file, for error messages.
+        text: the value in JSON.
+        kind: the type of the value.
+        place: the value's place in the file, for error messages.
+    """
     try:
         value = msgspec.json.decode(text, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         version = _version_of(text, kind)
         if can_migrate(version, SCHEMA_VERSION):
-            return _migrated(path, text, kind, place, version)
-        _check_version(version, path, place)  # another version is the better reason
-        raise RecordError(f"{path}{place}: not as expected: {error}") from error
+            return _decode_older(path, text, kind, place, version)
+        _check_version(version, path, place)  # a newer version explains the error better
+        raise RecordError(f"{path}{place}: invalid: {error}") from error
     version = getattr(value, "schema_version", SCHEMA_VERSION)
     if can_migrate(version, SCHEMA_VERSION):
-        return _migrated(path, text, kind, place, version)
+        return _decode_older(path, text, kind, place, version)
     _check_version(version, path, place)
     return value
 
 
-def _migrated(path: Path, text: bytes, kind: type[T], place: str, version: int) -> T:
-    """Migrate what an older version wrote, step by step."""
+def _decode_older(path: Path, text: bytes, kind: type[T], place: str, version: int) -> T:
+    """Decode a value of an older schema version and migrate it."""
     try:
-        return msgspec.convert(migrated(msgspec.json.decode(text), version, SCHEMA_VERSION), kind)
+        return msgspec.convert(migrate(msgspec.json.decode(text), version, SCHEMA_VERSION), kind)
     except (msgspec.MsgspecError, LookupError, TypeError, ValueError) as error:
         raise RecordError(
-            f"{path}{place}: of schema version {version} and not as expected: {error}"
+            f"{path}{place}: invalid for schema version {version}: {error}"
         ) from error
 
 
 def _check_version(version: int, path: Path, place: str) -> None:
+    """Check that this version of evenbench can read the schema version."""
     if version != SCHEMA_VERSION:
         raise RecordError(
             f"{path}{place}: received schema version {version}, expected {SCHEMA_VERSION}: "
@@ -153,13 +178,21 @@ def _check_version(version: int, path: Path, place: str) -> None:
 
 
 class _Versioned(msgspec.Struct):
-    """The version of any file. Only the certificates of version 1 did not state theirs."""
+    """The schema version of any file.
+
+    Attributes:
+        schema_version: the version; 1 if it is absent, as in the certificates of version 1.
+    """
 
     schema_version: int = 1
 
 
 def _version_of(text: bytes, kind: type) -> int:
-    """Return the version of a file that does not decode; this version if its kind has none."""
+    """Read only the schema version of a value that cannot be decoded as its kind.
+
+    Returns:
+        The value's version, or the current one if the kind has no version or the text is not JSON.
+    """
     if "schema_version" not in getattr(kind, "__struct_fields__", ()):
         return SCHEMA_VERSION
     try:

@@ -13,7 +13,7 @@ from bench.verification.certificate import Certificate
 
 
 def json_schemas() -> dict[str, dict[str, Any]]:
-    """The JSON schema of each file, by file name."""
+    """Return the JSON schema of each file, by file name."""
     return {
         MANIFEST: msgspec.json.schema(Manifest),
         TRIALS: msgspec.json.schema(TrialRecord),
@@ -24,7 +24,7 @@ def json_schemas() -> dict[str, dict[str, Any]]:
 
 
 def write_schemas(folder: Path) -> None:
-    """Write one `<file name>.schema.json` for each file of a run."""
+    """Write the schema of each file of a run to `<file name>.schema.json` in the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, schema in json_schemas().items():
         text = msgspec.json.format(msgspec.json.encode(schema), indent=2)

@@ -1,9 +1,9 @@
-"""What a run leaves behind: a manifest (`bench.records.manifest`), and a record of each trial.
+"""The record of a trial, and the names of the files in a run folder.
 
-`manifest.json` is written once, before the first trial, and so is `certificates.json` unless the
-check was left out. `trials.jsonl` gets one line a trial, appended and flushed to the disk as the
-trial ends. What trained models answered is in files of its own (`bench.records.predictions`). JSON
-schemas are in docs/schema.
+`manifest.json` (`bench.records.manifest`) and `certificates.json` are written before the first
+trial. `trials.jsonl` contains one line per trial, which is on the disk as soon as the trial has
+ended. The predictions of trained models are in separate files (`bench.records.predictions`). JSON
+schemas of all files are in docs/schema.
 """
 
 from typing import Literal
@@ -30,13 +30,21 @@ Outcome = Literal[
 ]
 
 
-# Whether the contender was shown to do the work that the spec states: its certificate passed, it
-# failed, or none was made.
+# Whether the contender does the work that the spec states: its certificate passed, its certificate
+# failed, or it has none.
 Equivalence = Literal["passed", "failed", "not checked"]
 
 
 class EpochRecord(msgspec.Struct, frozen=True, gc=False):
-    """One epoch: training seconds, mean training loss (null if not finite), test accuracy after."""
+    """One epoch.
+
+    Attributes:
+        seconds: training time, without the evaluation.
+        mean_loss: mean loss of the training steps; null if it is not finite.
+        test_accuracy: share of test images classified correctly after the epoch.
+        images: number of training images processed.
+        evaluate_seconds: time of the evaluation after the epoch.
+    """
 
     seconds: float
     mean_loss: float | None
@@ -46,27 +54,36 @@ class EpochRecord(msgspec.Struct, frozen=True, gc=False):
 
 
 class Attempt(msgspec.Struct, frozen=True, gc=False):
-    """A measurement of the trial that was disturbed, and so taken again: why, and what it gave."""
+    """A disturbed measurement of the trial, which was retried.
+
+    Attributes:
+        flags: the disturbances.
+        throughput_images_per_second: the throughput that it measured; null if it measured none.
+    """
 
     flags: tuple[str, ...]
     throughput_images_per_second: float | None
 
 
 class Noise(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """How quiet the machine was while the trial ran. Null: the system does not tell.
+    """Disturbances of the machine during the trial. Null means that the system reports no value.
 
     Attributes:
-        canary_before_seconds: time of a fixed piece of work just before the trial.
-        canary_after_seconds: the same just after it.
-        canary_usual_seconds: its median in this run so far.
-        load_average: of the last minute, before the trial.
-        train_cpu_seconds: CPU time of the worker, all its threads, in the train phase.
-        train_involuntary_switches: how often the kernel took a CPU from it meanwhile.
-        train_other_seconds: CPU time that other processes used on its CPUs meanwhile.
-        train_steal_seconds: time that the hypervisor gave its CPUs to other machines meanwhile.
-        train_throttled_seconds: time that a CPU limit of its control group held it up meanwhile.
-        flags: what disturbed it; empty for a quiet trial.
-        attempts: the measurements before this one, each disturbed too.
+        canary_before_seconds: time of the canary, a fixed piece of work, just before the trial.
+        canary_after_seconds: time of the canary just after the trial.
+        canary_usual_seconds: median time of the canary in this run so far.
+        load_average: system load over the last minute, before the trial.
+        train_cpu_seconds: CPU time of all the worker's threads while it trained.
+        train_involuntary_switches: number of times the kernel preempted a thread of the worker
+            while it trained.
+        train_other_seconds: CPU time that other processes used on the worker's CPUs while it
+            trained.
+        train_steal_seconds: time that the hypervisor gave the worker's CPUs to other virtual
+            machines while it trained.
+        train_throttled_seconds: time that the CPU limit of a control group stopped the worker
+            while it trained.
+        flags: the disturbances; empty for a quiet trial.
+        attempts: earlier measurements of the trial, each disturbed and therefore retried.
     """
 
     canary_before_seconds: float | None = None
@@ -82,16 +99,16 @@ class Noise(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     attempts: tuple[Attempt, ...] = ()
 
 
-class Limit(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """How near the trial came to what its device can do. Null: not measured.
+class PeakShare(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The trial's arithmetic rate as a share of its devices' peak rate. Null means not measured.
 
     Attributes:
-        flops_per_image: additions and multiplications of a training step, by the spec.
+        flops_per_image: additions and multiplications of a training step per image, by the spec.
         achieved_flops_per_second: throughput times `flops_per_image`.
-        peak_flops_per_second: the best matrix rate that any backend reached on this device.
-        peak_backend: the backend that reached it.
-        own_peak_flops_per_second: the best matrix rate of the trial's own backend.
-        share_of_peak: achieved as a share of the peak.
+        peak_flops_per_second: best matrix-product rate of any backend on the trial's devices.
+        peak_backend: the backend that reached the peak.
+        own_peak_flops_per_second: best matrix-product rate of the trial's own backend.
+        share_of_peak: `achieved_flops_per_second` divided by `peak_flops_per_second`.
     """
 
     flops_per_image: int
@@ -103,11 +120,18 @@ class Limit(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Inference(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Prediction after training, in the same session: images on the host in, logits there out.
+    """Prediction with the trained model, from images in host memory to logits in host memory.
 
-    Latencies are those of single calls with one image. Null: too few calls for the percentile.
-    `compile_seconds` is what the fastest form of prediction took to be made ready, off the compile
-    phase of training.
+    Attributes:
+        latency_p50_seconds: median time of a call with one image.
+        latency_p95_seconds: 95th percentile of the same times; null if there were too few calls.
+        latency_p99_seconds: 99th percentile of the same times; null if there were too few calls.
+        latency_calls: number of calls with one image.
+        throughput_images_per_second: images per second of calls with a batch of images.
+        throughput_batch_size: images per batch.
+        throughput_calls: number of calls with a batch.
+        compile_seconds: time to compile prediction, in addition to the compile phase of training.
+        seconds: duration of the whole phase.
     """
 
     latency_p50_seconds: float
@@ -122,9 +146,14 @@ class Inference(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class TimeToAccuracy(msgspec.Struct, frozen=True, gc=False):
-    """Seconds and epochs of training until the test accuracy was at the target.
+    """The training time until the test accuracy reached a target.
 
-    When it was not reached, they are what was trained without reaching it: a censored time.
+    Attributes:
+        target: the test accuracy.
+        reached: whether training reached it.
+        seconds: training time until then; if it was not reached, the whole training time, which is
+            a censored value.
+        epochs: epochs until then, likewise.
     """
 
     target: float
@@ -134,7 +163,7 @@ class TimeToAccuracy(msgspec.Struct, frozen=True, gc=False):
 
 
 class TrialRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One trial: its job, how it ended, and what was measured. Null means unknown.
+    """One trial: its job, how it ended and its measurements. Null means unknown.
 
     Every quantity names its unit; docs/methodology.md explains how each is measured.
 
@@ -232,7 +261,7 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     per_epoch: list[EpochRecord] = []
     leftover_seconds: float | None = None
     communication_seconds: float | None = None
-    limit: Limit | None = None
+    limit: PeakShare | None = None
     noise: Noise | None = None
     started_at: str | None = None
     exit_status: int | None = None
@@ -242,8 +271,13 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 def attribute_of(name: str) -> str:
-    """Return the path, for `operator.attrgetter`, of a record's field or of a job's coordinate.
+    """Return where a record has a field or a coordinate of its job.
 
-    `threads` is the number that the trial had, also where its job leaves that to the run.
+    Args:
+        name: a field of `TrialRecord` or of `Job`. `threads` is the record's: its job may leave
+            the number to the run.
+
+    Returns:
+        A path for `operator.attrgetter`.
     """
     return f"job.{name}" if name in Job.__struct_fields__ and name != "threads" else name

@@ -16,7 +16,7 @@ from backends.api import Recipe
 from bench import cache
 from bench.machine.disturbance import flags_of, train_noise
 from bench.machine.identity import hardware_digest, machine_name
-from bench.records.trial import Limit, TrialRecord
+from bench.records.trial import PeakShare, TrialRecord
 from bench.run.certificates import backend_digest
 from bench.run.executor import Executor
 from bench.run.launch import launch_of
@@ -130,7 +130,7 @@ def _measure(
 
 def limit_of(
     record: TrialRecord, flops_per_image: int | None, known: Sequence[BackendLimit]
-) -> Limit | None:
+) -> PeakShare | None:
     """How near the trial came to the limit of its devices; None where it has no throughput.
 
     That of a CPU was measured with as many threads as all of the trial's processes of a machine
@@ -155,7 +155,7 @@ def limit_of(
     }
     best = max(peaks, key=lambda name: peaks[name], default=None)
     peak = peaks[best] if best else None
-    return Limit(
+    return PeakShare(
         flops_per_image=flops_per_image,
         achieved_flops_per_second=achieved,
         peak_flops_per_second=peak or None,

@@ -18,7 +18,7 @@ from bench.errors import ChoiceError, RecordError, check_known
 from bench.machine.cpus import Processes, choose_cpus, local_sizes, share_cpus
 from bench.machine.environments.choosing import Chosen, choose_backends
 from bench.machine.hardware import usable_cpus
-from bench.records.manifest import DatasetFacts, Manifest, Missing, ModelFacts
+from bench.records.manifest import DatasetFacts, Manifest, MissingBackend, ModelFacts
 from bench.run.devices import devices_of, wants_gpu
 from bench.run.executor import Executor
 from bench.run.launch import notes_on_variables
@@ -55,7 +55,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     jobs: list[Job]
     trials: list[Trial]
     dataset: DatasetFacts
-    missing: list[Missing]
+    missing: list[MissingBackend]
     notes: list[str]
 
     def remarks(self) -> list[str]:
@@ -253,7 +253,7 @@ def _modes(matrices: Sequence[MatrixOptions]) -> list[dict[str, tuple[str, ...]]
     ]
 
 
-def _missing(chosen: Sequence[Chosen]) -> list[Missing]:
+def _missing(chosen: Sequence[Chosen]) -> list[MissingBackend]:
     """The backends that one matrix left out and no other includes."""
     included = {recipe.name for each in chosen for recipe in each.recipes}
     missing = {one.backend: one for each in chosen for one in each.missing}

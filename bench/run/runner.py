@@ -19,7 +19,7 @@ from bench.machine.identity import hardware_digest, machine_name
 from bench.machine.other_runs import other_runs
 from bench.records.manifest import ModelFacts
 from bench.records.predictions import Explanation
-from bench.records.trial import Equivalence, Limit, TrialRecord
+from bench.records.trial import Equivalence, PeakShare, TrialRecord
 from bench.records.writer import RunFolder
 from bench.run.certificates import backend_digest
 from bench.run.executor import Executor, WorkerEnd
@@ -170,7 +170,7 @@ def keep_measured(trial: Trial, found: Measured, folder: RunFolder) -> None:
         folder.append_explanation(Explanation(trial.name, trial.job.model, found.explained))
 
 
-def _limit(record: TrialRecord, experiment: Experiment) -> Limit | None:
+def _limit(record: TrialRecord, experiment: Experiment) -> PeakShare | None:
     flops = experiment.models[record.job.model].training_flops_per_image
     return limit_of(record, flops, experiment.limits)
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bench.records.predictions import Explanation, Picture, Pictures, disputed, fits, unpacked
+from bench.records.predictions import Explanation, Picture, Pictures, decompress, disputed, fits
 from bench.spec.weights import IntArray
 from bench.worker.protocol import Explained
 from reports.analysis.contenders import Contender
@@ -57,7 +57,7 @@ class Answers(NamedTuple):
     def saliency(self, member: Answer) -> list[IntArray]:
         """(height, width) uint8 for each of the member's examples; empty where not known."""
         height, width, _ = self.shape
-        shades = unpacked(member.told.saliency) if member.told.saliency else np.empty(0, np.uint8)
+        shades = decompress(member.told.saliency) if member.told.saliency else np.empty(0, np.uint8)
         if shades.size != len(member.told.examples) * height * width:
             return []
         return list(shades.reshape(-1, height, width))
@@ -98,7 +98,7 @@ def answers_of(ranking: Ranking, sources: Sequence[Source], most: int) -> Answer
     return Answers(
         title=ranking.title,
         members=tuple(_answer(contender, told) for contender, told, _ in alike),
-        labels=unpacked(pictures.labels),
+        labels=decompress(pictures.labels),
         shape=pictures.shape,
         pictures={at: one for at, one in drawable.items() if _is_whole(one, pictures.shape)},
     )
@@ -111,7 +111,7 @@ def _answer(contender: Contender, explanation: Explanation) -> Answer:
 def _fits(explanation: Explanation, pictures: Pictures) -> bool:
     """Whether there is one answer for each label: files of other people's may say anything."""
     try:
-        images = len(unpacked(pictures.labels))
+        images = len(decompress(pictures.labels))
     except ValueError:
         return False
     return images > 0 and fits(explanation, images)

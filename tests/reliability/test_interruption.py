@@ -129,7 +129,7 @@ def test_two_runs_into_one_folder_are_one_run(command):
     finished(first)
     assert (fresh.returncode, again.returncode) == (2, 2)
     assert "expected a new or empty one" in fresh.stderr
-    assert "another run is writing it" in again.stderr
+    assert "another run is writing to this folder" in again.stderr
     assert {record["mode"] for record in records(command.folder / "out")} <= {"works", "hangs"}
 
 
@@ -149,8 +149,8 @@ def test_a_folder_that_vanishes_ends_the_run_with_the_record_kept(command):
     shutil.rmtree(gone)
     done = finished(process)
     assert done.returncode == 2
-    assert "it was removed; the record is in" in " ".join(done.stderr.split())
-    rescued = done.stderr.split("the record is in ")[1].split()[0]
+    assert "it was removed; the record was saved to" in " ".join(done.stderr.split())
+    rescued = done.stderr.split("the record was saved to ")[1].split()[0]
     assert '"outcome":"ok"' in Path(rescued).read_text()
     os.unlink(rescued)
     assert none_left(command.folder)

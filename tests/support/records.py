@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 
 from bench.records.manifest import DatasetFacts, Machine, Manifest, ModelFacts
-from bench.records.trial import Attempt, EpochRecord, Inference, Limit, Noise, TrialRecord
+from bench.records.trial import Attempt, EpochRecord, Inference, Noise, PeakShare, TrialRecord
 from bench.spec.job import Job
 from bench.spec.layers import Dense, Flatten, sequential
 from bench.spec.training import Sgd
@@ -48,7 +48,7 @@ NOISE = Noise(
     flags=("slow canary",),
     attempts=(Attempt(("other processes",), 9.0),),
 )
-LIMIT = Limit(
+LIMIT = PeakShare(
     flops_per_image=454_400,
     achieved_flops_per_second=9e10,
     peak_flops_per_second=4e11,

@@ -14,7 +14,7 @@ from bench.machine.environments.inspection import held_by
 from bench.machine.environments.making import make
 from bench.machine.environments.selector import ALL, Selector, parse_selector
 from bench.machine.environments.store import folder_of, interpreter_of, read
-from bench.records.manifest import Missing
+from bench.records.manifest import MissingBackend
 
 Tell = Callable[[str], None]
 
@@ -23,7 +23,7 @@ class Chosen(msgspec.Struct, frozen=True):
     """The backends of a command: their recipes, and those that `all` left out."""
 
     recipes: list[Recipe]
-    missing: list[Missing]
+    missing: list[MissingBackend]
 
 
 def choose_backends(
@@ -44,7 +44,9 @@ def choose_backends(
     if list(received) == [ALL]:
         found = {name: present(recipe, on_gpu) for name, recipe in known.items()}
         missing = [
-            Missing(name, how_to_get(known[name])) for name, each in found.items() if not each
+            MissingBackend(name, how_to_get(known[name]))
+            for name, each in found.items()
+            if not each
         ]
         return Chosen([each for each in found.values() if each], missing)
     selectors = [parse_selector(text) for text in received]

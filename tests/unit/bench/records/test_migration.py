@@ -1,4 +1,4 @@
-"""Records that earlier versions of the suite wrote are read by this one."""
+"""Reading runs that earlier versions of the suite wrote."""
 
 import json
 import shutil
@@ -19,7 +19,7 @@ def test_a_run_of_version_1_is_read_and_reported(tmp_path):
     run = read_run(folder)
     assert [trial.outcome for trial in run.trials] == ["ok", "ok", "timeout"]
     assert run.trials[0].throughput_images_per_second == 123_456.5
-    assert run.trials[0].job.input == "resident"  # a field that came later
+    assert run.trials[0].job.input == "resident"  # a field that version 1 did not have
     assert run.manifest.optimizer.learning_rate == 0.01
     assert run.certificates[0].passed
     write_report([folder], formats=["markdown"])
@@ -48,7 +48,7 @@ def test_the_release_date_in_earlier_manifests_is_ignored(tmp_path):
     assert "What adopting costs" in (folder / "report.md").read_text()
 
 
-def test_a_step_from_one_version_to_the_next_is_taken_for_every_file(tmp_path, monkeypatch):
+def test_every_file_is_migrated_step_by_step(tmp_path, monkeypatch):
     def rename(value):
         if "throughput" in value:
             value["throughput_images_per_second"] = value.pop("throughput")
@@ -68,12 +68,12 @@ def test_a_step_from_one_version_to_the_next_is_taken_for_every_file(tmp_path, m
     assert {run.manifest.schema_version, run.trials[0].schema_version} == {records.SCHEMA_VERSION}
 
 
-def test_each_stored_version_reads_as_the_same_run():
+def test_all_stored_versions_are_read_as_the_same_run():
     old, new = (read_run(STORED_RUNS / f"version-{number}") for number in (1, 2))
     assert msgspec.structs.replace(old, folder=new.folder) == new
 
 
-def test_coordinates_that_version_1_had_in_a_name_are_found(tmp_path):
+def test_coordinates_in_the_trial_names_of_version_1_are_found(tmp_path):
     folder = shutil.copytree(STORED_RUNS / "version-1", tmp_path / "run")
     path = folder / "trials.jsonl"
     path.write_text(path.read_text().replace("-cpu-r1", "-cpu-threads2-at0a1b2c3d-r1"))
@@ -82,7 +82,7 @@ def test_coordinates_that_version_1_had_in_a_name_are_found(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["[1]", '[{"checks": []}]', "[[]]"])
-def test_certificates_that_are_none_are_refused(tmp_path, text):
+def test_invalid_certificates_are_refused(tmp_path, text):
     folder = shutil.copytree(STORED_RUNS / "version-1", tmp_path / "run")
     (folder / "certificates.json").write_text(text)
     with pytest.raises(RecordError, match=r"certificates.json certificate 1"):
@@ -90,7 +90,7 @@ def test_certificates_that_are_none_are_refused(tmp_path, text):
 
 
 @pytest.mark.parametrize("version", [0, 99])
-def test_a_version_without_a_way_to_this_one_is_refused(tmp_path, version):
+def test_a_version_without_migration_is_refused(tmp_path, version):
     folder = shutil.copytree(STORED_RUNS / "version-1", tmp_path / "run")
     path = folder / "trials.jsonl"
     path.write_text(path.read_text().replace('"schema_version":1', f'"schema_version":{version}'))

@@ -1,4 +1,4 @@
-"""What a run leaves behind, and how it is read."""
+"""Writing and reading the folder of a run."""
 
 import json
 import os
@@ -70,7 +70,7 @@ def record():
     )
 
 
-def test_a_run_round_trips(tmp_path, manifest, record):
+def test_a_run_is_read_as_it_was_written(tmp_path, manifest, record):
     with RunFolder(tmp_path / "run") as folder:
         folder.write_manifest(manifest)
         folder.append(record)
@@ -80,7 +80,7 @@ def test_a_run_round_trips(tmp_path, manifest, record):
     run = read_run(tmp_path / "run")
     assert run.manifest == manifest
     assert [trial.trial for trial in run.trials] == [record.trial, "second"]
-    assert run.trials[0] == again, "of a trial that ran again the last record stands"
+    assert run.trials[0] == again, "the last record of a trial is used"
 
 
 def test_a_record_is_one_line(tmp_path, record):
@@ -89,7 +89,7 @@ def test_a_record_is_one_line(tmp_path, record):
     assert (tmp_path / "trials.jsonl").read_bytes().count(b"\n") == 1
 
 
-def test_what_is_not_known_is_null(tmp_path, record):
+def test_unknown_values_are_written_as_null(tmp_path, record):
     with RunFolder(tmp_path) as folder:
         folder.append(record)
     written = json.loads((tmp_path / "trials.jsonl").read_text())
@@ -97,7 +97,7 @@ def test_what_is_not_known_is_null(tmp_path, record):
     assert written["test_accuracy"] is None
 
 
-def test_a_torn_last_line_is_left_out_and_cut_off_by_the_next_writer(tmp_path, manifest, record):
+def test_an_incomplete_last_line_is_skipped_and_removed_on_reopening(tmp_path, manifest, record):
     with RunFolder(tmp_path) as folder:
         folder.write_manifest(manifest)
         folder.append(record)
@@ -110,30 +110,30 @@ def test_a_torn_last_line_is_left_out_and_cut_off_by_the_next_writer(tmp_path, m
     assert path.read_bytes() == whole * 2
 
 
-def test_a_folder_has_one_writer(tmp_path):
+def test_a_folder_has_only_one_writer(tmp_path):
     with RunFolder(tmp_path), pytest.raises(RecordError, match="another run is writing"):
         RunFolder.reopen(tmp_path)
 
 
-def test_a_record_that_its_folder_cannot_take_is_kept_elsewhere(tmp_path, record):
+def test_a_record_is_saved_elsewhere_when_its_folder_is_gone(tmp_path, record):
     with RunFolder(tmp_path / "run") as folder:
         shutil.rmtree(tmp_path / "run")
-        with pytest.raises(RecordError, match="it was removed; the record is in") as caught:
+        with pytest.raises(RecordError, match="it was removed; the record was saved to") as caught:
             folder.append(record)
-    rescued = Path(str(caught.value).rpartition("the record is in ")[2])
+    rescued = Path(str(caught.value).rpartition("the record was saved to ")[2])
     assert msgspec.json.decode(rescued.read_bytes(), type=TrialRecord) == record
     rescued.unlink()
 
 
-def test_a_full_disk_is_told(tmp_path, record):
+def test_a_full_disk_is_reported(tmp_path, record):
     with RunFolder(tmp_path) as folder:
         os.close(folder._trials)
         folder._trials = os.open("/dev/full", os.O_WRONLY)
-        with pytest.raises(RecordError, match="No space left on device; the record is in"):
+        with pytest.raises(RecordError, match="No space left on device; the record was saved to"):
             folder.append(record)
 
 
-def test_a_folder_that_holds_something_is_refused(tmp_path):
+def test_a_folder_with_other_files_is_refused(tmp_path):
     (tmp_path / "thesis.tex").write_text("")
     with pytest.raises(RecordError, match=r"thesis\.tex.*--output"):
         RunFolder(tmp_path)
@@ -154,7 +154,7 @@ def test_a_path_that_cannot_be_a_folder_is_refused(tmp_path):
         (b'{"schema_version": 99}', "line 1"),
     ],
 )
-def test_a_damaged_record_is_named(tmp_path, manifest, line, says):
+def test_an_invalid_record_is_reported(tmp_path, manifest, line, says):
     with RunFolder(tmp_path) as folder:
         folder.write_manifest(manifest)
     (tmp_path / "trials.jsonl").write_bytes(line + b"\n")
@@ -162,7 +162,7 @@ def test_a_damaged_record_is_named(tmp_path, manifest, line, says):
         read_run(tmp_path)
 
 
-def test_a_newer_record_is_refused_with_the_way_out(tmp_path, manifest, record):
+def test_a_record_of_a_newer_version_is_refused(tmp_path, manifest, record):
     with RunFolder(tmp_path) as folder:
         folder.write_manifest(manifest)
         folder.append(msgspec.structs.replace(record, schema_version=99))
@@ -171,14 +171,14 @@ def test_a_newer_record_is_refused_with_the_way_out(tmp_path, manifest, record):
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "trials.jsonl"])
-def test_the_schemas_in_the_documentation_are_those_of_the_code(name):
+def test_the_documented_schemas_are_up_to_date(name):
     stored = json.loads((SCHEMAS / f"{name}.schema.json").read_text())
     assert stored == json.loads(msgspec.json.encode(json_schemas()[name])), (
         "run: python -m bench.records.schema docs/schema"
     )
 
 
-def test_a_record_fits_its_schema(record):
+def test_a_record_is_valid_by_its_schema(record):
     document = msgspec.to_builtins(record)
     schema = json_schemas()["trials.jsonl"]
     jsonschema.validate(document, schema)
@@ -186,5 +186,5 @@ def test_a_record_fits_its_schema(record):
         jsonschema.validate({**document, "outcome": "splendid"}, schema)
 
 
-def test_a_manifest_fits_its_schema(manifest):
+def test_a_manifest_is_valid_by_its_schema(manifest):
     jsonschema.validate(json.loads(msgspec.json.encode(manifest)), json_schemas()["manifest.json"])

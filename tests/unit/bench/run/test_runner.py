@@ -349,7 +349,7 @@ def test_a_run_reads_back_as_written(experiment, tmp_path):
     run(experiment, tmp_path / "run", trial("works"))
     with pytest.raises(RecordError, match=r"manifest\.json"):
         read_run(tmp_path / "run")
-    with pytest.raises(RecordError, match=r"holds explanations\.jsonl"):
+    with pytest.raises(RecordError, match=r"contains explanations\.jsonl"):
         RunFolder(tmp_path / "run")
 
 

@@ -1,4 +1,4 @@
-"""Timing single predictions: how many calls, on which images, and which percentiles there are."""
+"""Timing single predictions: the number of calls, their images and the percentiles."""
 
 import numpy as np
 import pytest

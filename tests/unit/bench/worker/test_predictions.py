@@ -1,4 +1,4 @@
-"""What trained models answer: told by the worker, kept beside the records, shown in the report."""
+"""Predictions of trained models: measured by the worker, stored in the run, shown in the report."""
 
 import zlib
 
@@ -16,9 +16,9 @@ from bench.records.predictions import (
     Explanation,
     Picture,
     Pictures,
+    decompress,
     disputed,
     pictures_of,
-    unpacked,
 )
 from bench.records.reader import read_run
 from bench.records.writer import RunFolder
@@ -52,8 +52,8 @@ NETWORK = sequential(
 )
 
 
-def moved(weights):
-    """Biases, scales and running statistics off their 0 and 1, and all of them float64."""
+def without_constants(weights):
+    """Return float64 weights whose biases, scales and running statistics are not 0 or 1."""
     stream = np.random.default_rng(7)
     return {
         name: value + stream.uniform(0.05, 0.3, value.shape) if value.ndim == 1 else value
@@ -68,9 +68,9 @@ def logits(model, weights, images):
     return lower(model, Store(model, weights, np.float64))(images, False)[0]
 
 
-def test_saliency_is_the_gradient_of_the_answer_in_inference_mode():
+def test_saliency_is_the_gradient_of_the_predicted_logit_in_inference_mode():
     model = resolve(NETWORK, SHAPE)
-    weights = moved(initial_weights(model, 0))
+    weights = without_constants(initial_weights(model, 0))
     images = np.random.default_rng(0).standard_normal((2, *SHAPE))
     classes = np.array([2, 0])
     found = input_gradients(model, weights, images.astype(np.float32), classes)
@@ -85,29 +85,29 @@ def test_saliency_is_the_gradient_of_the_answer_in_inference_mode():
         assert found[(image, *place)] == pytest.approx(slope, rel=1e-3, abs=1e-5)
 
 
-def test_the_first_image_of_each_class_is_shown():
+def test_examples_are_the_first_image_of_each_class():
     assert first_of_each(np.array([4, 1, 4, 0, 1])).tolist() == [3, 1, 0]
 
 
-def test_shades_are_a_share_of_each_images_largest():
+def test_shades_are_relative_to_the_largest_gradient_of_an_image():
     gradients = np.zeros((2, 1, 2, 2), np.float32)
     gradients[0, 0, 0] = (-4, 1)
     gradients[0, 0, 1] = (2, 0)
     assert shades(gradients).tolist() == [[[255, 128]], [[0, 0]]]
 
 
-def test_disputed_images_come_by_dissent():
+def test_disputed_images_are_sorted_by_disagreement():
     answers = [np.array(row) for row in ([1, 2, 3, 4], [1, 2, 5, 4], [1, 2, 6, 0])]
     assert disputed(answers) == [2, 3]
     assert disputed([]) == disputed(answers[:1]) == []
 
 
-def test_confusion_counts_by_label_and_answer():
+def test_confusion_counts_pairs_of_label_and_prediction():
     found = confusion(np.array([0, 1, 1]), np.array([0, 0, 1]), 2)
     assert found.tolist() == [[1, 0], [1, 1]]
 
 
-def test_contenders_with_the_same_errors_share_a_matrix():
+def test_contenders_with_equal_errors_share_a_matrix():
     one, other = np.array([[5, 2], [0, 7]]), np.array([[5, 1], [1, 7]])
     names = ["a", "b", "c", "d", "e", "f"]
     figure = images.confusion("", names, [one, other, one, one, one, one])
@@ -116,17 +116,17 @@ def test_contenders_with_the_same_errors_share_a_matrix():
 
 
 @pytest.mark.parametrize(
-    "packed",
+    "compressed",
     [
-        b"not packed",
+        b"not compressed",
         zlib.compress(bytes(10))[:-3],
         zlib.compress(bytes(LARGEST_ARRAY + 1)),
     ],
-    ids=["foreign", "torn", "bomb"],
+    ids=["another format", "incomplete", "bomb"],
 )
-def test_what_does_not_unpack_is_refused(packed):
-    with pytest.raises(ValueError, match="received bytes that"):
-        unpacked(packed)
+def test_invalid_compressed_data_is_refused(compressed):
+    with pytest.raises(ValueError, match="compressed"):
+        decompress(compressed)
 
 
 class Quiet:
@@ -135,8 +135,8 @@ class Quiet:
 
 
 @pytest.fixture
-def told(plugin, tiny_data, tmp_path, make):
-    """A run of NumPy and of the fake, two repeats each, and its folder."""
+def stored(plugin, tiny_data, tmp_path, make):
+    """Run NumPy and the fake backend twice each; return the folder and the data set."""
     model = sequential(Flatten(), Dense(3))
     experiment = Experiment(
         models={"tiny": ModelFacts(model, 93, 90)},
@@ -164,8 +164,8 @@ def told(plugin, tiny_data, tmp_path, make):
     return folder, open_decoded(str(experiment.data))
 
 
-def test_the_first_trial_of_each_contender_tells_its_answers(told):
-    folder, data = told
+def test_the_first_trial_of_each_contender_stores_its_predictions(stored):
+    folder, data = stored
     run = read_run(folder)
     by_name = {record.trial: record for record in run.trials}
     assert [by_name[each.trial].repeat for each in run.explanations] == [1, 1]
@@ -175,7 +175,7 @@ def test_the_first_trial_of_each_contender_tells_its_answers(told):
         assert each.told.problems == ()
         assert 0 < len(each.told.step_seconds) <= 200
         assert min(each.told.step_seconds) > 0
-    assert unpacked(run.pictures.labels).tolist() == data.test_labels.tolist()
+    assert decompress(run.pictures.labels).tolist() == data.test_labels.tolist()
     answers = [each.classes for each in run.explanations]
     drawn = {picture.position for picture in run.pictures.pictures}
     assert set(disputed(answers)[:24]) <= drawn
@@ -189,14 +189,14 @@ def section(folder, anchor):
     return next((part for part in report.sections if part.anchor == anchor), None)
 
 
-def test_the_report_shows_who_answers_what(told):
-    folder, data = told
+def test_the_report_shows_the_predictions_of_each_contender(stored):
+    folder, data = stored
     errors, dispute, saliency = section(folder, "errors").parts
     rows = [row for row in errors.table.rows if row[0] == "fake works"]
     labels, counts = np.unique(data.test_labels, return_counts=True)
     assert [(row[1], row[2]) for row in rows] == [
         (str(label), str(count)) for label, count in zip(labels, counts, strict=True)
-    ], "the fake answers class 0 always"
+    ], "the fake backend always predicts class 0"
     assert "Of 20 test images the 2 contenders answer" in errors.paragraphs[0]
     columns = [column.title for column in dispute.table.columns]
     fakes = columns.index("fake works")
@@ -206,15 +206,15 @@ def test_the_report_shows_who_answers_what(told):
     assert "![Errors by class" in text
 
 
-def test_single_steps_are_shown_beside_those_of_an_epoch(told):
-    folder, _ = told
+def test_the_report_shows_the_times_of_single_steps(stored):
+    folder, _ = stored
     (part,) = section(folder, "steps").parts
     assert {row[0] for row in part.table.rows} == {"numpy eager", "fake works"}
     row = part.table.rows[0]
     assert float(row[2].replace(",", "")) <= float(row[3].replace(",", "")), "p5 and p50"
 
 
-def test_a_run_without_answers_has_no_such_section(make, tmp_path):
+def test_a_run_without_predictions_has_no_section_on_them(make, tmp_path):
     folder = make.store(tmp_path / "run", [make.trial()])
     assert section(folder, "errors") is section(folder, "steps") is None
 
@@ -231,7 +231,7 @@ def explanation(trial, classes, **changes):
     return Explanation(trial, "mlp", msgspec.structs.replace(told, **changes))
 
 
-def test_damaged_answers_cost_a_run_that_is_resumed_no_report(tiny_data, cache):
+def test_invalid_predictions_are_ignored_when_pictures_are_chosen(tiny_data, cache):
     data = prepare(tiny_data).folder
     whole = explanation("a", [0] * 20)
     damaged = [explanation("b", [0]), explanation("c", [], predicted=b"rubbish")]
@@ -255,7 +255,7 @@ LABELS = zlib.compress(bytes([0, 1, 2]))
         ({}, Pictures((-2, 0, 7), LABELS, (Picture(-5, 900, b""),))),
     ],
 )
-def test_foreign_files_cost_a_part_of_the_section_only(make, tmp_path, changes, pictures):
+def test_an_invalid_file_hides_only_its_part_of_the_section(make, tmp_path, changes, pictures):
     record = make.trial()
     folder = make.store(tmp_path / "run", [record])
     line = msgspec.json.encode(explanation(record.trial, [0, 1, 1], **changes)) + b"\n"
@@ -265,7 +265,7 @@ def test_foreign_files_cost_a_part_of_the_section_only(make, tmp_path, changes, 
     assert section(folder, "answer") is not None
 
 
-def test_resuming_cuts_a_torn_line_and_follows_no_link(make, tmp_path):
+def test_resuming_removes_an_incomplete_line_and_refuses_a_link(make, tmp_path):
     folder = make.store(tmp_path / "run", [make.trial()])
     line = msgspec.json.encode(explanation("a", [0])) + b"\n"
     (folder / "explanations.jsonl").write_bytes(line + b'{"torn')

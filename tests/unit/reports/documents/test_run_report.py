@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 
 from bench.errors import RecordError
-from bench.records.manifest import Missing
+from bench.records.manifest import MissingBackend
 from bench.records.trial import Inference, TimeToAccuracy, TrialRecord
 from bench.spec.job import Job, Trial
 from bench.verification.certificate import Certificate, Check
@@ -44,7 +44,7 @@ def written(make, tmp_path_factory):
     folder = make.store(
         tmp_path_factory.mktemp("runs") / "the-run",
         [*make.TRIALS, *make.repeated("torch", "eager", [4_000.0, 5_000.0], model=NASTY)],
-        missing=[Missing("tensorflow", "python -m pip install 'tensorflow>=2.21'")],
+        missing=[MissingBackend("tensorflow", "python -m pip install 'tensorflow>=2.21'")],
         notes=["A note & more."],
         plan=[Trial(Job("lost", 64, "torch", "eager", "cpu"), 0, 9)],
         command="python -m bench run --models 'a<b'",
