@@ -12,6 +12,8 @@ import pytest
 from support.places import ROOT
 
 from bench.cli import cli
+from bench.cli.run_file import read_run_file
+from bench.errors import UserError
 from bench.spec.shapes import resolve
 
 DOCS = ROOT / "docs"
@@ -77,6 +79,20 @@ def _find(group: click.Group, arguments: list[str]) -> tuple[click.Command, list
     return command, arguments
 
 
+def _parse(command: click.Command, arguments: list[str]) -> None:
+    """Parse the arguments and convert the values of options; files need not exist.
+
+    Raises:
+        click.UsageError: an option does not exist.
+        UserError: an option has an invalid value.
+    """
+    context = click.Context(command, info_name="bench")
+    values, _, _ = command.make_parser(context).parse_args(list(arguments))
+    for param in command.params:
+        if isinstance(param, click.Option) and param.name in values:
+            param.type_cast_value(context, values[param.name])
+
+
 @functools.cache
 def _options(command: click.Command) -> frozenset[str]:
     """The options of the command and of those below it."""
@@ -106,9 +122,7 @@ class TestPage:
             arguments = shlex.split(line, comments=True)
             if arguments[:1] == ["COMMAND"]:
                 continue
-            command, own = _find(cli, arguments)
-            context = click.Context(command, info_name="bench")
-            command.make_parser(context).parse_args(list(own))
+            _parse(*_find(cli, arguments))
 
     def test_the_options_that_it_mentions_exist(self, page):
         mentioned = {re.split(r"[ =]", each)[0] for each in _spans(page) if each.startswith("--")}
@@ -160,10 +174,10 @@ def test_the_pages_show_commands():
     assert len([command for page in PAGES for command in _commands(page)]) > 80
 
 
-def test_an_unknown_option_does_not_parse():
-    command, _ = _find(cli, ["run"])
-    with pytest.raises(click.NoSuchOption):
-        command.make_parser(click.Context(command)).parse_args(["--no-such-option"])
+@pytest.mark.parametrize("line", ["run --no-such-option", "run --interval much", "no-such-command"])
+def test_an_invalid_command_does_not_parse(line):
+    with pytest.raises((click.UsageError, UserError)):
+        _parse(*_find(cli, line.split()))
 
 
 def test_the_model_of_the_user_guide_has_the_right_shape():
@@ -171,3 +185,12 @@ def test_the_model_of_the_user_guide_has_the_right_shape():
     names = {}
     exec(compile(code, "mymodel.py", "exec"), names)  # noqa: S102 - the page's own example
     assert resolve(names["mynet"](10), (28, 28, 1)).output_shape == (10,)
+
+
+def test_the_run_file_of_its_page_is_valid(tmp_path):
+    (text,) = [
+        code for _, kind, code in _FENCE.findall(_text(DOCS / "run-files.md")) if kind == "toml"
+    ]
+    (tmp_path / "crossover.toml").write_text(text)
+    request = read_run_file(tmp_path / "crossover.toml").request
+    assert [matrix.backends for matrix in request.matrices] == [["torch", "jax"], ["numpy"]]
