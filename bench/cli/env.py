@@ -9,7 +9,7 @@ from bench.cli.console import message_console, result_console
 from bench.cli.tables import table
 from bench.errors import ChoiceError, EnvironmentCreationError, check_known, split_list
 from bench.machine.environments.blueprint import Blueprint, blueprint
-from bench.machine.environments.making import make
+from bench.machine.environments.creation import create_environment
 from bench.machine.environments.selector import ALL, parse_selector
 from bench.machine.environments.store import (
     Environment,
@@ -73,7 +73,7 @@ def create(backends: tuple[str, ...], gpu: bool) -> int:
     failed = False
     for wanted in _blueprints(backends, gpu):
         try:
-            folder = make(wanted, messages.print)
+            folder = create_environment(wanted, messages.print)
         except EnvironmentCreationError as error:
             failed = True
             messages.print(f"{wanted.backend}: {error}", soft_wrap=True)

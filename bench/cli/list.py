@@ -43,11 +43,11 @@ def list_backends() -> None:
 
 
 def _backend_row(recipe: Recipe, on_gpu: bool) -> tuple[str, str, str, str]:
-    from bench.machine.environments.choosing import how_to_get, present
+    from bench.machine.environments.choice import available, installation_hint
 
-    found = present(recipe, on_gpu)
+    found = available(recipe, on_gpu)
     if found is None:
-        return recipe.name, "not installed", _modes(recipe), how_to_get(recipe)
+        return recipe.name, "not installed", _modes(recipe), installation_hint(recipe)
     version = installed_version(found) or ""
     where = "own environment: " if found.interpreter else ""
     devices = ", ".join(_devices(found, on_gpu))

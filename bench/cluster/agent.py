@@ -30,9 +30,8 @@ from bench.cluster.messages import (
 from bench.data.sources import find_source
 from bench.errors import UserError
 from bench.machine.disturbance import Watch
-from bench.machine.environments.choosing import choose_backends
-from bench.machine.hardware import usable_cpus
-from bench.machine.identity import machine_name
+from bench.machine.environments.choice import choose_backends
+from bench.machine.hardware import machine_name, usable_cpus
 from bench.machine.other_runs import presence
 from bench.records.trial import TrialRecord
 from bench.run.certificates import certificates, equivalence_of, wanted_certificates

@@ -11,7 +11,7 @@ from bench.cluster.lanes import Lanes, Node, can_share, homes_of
 from bench.cluster.ledger import Ledger
 from bench.cluster.messages import Look, Question
 from bench.errors import ClusterError
-from bench.machine.identity import place_of
+from bench.machine.hardware import place_of
 from bench.records.manifest import ClusterChoice, Manifest
 from bench.records.reader import read_run
 from bench.records.trial import TrialRecord

@@ -1,19 +1,18 @@
-"""How many threads each process of a run has, and which CPUs all of them are bound to."""
+"""Chooses the number of threads per process and the CPUs that all processes are bound to."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from bench.errors import ChoiceError
 from bench.machine.hardware import usable_cpus
-from bench.spec.job import Job
 
 
 class Processes(NamedTuple):
-    """What a choice of jobs asks of a machine's CPUs.
+    """The processes on one machine that a choice of jobs requests.
 
     Attributes:
-        sizes: processes or devices of the machine, of each kind of job.
-        threads: of each process; empty is a share of the CPUs.
+        sizes: numbers of processes or devices per machine, one for each kind of job.
+        threads: numbers of threads per process; empty to share the CPUs equally.
     """
 
     sizes: Sequence[int]
@@ -23,91 +22,106 @@ class Processes(NamedTuple):
 def choose_cpus(
     processes: Sequence[Processes], usable: tuple[int, ...]
 ) -> tuple[int, tuple[int, ...]]:
-    """The threads of a process where a job says nothing, and the CPUs of all processes together.
+    """Choose threads and CPUs for jobs that are not planned yet.
 
     Args:
-        processes: of each choice of jobs.
-        usable: the CPUs that there are.
+        processes: for each choice of jobs.
+        usable: the CPUs that this process may use.
+
+    Returns:
+        The threads per process of jobs that request no number, and the CPUs of all processes.
 
     Raises:
         ChoiceError: the processes of a job would have more threads than there are CPUs.
     """
-    worlds = max(size for each in processes for size in each.sizes)
-    asked = [count for each in processes for count in each.threads]
-    if not asked and worlds > len(usable):
+    largest = max(size for each in processes for size in each.sizes)
+    requested = [count for each in processes for count in each.threads]
+    if not requested and largest > len(usable):
         raise ChoiceError(
-            f"received world size {worlds} on one machine, expected at most {len(usable)}: this "
-            "process may use no more CPUs"
+            f"received world size {largest} on one machine, expected at most {len(usable)}, the "
+            "number of CPUs that this process may use"
         )
-    threads = max(asked) if asked else len(usable) // worlds
+    threads = max(requested) if requested else len(usable) // largest
     most = max(
         size * count
         for each in processes
         for size in each.sizes
         for count in each.threads or [threads]
     )
-    if most > len(usable) and worlds > 1:
+    if most > len(usable) and largest > 1:
         raise ChoiceError(
-            f"received processes with {most} threads in all, expected at most {len(usable)}: ask "
-            "for a smaller world size or fewer threads, this process may use no more CPUs"
+            f"received processes with {most} threads in total, expected at most {len(usable)}, the "
+            "number of CPUs that this process may use; choose a smaller world size or fewer threads"
         )
     choose_threads(threads, usable)
     return threads, usable[:most]
 
 
 def share_cpus(
-    jobs: Sequence[Job], asked: int | None, usable: Sequence[int]
+    processes: Sequence[tuple[int, int | None]], requested: int | None, usable: Sequence[int]
 ) -> tuple[int, tuple[int, ...]]:
-    """As `choose_cpus`, of jobs that are planned already.
+    """Choose threads and CPUs for planned jobs.
 
     Args:
-        jobs: those of the run.
-        asked: threads of a process where a job says nothing; None shares the CPUs.
-        usable: the CPUs that there are.
+        processes: for each job the number of processes or devices per machine, and the threads
+            per process; None if the job requests no number.
+        requested: threads per process of jobs that request no number; None to share the CPUs.
+        usable: the CPUs that this process may use.
+
+    Returns:
+        As `choose_cpus`.
 
     Raises:
         ChoiceError: the processes of a job would have more threads than there are CPUs.
     """
-    worlds = max((job.local_size for job in jobs), default=1)
-    threads = asked or max(1, len(usable) // worlds)
-    most = max((job.local_size * (job.threads or threads) for job in jobs), default=threads)
+    largest = max((size for size, _ in processes), default=1)
+    threads = requested or max(1, len(usable) // largest)
+    most = max((size * (own or threads) for size, own in processes), default=threads)
     if most > len(usable):
         raise ChoiceError(
-            f"received processes with {most} threads in all, expected at most {len(usable)}: this "
-            "process may use no more CPUs"
+            f"received processes with {most} threads in total, expected at most {len(usable)}, the "
+            "number of CPUs that this process may use"
         )
     return threads, tuple(usable[:most])
 
 
 def local_sizes(world_sizes: Sequence[int], hosts: Sequence[int]) -> list[int]:
-    """The processes of each machine, for every world size and number of hosts that fit.
+    """Compute the processes per machine for every world size and number of hosts that divides it.
+
+    Args:
+        world_sizes: numbers of processes.
+        hosts: numbers of machines.
 
     Raises:
-        ChoiceError: a number of hosts fits no world size.
+        ChoiceError: a number of hosts divides no world size.
     """
     for machines in hosts:
         if all(size % machines for size in world_sizes):
             sizes = ", ".join(map(str, world_sizes))
             raise ChoiceError(
-                f"received {machines} hosts and world size {sizes}, expected a world size that so "
-                "many hosts can share in equal parts"
+                f"received {machines} hosts and world size {sizes}, expected a world size that is "
+                f"a multiple of {machines}"
             )
     return [size // machines for size in world_sizes for machines in hosts if size % machines == 0]
 
 
 def choose_threads(
-    asked: int | None, usable: tuple[int, ...] | None = None
+    requested: int | None, usable: tuple[int, ...] | None = None
 ) -> tuple[int, tuple[int, ...]]:
-    """The number of threads and the CPUs that every worker is bound to.
+    """Choose the threads of each process and the CPUs that it is bound to.
+
+    Args:
+        requested: the number of threads; None for as many as there are CPUs.
+        usable: the CPUs that may be used; by default those of this process.
 
     Raises:
         ChoiceError: more threads than CPUs.
     """
     usable = usable or usable_cpus()
-    threads = asked or len(usable)
+    threads = requested or len(usable)
     if threads > len(usable):
         raise ChoiceError(
-            f"received --threads {threads}, expected at most {len(usable)}: "
-            "this process may use no more CPUs"
+            f"received --threads {threads}, expected at most {len(usable)}, the number of CPUs "
+            "that this process may use"
         )
     return threads, usable[:threads]

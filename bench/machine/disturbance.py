@@ -1,7 +1,7 @@
-"""Whether a trial was disturbed: what the machine told meanwhile, against one table of signs.
+"""Detects disturbed trials by comparing what was measured during a trial with a table of limits.
 
-A disturbed trial is taken again, a bounded number of times; when it stays disturbed, its last
-measurement is kept with its flags.
+A disturbed trial is retried a limited number of times. If every attempt is disturbed, the record
+contains the last one with its flags.
 """
 
 import os
@@ -14,20 +14,21 @@ from bench.machine.canary import Canary
 from bench.records.trial import Attempt, Noise, TrialRecord
 from bench.worker.usage import Usage
 
-# The kernel counts other processes' time in ticks of 10 ms: what a few ticks make is rounding.
+# The kernel counts other processes' time in ticks of 10 ms, so a few ticks may be rounding.
 _ROUNDING_SECONDS = 0.03
-# Of a run's trials: on a machine that is never quiet, to repeat them all would only take time.
-_REPEATED_SHARE = 0.5
+# Of a run's trials. On a machine that is never quiet, retrying all of them would not help.
+_RETRIED_SHARE = 0.5
 
 
 class Sign(NamedTuple):
     """A sign of a disturbance.
 
     Attributes:
-        flag: what the record and the report say.
-        most: the largest value of a quiet trial.
-        value: from the noise and the seconds of the train phase; None where it is not known.
-        reason: why the threshold lies where it does.
+        flag: its name in records and reports.
+        most: the largest value of an undisturbed trial.
+        value: computes the value from the noise and the seconds of the train phase; None if it is
+            unknown.
+        reason: the unit of the value, and why the limit is what it is.
     """
 
     flag: str
@@ -53,65 +54,70 @@ SIGNS = (
         "other processes",
         0.10,
         lambda noise, seconds: _share(noise.train_other_seconds, seconds, _ROUNDING_SECONDS),
-        "of the train phase, in CPUs: threads that meet at barriers all wait for the one that lost "
-        "its CPU, so that a tenth of one CPU costs up to a tenth of the throughput",
+        "CPUs, over the train phase: threads wait for each other at barriers, so a thread "
+        "that loses a tenth of its CPU can cost a tenth of the throughput",
     ),
     Sign(
         "stolen CPU",
         0.10,
         lambda noise, seconds: _share(noise.train_steal_seconds, seconds, _ROUNDING_SECONDS),
-        "of the train phase, in CPUs: as for other processes; a few percent of steal are usual on "
-        "a shared host and fall on all contenders alike",
+        "CPUs, over the train phase: as for other processes; a few percent of steal are usual on "
+        "a shared host and affect all contenders alike",
     ),
     Sign(
         "CPU limit",
         0.02,
         lambda noise, seconds: _share(noise.train_throttled_seconds, seconds),
-        "of the train phase: a control group that uses up its limit is stopped as a whole",
+        "share of the train phase: a control group that exceeds its limit is stopped as a whole",
     ),
     Sign(
         "slow canary",
         1.25,
         _slowest_canary,
-        "times the median: on an idle virtual machine the longest of 60 was a tenth above it",
+        "multiple of the median: on an idle virtual machine the slowest of 60 was a tenth above it",
     ),
 )
 
 
 def flags_of(noise: Noise, train_seconds: float | None) -> tuple[str, ...]:
-    """The flags of the signs that are there; what is not known raises none."""
+    """List the flags of all signs above their limit; unknown values raise no flag.
+
+    Args:
+        noise: measured during the trial.
+        train_seconds: duration of the train phase; None if unknown.
+    """
     values = ((sign, sign.value(noise, train_seconds or 0.0)) for sign in SIGNS)
     return tuple(sign.flag for sign, value in values if value is not None and value > sign.most)
 
 
 class Watch:
-    """Watches the machine from trial to trial of one run."""
+    """Measures noise between the trials of one run and decides about retries."""
 
     def __init__(self, trials: int, retries: int, canary: Canary | None = None) -> None:
         """Time the canary for the first time.
 
         Args:
-            trials: how many the run has.
-            retries: how often one disturbed trial is measured again at most.
-            canary: the work that is timed between trials; the usual one where none is given.
+            trials: the number of trials of the run.
+            retries: the largest number of retries of one disturbed trial.
+            canary: the work that is timed between trials; by default a new canary.
         """
         self._canary = canary or Canary()
         self._retries = retries
-        self._left = max(retries, round(trials * _REPEATED_SHARE))
+        self._left = max(retries, round(trials * _RETRIED_SHARE))
         self._before: float | None = None
         self._load: float | None = None
 
     def begin(self) -> None:
-        """Note how the machine is before an attempt to measure a trial."""
+        """Measure the machine's state before an attempt at a trial."""
         self._before = self._canary.last_seconds
         self._load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
 
     def with_noise(self, record: TrialRecord, earlier: Sequence[TrialRecord]) -> TrialRecord:
-        """Time the canary and add the noise and its flags to an attempt's record.
+        """Time the canary and return the attempt's record with its noise and flags.
 
         Args:
-            record: the attempt that began with `begin`.
-            earlier: the trial's disturbed attempts before this one.
+            record: of the attempt that started after `begin`.
+            earlier: records of the trial's earlier, disturbed attempts.
         """
         noise = msgspec.structs.replace(
             record.noise or Noise(),
@@ -125,11 +131,11 @@ class Watch:
         return msgspec.structs.replace(record, noise=msgspec.structs.replace(noise, flags=flags))
 
     def wants_retry(self, record: TrialRecord, earlier: int) -> bool:
-        """Whether to measure the trial again; a retry is then used up.
+        """Return whether to retry the trial, and count the retry.
 
         Args:
-            record: the last attempt, with its noise.
-            earlier: how many attempts came before it.
+            record: of the last attempt, with its noise.
+            earlier: the number of attempts before it.
         """
         is_disturbed = record.outcome == "ok" and record.noise is not None and record.noise.flags
         retries = bool(is_disturbed) and earlier < self._retries and self._left > 0
@@ -143,7 +149,7 @@ def _attempt(record: TrialRecord) -> Attempt:
 
 
 def train_noise(usage: Usage | None) -> Noise:
-    """The noise as far as the worker told it."""
+    """Convert what the worker measured during training; None means that nothing is known."""
     if usage is None:
         return Noise()
     return Noise(

@@ -1,27 +1,39 @@
-"""The machine, as far as it tells: processor, memory, system, GPUs and load. No framework."""
+"""This machine: its processor, memory, operating system, GPUs and load.
+
+No framework is imported to find out.
+"""
 
 import os
 import platform
 import sys
+from functools import cache
 from pathlib import Path
 
 import psutil
 import pynvml
 
+from bench.cache import digest
 from bench.records.manifest import Gpu, Machine
+
+_PLACE_LETTERS = 8
+
+
+def machine_name() -> str:
+    """Return the machine's host name."""
+    return platform.node()
 
 
 def usable_cpus() -> tuple[int, ...]:
-    """The CPUs that this process may use, by number."""
+    """List the numbers of the CPUs that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return tuple(sorted(os.sched_getaffinity(0)))
     return tuple(range(os.cpu_count() or 1))
 
 
 def describe_machine() -> Machine:
-    """The machine now."""
+    """Describe the machine as it is now."""
     return Machine(
-        hostname=platform.node(),
+        hostname=machine_name(),
         cpu_model=_cpu_model(),
         physical_cores=psutil.cpu_count(logical=False),
         logical_cores=psutil.cpu_count(),
@@ -34,17 +46,44 @@ def describe_machine() -> Machine:
     )
 
 
-def has_accelerator() -> bool:
-    """Whether a framework might see anything but the CPU here: then it is worth asking.
+@cache
+def hardware_digest() -> str:
+    """Compute the SHA-256 digest of the processor, cores, memory and GPUs.
 
-    Looks for the device nodes of NVIDIA's and AMD's drivers, and of WSL, and for Apple silicon.
+    Records contain it in addition to the host name, because a name can move to other hardware.
     """
-    nodes = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
-    return any(Path(node).exists() for node in nodes) or sys.platform == "darwin"
+    machine = describe_machine()
+    return digest(
+        machine.cpu_model,
+        machine.physical_cores,
+        machine.logical_cores,
+        machine.usable_cpus,
+        machine.memory_bytes,
+        [(gpu.name, gpu.memory_bytes) for gpu in machine.gpus],
+    )
+
+
+def place_of(hardware: str) -> str:
+    """Shorten a hardware digest to the name of a kind of machine, as used in names of trials.
+
+    Args:
+        hardware: see `hardware_digest`.
+    """
+    return hardware[:_PLACE_LETTERS]
+
+
+def has_accelerator() -> bool:
+    """Return whether a framework might find a device other than the CPU.
+
+    Looks for the device files of the drivers of NVIDIA, AMD and WSL, and for Apple silicon. Where
+    the answer is no, no framework needs to be started to list its devices.
+    """
+    files = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
+    return any(Path(file).exists() for file in files) or sys.platform == "darwin"
 
 
 def nvidia_gpus() -> list[Gpu]:
-    """NVIDIA's GPUs by their driver; empty where there is no driver."""
+    """List the NVIDIA GPUs that the driver reports; empty if there is no driver."""
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError:

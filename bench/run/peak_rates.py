@@ -15,7 +15,7 @@ import msgspec
 from backends.api import Recipe
 from bench import cache
 from bench.machine.disturbance import flags_of, train_noise
-from bench.machine.identity import hardware_digest, machine_name
+from bench.machine.hardware import hardware_digest, machine_name
 from bench.records.trial import PeakShare, TrialRecord
 from bench.run.certificates import backend_digest
 from bench.run.executor import Executor

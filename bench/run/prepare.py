@@ -16,7 +16,7 @@ from bench.data.decoded import open_decoded
 from bench.data.prepare import prepare
 from bench.errors import ChoiceError, RecordError, check_known
 from bench.machine.cpus import Processes, choose_cpus, local_sizes, share_cpus
-from bench.machine.environments.choosing import Chosen, choose_backends
+from bench.machine.environments.choice import BackendChoice, choose_backends
 from bench.machine.hardware import usable_cpus
 from bench.records.manifest import DatasetFacts, Manifest, MissingBackend, ModelFacts
 from bench.run.devices import devices_of, wants_gpu
@@ -168,7 +168,8 @@ def remake_plan(
         raise RecordError(f"{where}: the data set {manifest.dataset.name} has changed since")
     planned = manifest.plan
     jobs = list(dict.fromkeys(trial.job for trial in planned))
-    own_threads, cpus = share_cpus(jobs, threads, usable)
+    sizes = [(job.local_size, job.threads) for job in jobs]
+    own_threads, cpus = share_cpus(sizes, threads, usable)
     return Plan(
         experiment=Experiment(
             models=manifest.models,
@@ -214,7 +215,7 @@ def _every_job(
     matrices: Sequence[MatrixOptions],
     models: Sequence[Mapping[str, ModelFacts]],
     modes: Sequence[Mapping[str, Sequence[str]]],
-    chosen: Sequence[Chosen],
+    chosen: Sequence[BackendChoice],
     executor: Executor,
 ) -> list[Job]:
     """The jobs of all matrices, each once."""
@@ -253,7 +254,7 @@ def _modes(matrices: Sequence[MatrixOptions]) -> list[dict[str, tuple[str, ...]]
     ]
 
 
-def _missing(chosen: Sequence[Chosen]) -> list[MissingBackend]:
+def _missing(chosen: Sequence[BackendChoice]) -> list[MissingBackend]:
     """The backends that one matrix left out and no other includes."""
     included = {recipe.name for each in chosen for recipe in each.recipes}
     missing = {one.backend: one for each in chosen for one in each.missing}

@@ -15,7 +15,7 @@ from backends.api import Recipe
 from backends.registry import not_installed
 from bench.cache import cache_folder
 from bench.machine.disturbance import Watch
-from bench.machine.identity import hardware_digest, machine_name
+from bench.machine.hardware import hardware_digest, machine_name
 from bench.machine.other_runs import other_runs
 from bench.records.manifest import ModelFacts
 from bench.records.predictions import Explanation

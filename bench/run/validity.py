@@ -6,7 +6,7 @@ import msgspec
 
 from backends.api import Recipe
 from backends.registry import installed_version
-from bench.machine.identity import hardware_digest, machine_name
+from bench.machine.hardware import hardware_digest, machine_name
 from bench.records.trial import TrialRecord
 from bench.run.certificates import backend_digest
 

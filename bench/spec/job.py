@@ -38,7 +38,7 @@ class Job(msgspec.Struct, frozen=True):
         input: where each step's images come from.
         threads: CPU threads per process; None is the run's number.
         world_size: processes or devices that share each batch.
-        place: kind of machine that runs the job (`bench.machine.identity.place_of`); empty is any.
+        place: kind of machine that runs the job (`bench.machine.hardware.place_of`); empty is any.
         hosts: number of identical machines that the world is spread over.
     """
 

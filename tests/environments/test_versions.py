@@ -18,7 +18,7 @@ def test_two_commands_at_once_make_one_environment(bench):
     ]
     told = [process.communicate(timeout=600)[1] for process in started]
     assert [process.returncode for process in started] == [0, 0], told
-    assert sum("making an environment of its own" in text for text in told) == 1
+    assert sum("creating an environment" in text for text in told) == 1
     listed = bench("env", "list").stdout
     assert listed.count(ASKED) == 1
     assert "numpy-" in listed

@@ -21,7 +21,7 @@ from bench.cli.options import request_options
 from bench.cli.tables import table
 from bench.data.prepare import prepare
 from bench.machine.cpus import choose_threads
-from bench.machine.environments.choosing import choose_backends
+from bench.machine.environments.choice import choose_backends
 from bench.run.executor import LocalExecutor
 from bench.run.launch import launch_of
 from bench.run.peak_rates import BackendLimit, Setting, backend_limits

@@ -1,25 +1,25 @@
-"""What an environment is made from: requirements and a range of Pythons."""
+"""What an environment is created from: requirements and a range of Python versions."""
 
-import hashlib
 import platform
 
 import msgspec
 from packaging.requirements import Requirement
 
 from backends.api import Recipe
+from bench.cache import digest
 
-# What a worker imports beside its framework.
+# What a worker imports in addition to its framework.
 WORKER_REQUIREMENTS = ("numpy", "msgspec>=0.18.6")
 _DIGEST_CHARACTERS = 12
 
 
 class Blueprint(msgspec.Struct, frozen=True):
-    """What decides an environment: two with the same digest are one.
+    """Everything that determines an environment; equal blueprints share one environment.
 
     Attributes:
         backend: the backend's name.
-        requirements: the packages, as pip takes them, the framework first.
-        python: the range of versions, as pip writes it; empty is any.
+        requirements: the packages in pip's syntax, the framework first.
+        python: the range of Python versions in pip's syntax; empty for any version.
         system_packages: see `Recipe`.
     """
 
@@ -30,21 +30,20 @@ class Blueprint(msgspec.Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """The name of the environment's folder: the backend and the digest of the rest."""
+        """Return the name of the environment's folder: the backend and a digest of the rest."""
         parts = (self.requirements, self.python, WORKER_REQUIREMENTS, platform.machine())
-        digest = hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
-        return f"{self.backend}-{digest[:_DIGEST_CHARACTERS]}"
+        return f"{self.backend}-{digest(*parts)[:_DIGEST_CHARACTERS]}"
 
 
 def blueprint(recipe: Recipe, version: str = "", on_gpu: bool = False) -> Blueprint:
-    """What the environment of a recipe is made from.
+    """Make the blueprint of a backend's environment.
 
     Args:
-        recipe: the backend's.
-        version: the framework's, as pip takes it (`==2.12.*`), in the place of the recipe's own.
-            The recipe's lower bounds on other packages go with it, since they were chosen for
-            the recipe's version; its pins (`==`) stay.
-        on_gpu: whether it is to train on a GPU.
+        recipe: the backend's recipe.
+        version: a version of the framework in pip's syntax (`==2.12.*`) that replaces the
+            recipe's. The recipe's lower bounds on other packages are dropped, because they were
+            chosen for the recipe's version; its pins (`==`) stay.
+        on_gpu: whether the environment is for training on a GPU.
     """
     requirements = (on_gpu and recipe.gpu_requirements) or recipe.requirements
     if version:
@@ -59,6 +58,6 @@ def _unbound(requirement: Requirement) -> str:
 
 
 def _bare(requirement: Requirement) -> str:
-    """The package's name with its extras."""
+    """Format the package's name with its extras and without a version."""
     extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
     return f"{requirement.name}{extras}"

@@ -1,4 +1,4 @@
-"""What an interpreter's environment holds, asked of the interpreter itself."""
+"""Asks a Python interpreter for its version and its packages."""
 
 import json
 import os
@@ -25,11 +25,11 @@ print(json.dumps([version, sys.path, found]))
 """
 
 
-class Held(msgspec.Struct, frozen=True):
-    """What an environment holds.
+class InterpreterContents(msgspec.Struct, frozen=True):
+    """An interpreter's version and packages.
 
     Attributes:
-        python: its Python's version, 3.11.7.
+        python: the version, for example 3.11.7.
         path: the folders in which it looks for packages.
         packages: the version of each package, by canonical name.
     """
@@ -40,22 +40,23 @@ class Held(msgspec.Struct, frozen=True):
 
 
 @cache
-def held_by(interpreter: str) -> Held:
-    """Ask the interpreter what it can import.
+def inspect_interpreter(interpreter: str) -> InterpreterContents:
+    """Ask an interpreter for its version and packages.
 
     Args:
-        interpreter: the path of a Python.
+        interpreter: the path of a Python interpreter.
 
     Raises:
-        InterpreterError: it is none, does not answer, or is too old for a worker.
+        InterpreterError: the file is missing, is no Python, does not answer, or is too old for a
+            worker.
     """
     if not Path(interpreter).is_file():
-        raise InterpreterError(f"received {interpreter}, expected the path of a Python")
+        raise InterpreterError(f"{interpreter} does not exist; name the path of a Python")
     try:
         done = subprocess.run(
             [interpreter, "-c", _SCRIPT],
-            env=_own_variables(),
-            cwd="/",  # the folder it starts in is the first in which it looks
+            env=_environment_variables(),
+            cwd="/",  # Python looks for packages first in the folder where it is started
             capture_output=True,
             text=True,
             timeout=_SECONDS,
@@ -64,21 +65,21 @@ def held_by(interpreter: str) -> Held:
         version, path, packages = json.loads(done.stdout)
     except (OSError, subprocess.SubprocessError, ValueError) as error:
         raise InterpreterError(
-            f"received {interpreter}, expected a Python that answers: {error}"
+            f"{interpreter} does not answer as a Python interpreter: {error}"
         ) from error
     if tuple(version) < OLDEST_PYTHON:
         raise InterpreterError(
-            f"received {interpreter}, a Python {_dotted(version)}, expected 3.9 or newer"
+            f"{interpreter} is Python {_dotted(version)}; workers need 3.9 or newer"
         )
-    named = {str(canonicalize_name(name)): found for name, found in packages.items() if name}
-    return Held(_dotted(version), tuple(filter(None, path)), named)
+    versions = {str(canonicalize_name(name)): found for name, found in packages.items() if name}
+    return InterpreterContents(_dotted(version), tuple(filter(None, path)), versions)
 
 
 def _dotted(version: list[int]) -> str:
     return ".".join(map(str, version))
 
 
-def _own_variables() -> dict[str, str]:
-    """This process's, without those that would show it this environment's packages."""
+def _environment_variables() -> dict[str, str]:
+    """Copy this process's variables, without those that point to this environment's packages."""
     left_out = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
     return {name: value for name, value in os.environ.items() if name not in left_out}

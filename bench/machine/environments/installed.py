@@ -1,7 +1,7 @@
-"""What adopting a backend costs: its packages, their size, the lines of its adapter.
+"""What adopting a backend costs: its packages, their size, and the lines of its adapter.
 
-The packages are the framework's and all that they require, found by their metadata, in this
-environment or in the backend's own; what else is installed there does not count.
+The packages are the framework and everything that it requires, according to their metadata. Other
+packages in the same environment do not count.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,26 +15,31 @@ from packaging.utils import canonicalize_name
 from backends.api import Recipe
 from backends.registry import installed_version
 from bench.errors import InterpreterError
-from bench.machine.environments.inspection import held_by
+from bench.machine.environments.inspection import inspect_interpreter
 from bench.machine.hardware import describe_machine
 from bench.records.manifest import Installation
 from bench.verification.sources import files_of
 
 
 class _Place(NamedTuple):
-    """An environment: its Python's version and what is installed there, by canonical name."""
+    """An environment.
+
+    Attributes:
+        python: its Python's version.
+        installed: its packages, by canonical name.
+    """
 
     python: str
     installed: Mapping[str, Distribution]
 
 
 def installation_of(recipe: Recipe) -> Installation | None:
-    """What the backend's installation is made of; None where it is not installed."""
+    """Describe the backend's installation; None if it is not installed."""
     if installed_version(recipe) is None:
         return None
     try:
         place = _place(recipe.interpreter)
-    except InterpreterError:  # it went since the command began
+    except InterpreterError:  # it was removed after the command had started
         return None
     names = sorted(_closure(recipe.requirements, place))
     return Installation(
@@ -51,12 +56,12 @@ def installation_of(recipe: Recipe) -> Installation | None:
 def _place(interpreter: str) -> _Place:
     if not interpreter:
         return _Place(describe_machine().python, _by_name(distributions()))
-    held = held_by(interpreter)
-    return _Place(held.python, _by_name(distributions(path=list(held.path))))
+    contents = inspect_interpreter(interpreter)
+    return _Place(contents.python, _by_name(distributions(path=list(contents.path))))
 
 
 def _by_name(found: Iterable[Distribution]) -> dict[str, Distribution]:
-    """The first of each name, as an import takes it."""
+    """Keep the first package of each name, which is the one that an import finds."""
     named: dict[str, Distribution] = {}
     for each in found:
         if name := each.metadata["Name"]:
@@ -65,7 +70,7 @@ def _by_name(found: Iterable[Distribution]) -> dict[str, Distribution]:
 
 
 def _closure(requirements: Iterable[str], place: _Place) -> set[str]:
-    """The canonical names of what is required, directly or not, and installed."""
+    """Collect the canonical names of all installed direct and indirect requirements."""
     found: set[str] = set()
     seen: set[tuple[str, str]] = set()
     waiting = [(Requirement(text), "") for text in requirements]
@@ -84,9 +89,9 @@ def _closure(requirements: Iterable[str], place: _Place) -> set[str]:
 
 
 def _applies(requirement: Requirement, extra: str, python: str) -> bool:
-    """Whether the requirement holds for this Python, where it was named with the extra."""
+    """Return whether a requirement with an extra applies to a version of Python."""
     if requirement.marker is None:
-        return not extra  # it came with the package itself
+        return not extra  # required without any extra
     short = ".".join(python.split(".")[:2])
     return requirement.marker.evaluate(
         {"extra": extra, "python_version": short, "python_full_version": python}
@@ -94,10 +99,10 @@ def _applies(requirement: Requirement, extra: str, python: str) -> bool:
 
 
 def _size(package: Distribution) -> int:
-    """Bytes of the package's files, as its RECORD lists them: path, hash, size.
+    """Add up the sizes of the package's files, in bytes.
 
-    Compiled Python is listed without a size. `package.files` would make a path of each of the
-    50,000 files of a large environment, which takes a second.
+    A line of RECORD contains path, hash and size; files of compiled Python have no size. Creating
+    the paths in `package.files` would take a second for the 50,000 files of a large environment.
     """
     listed = (package.read_text("RECORD") or "").splitlines()
     sizes = (line.rpartition(",")[2] for line in listed)
@@ -105,7 +110,7 @@ def _size(package: Distribution) -> int:
 
 
 def _lines(recipe: Recipe) -> int:
-    """Lines of the adapter's source that are not empty."""
+    """Count the lines of the adapter's source code, without empty ones."""
     module = recipe.adapter.partition(":")[0]
     files = files_of(module.rpartition(".")[0] or module)
     return sum(bool(line.strip()) for file in files for line in file.read_text().splitlines())

@@ -1,4 +1,4 @@
-"""Finding a Python of a version that a recipe can use, among those that are on this machine."""
+"""Finds a Python of a suitable version on this machine."""
 
 import os
 import shutil
@@ -8,32 +8,35 @@ from pathlib import Path
 from packaging.specifiers import SpecifierSet
 
 from bench.errors import InterpreterError
-from bench.machine.environments.inspection import held_by
+from bench.machine.environments.inspection import inspect_interpreter
 
-_NEWEST_MINOR = 20  # of Python 3: names beyond it are not tried
+_NEWEST_MINOR = 20  # later versions of Python 3 are not looked for
 
 
 def find_python(wanted: str) -> str | None:
-    """The path of a Python in the range, this one if it fits; None where there is none.
+    """Find a Python in a range of versions; this interpreter if it is suitable.
 
-    Looks at this interpreter, at `python3.12` and the like on the PATH, and at what pyenv holds,
-    the newest first.
+    Looks at this interpreter, at `python3.12` and the like on the PATH, and at the versions that
+    pyenv has installed, the newest first.
 
     Args:
-        wanted: a range of versions as pip writes it, `>=3.9,<3.12`; empty is any.
+        wanted: a range of versions in pip's syntax, `>=3.9,<3.12`; empty for any version.
+
+    Returns:
+        The path of the interpreter, or None if there is none.
     """
-    fits = SpecifierSet(wanted)
+    specifier = SpecifierSet(wanted)
     for path in (sys.executable, *_on_path(), *_of_pyenv()):
         version = _version(path)
-        if version is not None and fits.contains(version):
+        if version is not None and specifier.contains(version):
             return path
     return None
 
 
 def known_pythons() -> list[str]:
-    """The version of every Python that is found, for the message that none of them fits."""
-    found = (_version(path) for path in (sys.executable, *_on_path(), *_of_pyenv()))
-    return list(dict.fromkeys(version for version in found if version))
+    """List the versions of all Pythons on this machine, for the message that none is suitable."""
+    versions = (_version(path) for path in (sys.executable, *_on_path(), *_of_pyenv()))
+    return list(dict.fromkeys(version for version in versions if version))
 
 
 def _on_path() -> list[str]:
@@ -43,8 +46,8 @@ def _on_path() -> list[str]:
 
 def _of_pyenv() -> list[str]:
     root = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
-    found = [path for path in (root / "versions").glob("3.*/bin/python") if path.is_file()]
-    return [str(path) for path in sorted(found, key=_by_version, reverse=True)]
+    paths = [path for path in (root / "versions").glob("3.*/bin/python") if path.is_file()]
+    return [str(path) for path in sorted(paths, key=_by_version, reverse=True)]
 
 
 def _by_version(path: Path) -> list[int]:
@@ -53,6 +56,6 @@ def _by_version(path: Path) -> list[int]:
 
 def _version(path: str) -> str | None:
     try:
-        return held_by(path).python
+        return inspect_interpreter(path).python
     except InterpreterError:  # a pyenv shim without a version, or an old Python
         return None

@@ -1,4 +1,4 @@
-"""What is typed after --backends: a name, a name with a version, or a name with an interpreter."""
+"""The syntax of a backend after --backends: a name, with an optional version or interpreter."""
 
 import re
 
@@ -10,17 +10,16 @@ from bench.errors import ChoiceError
 ALL = "all"  # every backend that can run here
 
 _FORM = re.compile(r"(?P<name>[A-Za-z][A-Za-z0-9_-]*)(?:@(?P<path>.+)|(?P<version>[=<>!~].*))?")
-_EXPECTED = "a backend like jax, jax==0.10.* or jax@/path/to/python"
 
 
 class Selector(msgspec.Struct, frozen=True):
-    """A backend as typed.
+    """A backend as the user typed it.
 
     Attributes:
-        text: all of it: the name under which records and reports show the contender.
-        name: the backend's.
-        version: a version specifier as pip takes it (PEP 440); empty for whichever there is.
-        interpreter: the Python of an environment that the user has; empty for none.
+        text: the whole text, which is the contender's name in records and reports.
+        name: the backend's name.
+        version: a version specifier in pip's syntax (PEP 440); empty for the installed version.
+        interpreter: the Python of the user's own environment; empty for none.
     """
 
     text: str
@@ -30,14 +29,19 @@ class Selector(msgspec.Struct, frozen=True):
 
 
 def parse_selector(text: str) -> Selector:
-    """The selector in `jax==0.10.*`.
+    """Parse a selector.
+
+    Args:
+        text: for example `jax`, `jax==0.10.*` or `jax@/path/to/python`.
 
     Raises:
-        ChoiceError: it has no such form, or its version is none.
+        ChoiceError: the syntax or the version is invalid.
     """
     match = _FORM.fullmatch(text)
     if match is None:
-        raise ChoiceError(f"received {text!r}, expected {_EXPECTED}")
+        raise ChoiceError(
+            f"received {text!r}, expected a backend like jax, jax==0.10.* or jax@/path/to/python"
+        )
     version = (match["version"] or "").replace(" ", "")
     try:
         SpecifierSet(version)

@@ -1,10 +1,10 @@
-"""The environments that were made, in the user's cache."""
+"""The environments in the cache folder."""
 
 import contextlib
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import msgspec
@@ -13,17 +13,18 @@ from bench.cache import LOCK_SUFFIX, cache_folder, lock, replace
 from bench.machine.environments.blueprint import Blueprint
 
 _MANIFEST = "environment.json"
+_BLOCK_BYTES = 512  # the unit of st_blocks
 
 
 class Environment(msgspec.Struct, frozen=True, kw_only=True):
-    """An environment that was made.
+    """A complete environment.
 
     Attributes:
-        blueprint: what it was made from.
+        blueprint: what it was created from.
         python: its Python's version.
-        packages: the version of each package that it resolved to, by canonical name.
-        tool: what made it, `uv` or `pip`.
-        made_at: when, in UTC.
+        packages: the version of each installed package, by canonical name.
+        tool: the tool that created it, `uv` or `pip`.
+        made_at: when it was created, in UTC.
     """
 
     blueprint: Blueprint
@@ -34,68 +35,73 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def environments_folder() -> Path:
-    """Where they lie, one folder each."""
+    """Return the folder that contains a folder for each environment."""
     return cache_folder() / "environments"
 
 
 def folder_of(blueprint: Blueprint) -> Path:
-    """The environment's folder, whether it is there or not."""
+    """Return the folder of an environment, which may not exist yet."""
     return environments_folder() / blueprint.name
 
 
 def interpreter_of(folder: Path) -> str:
-    """The Python of the environment in a folder."""
+    """Return the path of an environment's Python.
+
+    Args:
+        folder: of the environment.
+    """
     return str(folder / "bin" / "python")
 
 
 def read(folder: Path) -> Environment | None:
-    """The environment in the folder; None where there is none, or one that was not finished."""
+    """Read an environment; None if it is missing or incomplete."""
     try:
-        found = msgspec.json.decode((folder / _MANIFEST).read_bytes(), type=Environment)
+        environment = msgspec.json.decode((folder / _MANIFEST).read_bytes(), type=Environment)
     except (OSError, msgspec.MsgspecError):
         return None
-    return found if os.access(interpreter_of(folder), os.X_OK) else None
+    return environment if os.access(interpreter_of(folder), os.X_OK) else None
 
 
 def write(folder: Path, environment: Environment) -> None:
-    """Say that the environment is finished: the last step of making it."""
+    """Mark an environment as complete, as the last step of creating it."""
     replace(folder / _MANIFEST, msgspec.json.format(msgspec.json.encode(environment)))
 
 
 def all_environments() -> Iterator[tuple[Path, Environment]]:
-    """Every finished environment, by name."""
+    """Yield the folder and description of every complete environment, by name."""
     with contextlib.suppress(OSError):
         for folder in sorted(environments_folder().iterdir()):
-            if (found := read(folder)) is not None:
-                yield folder, found
+            if (environment := read(folder)) is not None:
+                yield folder, environment
 
 
-@contextmanager
-def only_one(folder: Path, waiting: Callable[[], None]) -> Iterator[None]:
-    """Hold what stands for the folder, so that no other process makes or removes it meanwhile.
-
-    The kernel takes the lock back when the process ends, in whatever way.
+def exclusive(folder: Path, waiting: Callable[[], None]) -> AbstractContextManager[None]:
+    """Prevent other processes from creating or removing the environment during a block.
 
     Args:
         folder: of the environment.
-        waiting: called when another process holds it, before waiting for that one.
+        waiting: called before waiting for another process.
     """
-    with lock(folder.with_name(f"{folder.name}{LOCK_SUFFIX}"), waiting):
-        yield
+    return lock(folder.with_name(f"{folder.name}{LOCK_SUFFIX}"), waiting)
 
 
 def size_of(folder: Path) -> int:
-    """Bytes on the disk of all files in the folder, each counted once."""
+    """Compute the bytes that a folder's files take on the disk; hard links count once."""
     blocks = {}
     for place, _, names in os.walk(folder):
         for name in names:
             with contextlib.suppress(OSError):
-                found = os.lstat(os.path.join(place, name))
-                blocks[found.st_dev, found.st_ino] = found.st_blocks
-    return sum(blocks.values()) * 512
+                status = os.lstat(os.path.join(place, name))
+                blocks[status.st_dev, status.st_ino] = status.st_blocks
+    return sum(blocks.values()) * _BLOCK_BYTES
 
 
 def remove(folder: Path, waiting: Callable[[], None]) -> None:
-    """Remove the environment."""
-    with only_one(folder, waiting):
+    """Remove an environment.
+
+    Args:
+        folder: of the environment.
+        waiting: called before waiting for another process that creates or removes it.
+    """
+    with exclusive(folder, waiting):
         shutil.rmtree(folder)

@@ -11,10 +11,10 @@ from backends.registry import installed_version, not_installed, recipes
 from bench.errors import ChoiceError, EnvironmentCreationError, InterpreterError
 from bench.machine.environments import store
 from bench.machine.environments.blueprint import blueprint
-from bench.machine.environments.choosing import choose_backends, how_to_get
-from bench.machine.environments.inspection import held_by
+from bench.machine.environments.choice import choose_backends, installation_hint
+from bench.machine.environments.creation import create_environment
+from bench.machine.environments.inspection import inspect_interpreter
 from bench.machine.environments.installed import installation_of
-from bench.machine.environments.making import make
 from bench.machine.environments.pythons import find_python
 from bench.machine.environments.selector import Selector, parse_selector
 from bench.run.launch import SOURCE_ROOT, Launch, launch_of, prepared_variables
@@ -81,7 +81,7 @@ def test_this_python_serves_where_it_fits():
 
 
 def test_an_interpreter_tells_what_it_holds():
-    held = held_by(sys.executable)
+    held = inspect_interpreter(sys.executable)
     assert held.python == ".".join(map(str, sys.version_info[:3]))
     assert {"numpy", "msgspec"} <= set(held.packages)
 
@@ -91,23 +91,23 @@ def test_what_is_no_python_is_told(tmp_path, program):
     fake = tmp_path / "python"
     fake.write_text(program)
     fake.chmod(0o755)
-    with pytest.raises(InterpreterError, match="expected a Python that answers"):
-        held_by(str(fake))
+    with pytest.raises(InterpreterError, match="does not answer as a Python"):
+        inspect_interpreter(str(fake))
 
 
 def test_a_python_that_is_too_old_is_told(tmp_path):
     fake = tmp_path / "python"
     fake.write_text("#!/bin/sh\necho '[[3, 8, 1], [], {}]'")
     fake.chmod(0o755)
-    with pytest.raises(InterpreterError, match=r"a Python 3\.8\.1, expected 3\.9"):
-        held_by(str(fake))
+    with pytest.raises(InterpreterError, match=r"is Python 3\.8\.1; workers need 3\.9"):
+        inspect_interpreter(str(fake))
 
 
 def test_a_python_that_is_not_there_makes_the_backend_absent():
     (recipe,) = choose_backends(["numpy@/no/such/python"]).recipes
     assert recipe.name == "numpy@/no/such/python"
     assert installed_version(recipe) is None
-    assert "/no/such/python, expected the path of a Python" in not_installed(recipe)
+    assert "/no/such/python does not exist; name the path of a Python" in not_installed(recipe)
 
 
 def test_what_an_environment_lacks_is_named_with_the_command_that_installs_it(tmp_path):
@@ -115,27 +115,30 @@ def test_what_an_environment_lacks_is_named_with_the_command_that_installs_it(tm
     empty.write_text('#!/bin/sh\necho \'[[3, 11, 1], [], {"NumPy": "2.0"}]\'')
     empty.chmod(0o755)
     (recipe,) = choose_backends([f"numpy@{empty}"]).recipes
-    assert f"lacks msgspec>=0.18.6; install it with: {empty} -m pip install" in recipe.absence
+    assert (
+        f"msgspec>=0.18.6 is missing in {empty}; install it: {empty} -m pip install"
+        in recipe.absence
+    )
 
 
 def test_the_users_own_interpreter_serves():
     (recipe,) = choose_backends([f"numpy@{sys.executable}"]).recipes
     assert recipe.interpreter == sys.executable
-    assert installed_version(recipe) == held_by(sys.executable).packages["numpy"]
+    assert installed_version(recipe) == inspect_interpreter(sys.executable).packages["numpy"]
 
 
 def test_an_environment_that_is_not_made_yet_is_absent_until_it_runs():
     (recipe,) = choose_backends(["numpy==1.0"]).recipes
     assert installed_version(recipe) is None
-    assert "made when it runs" in not_installed(recipe)
+    assert "created when it runs" in not_installed(recipe)
     assert recipe.requirements == ("numpy==1.0",)
 
 
 def test_requirements_that_cannot_be_met_leave_nothing_but_the_reason():
     told = []
-    (recipe,) = choose_backends(["numpy==1.0"], tell=told.append).recipes
-    assert "cannot be met" in recipe.absence or "cannot be reached" in recipe.absence
-    assert told == ["making an environment of its own: numpy==1.0"]
+    (recipe,) = choose_backends(["numpy==1.0"], notify=told.append).recipes
+    assert "no versions of the packages" in recipe.absence or "cannot be reached" in recipe.absence
+    assert told == ["creating an environment for numpy==1.0"]
     assert not store.folder_of(blueprint(recipes()["numpy"], "==1.0")).exists()
     assert list(store.all_environments()) == []
 
@@ -145,9 +148,9 @@ def test_a_python_that_is_missing_says_how_to_get_one(monkeypatch):
     monkeypatch.setenv("PYENV_ROOT", "/nowhere")
     recipe = msgspec.structs.replace(JAX, python="==3.7.*")
     with pytest.raises(
-        EnvironmentCreationError, match=r"needs Python ==3\.7\.\*, found 3\..*install uv"
+        EnvironmentCreationError, match=r"needs Python ==3\.7\.\*, found only 3\..*install uv"
     ):
-        make(blueprint(recipe), lambda text: None)
+        create_environment(blueprint(recipe), lambda text: None)
 
 
 def test_a_system_package_that_is_missing_is_named():
@@ -156,7 +159,7 @@ def test_a_system_package_that_is_missing_is_named():
     with pytest.raises(
         EnvironmentCreationError, match="needs libnowhere-dev nowhere; on Debian: apt install"
     ):
-        make(blueprint(recipe), lambda text: None)
+        create_environment(blueprint(recipe), lambda text: None)
 
 
 def test_a_half_made_environment_is_none(tmp_path):
@@ -187,8 +190,8 @@ def test_this_interpreter_sees_what_it_always_sees(tmp_path):
 
 
 def test_an_isolated_backend_is_had_by_making_its_environment():
-    assert how_to_get(msgspec.structs.replace(JAX, isolated=True)) == "bench env create jax"
-    assert how_to_get(JAX).startswith("python -m pip install")
+    assert installation_hint(msgspec.structs.replace(JAX, isolated=True)) == "bench env create jax"
+    assert installation_hint(JAX).startswith("python -m pip install")
 
 
 def test_an_installation_counts_the_framework_and_what_it_requires():
@@ -226,10 +229,10 @@ def test_a_backend_that_cannot_be_made_costs_its_records_and_no_more(tiny, tmp_p
     backends = "fake,numpy==1.0,numpy@/no/python"
     done = bench("run", *tiny, "--backends", backends, "--repeats", "1", "--output", str(out))
     assert done.returncode == 1, done.stderr
-    records = {each["backend"]: each for each in map(msgspec.json.decode, _lines(out))}
+    records = {each["job"]["backend"]: each for each in map(msgspec.json.decode, _lines(out))}
     assert records["fake"]["outcome"] == "ok"
     assert records["numpy==1.0"]["outcome"] == "unavailable"
-    assert records["numpy@/no/python"]["reason"].startswith("received /no/python")
+    assert records["numpy@/no/python"]["reason"].startswith("/no/python does not exist")
     assert "unavailable" in (out / "report.md").read_text()
 
 

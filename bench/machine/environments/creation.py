@@ -1,6 +1,7 @@
-"""Making an environment: a Python that fits, a virtual environment, the packages.
+"""Creates an environment: finds a suitable Python, makes a virtual environment, installs packages.
 
-uv makes it where it is installed, since it brings Pythons of its own; else venv and pip do.
+uv is used where it is installed, because it can also download a Python; otherwise venv and pip are
+used.
 """
 
 import ctypes.util
@@ -15,20 +16,20 @@ from typing import NamedTuple
 
 from bench.errors import EnvironmentCreationError, InterpreterError
 from bench.machine.environments.blueprint import WORKER_REQUIREMENTS, Blueprint
-from bench.machine.environments.inspection import held_by
+from bench.machine.environments.inspection import inspect_interpreter
 from bench.machine.environments.pythons import find_python, known_pythons
 from bench.machine.environments.store import (
     Environment,
+    exclusive,
     folder_of,
     interpreter_of,
-    only_one,
     read,
     write,
 )
 
-Tell = Callable[[str], None]
 _LIBRARY = "lib:"
-# In what pip and uv say when no server answers; both say too that nothing matches.
+# What pip and uv print when the package index does not answer. They also print that no package
+# matches, so these messages are looked for first.
 _NO_INDEX = re.compile(
     r"Temporary failure in name resolution|Failed to establish a new connection"
     r"|Network is unreachable|Connection refused|Connection reset|Read timed out|dns error"
@@ -43,70 +44,84 @@ _TAIL_LINES = 6
 
 
 class _Tool(NamedTuple):
-    """What makes environments."""
+    """A tool that creates environments.
+
+    Attributes:
+        name: of the tool.
+        create: returns the command that creates an empty environment in a folder.
+        install: returns the command that installs the packages whose names follow it.
+    """
 
     name: str
     create: Callable[[Blueprint, Path], list[str]]
     install: Callable[[str], list[str]]
 
 
-def make(blueprint: Blueprint, tell: Tell) -> Path:
-    """The folder of the environment, made now unless it is there.
+def create_environment(blueprint: Blueprint, notify: Callable[[str], None]) -> Path:
+    """Create an environment unless it exists.
 
     Args:
-        blueprint: what it is made from.
-        tell: called with a sentence before each step that takes time.
+        blueprint: what to create it from.
+        notify: called with a message before each step that takes time.
+
+    Returns:
+        The environment's folder.
 
     Raises:
-        EnvironmentCreationError: it cannot be made. Nothing of it is left.
+        EnvironmentCreationError: the environment cannot be created. Its folder is removed.
     """
     folder = folder_of(blueprint)
-    wanted = ", ".join(blueprint.requirements)
-    with only_one(folder, lambda: tell(f"waiting for another run to make it: {wanted}")):
+    requirements = ", ".join(blueprint.requirements)
+    message = f"waiting for another run that creates the environment for {requirements}"
+    with exclusive(folder, lambda: notify(message)):
         if read(folder) is not None:
             return folder
-        _check_system(blueprint)
-        tell(f"making an environment of its own: {wanted}")
+        _check_system_packages(blueprint)
+        notify(f"creating an environment for {requirements}")
         try:
-            shutil.rmtree(folder, ignore_errors=True)  # what an earlier attempt left
-            write(folder, _made(blueprint, folder))
+            shutil.rmtree(folder, ignore_errors=True)  # left by an earlier attempt
+            write(folder, _create(blueprint, folder))
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
     return folder
 
 
-def _made(blueprint: Blueprint, folder: Path) -> Environment:
+def missing_system_packages(packages: dict[str, str]) -> list[str]:
+    """List the Debian packages whose program or library is not found on this machine.
+
+    Args:
+        packages: see `Recipe.system_packages`.
+    """
+    return [package for package, mark in packages.items() if not _is_present(mark)]
+
+
+def _create(blueprint: Blueprint, folder: Path) -> Environment:
     tool = _tool()
     interpreter = interpreter_of(folder)
     _call(tool.create(blueprint, folder))
     _call([*tool.install(interpreter), *blueprint.requirements, *WORKER_REQUIREMENTS])
-    held_by.cache_clear()  # an earlier environment could have had this path
+    inspect_interpreter.cache_clear()  # an earlier environment may have had this path
     try:
-        held = held_by(interpreter)
+        contents = inspect_interpreter(interpreter)
     except InterpreterError as error:
         raise EnvironmentCreationError(str(error)) from error
     return Environment(
         blueprint=blueprint,
-        python=held.python,
-        packages=held.packages,
+        python=contents.python,
+        packages=contents.packages,
         tool=tool.name,
         made_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 
 
-def missing_system_packages(packages: dict[str, str]) -> list[str]:
-    """Those Debian packages whose program or library is not found here."""
-    return [package for package, mark in packages.items() if not _is_there(mark)]
-
-
-def _is_there(mark: str) -> bool:
+def _is_present(mark: str) -> bool:
     if mark.startswith(_LIBRARY):
         return ctypes.util.find_library(mark.removeprefix(_LIBRARY)) is not None
     return shutil.which(mark) is not None
 
 
-def _check_system(blueprint: Blueprint) -> None:
+def _check_system_packages(blueprint: Blueprint) -> None:
     missing = missing_system_packages(blueprint.system_packages)
     if missing:
         names = " ".join(missing)
@@ -121,24 +136,23 @@ def _tool() -> _Tool:
         return _Tool("pip", _create_by_venv, _install_by_pip)
     return _Tool(
         "uv",
-        lambda blueprint, folder: [uv, "venv", *_asked_of_uv(blueprint), str(folder)],
+        lambda blueprint, folder: [uv, "venv", *_python_for_uv(blueprint), str(folder)],
         lambda interpreter: [uv, "pip", "install", "--python", interpreter],
     )
 
 
-def _asked_of_uv(blueprint: Blueprint) -> list[str]:
-    """This Python where it fits, as without uv; else whichever uv finds or fetches."""
-    fitting = find_python(blueprint.python)
-    return ["--python", fitting or blueprint.python]
+def _python_for_uv(blueprint: Blueprint) -> list[str]:
+    """Prefer the Python that venv would use; otherwise let uv find or download one."""
+    return ["--python", find_python(blueprint.python) or blueprint.python]
 
 
 def _create_by_venv(blueprint: Blueprint, folder: Path) -> list[str]:
     python = find_python(blueprint.python)
     if python is None:
         raise EnvironmentCreationError(
-            f"{blueprint.backend} needs Python {blueprint.python}, found "
-            f"{', '.join(known_pythons())}: put such a Python on the PATH, or install uv, which "
-            f"brings it: {Path(sys.executable).name} -m pip install uv"
+            f"{blueprint.backend} needs Python {blueprint.python}, found only "
+            f"{', '.join(known_pythons())}; add such a Python to the PATH, or install uv, which "
+            f"can download it: {Path(sys.executable).name} -m pip install uv"
         )
     return [python, "-m", "venv", str(folder)]
 
@@ -149,10 +163,10 @@ def _install_by_pip(interpreter: str) -> list[str]:
 
 
 def _call(command: Sequence[str]) -> None:
-    """Run the command.
+    """Run a command.
 
     Raises:
-        EnvironmentCreationError: it failed; says in its own words why.
+        EnvironmentCreationError: the command failed. The message contains the reason it printed.
     """
     done = subprocess.run(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
@@ -164,9 +178,9 @@ def _call(command: Sequence[str]) -> None:
 def _reason(command: Sequence[str], output: str) -> str:
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     if _NO_INDEX.search(output):
-        said = next(line for line in reversed(lines) if _NO_INDEX.search(line))
-        return f"the package index cannot be reached; connect, and try again ({said:.300})"
+        line = next(line for line in reversed(lines) if _NO_INDEX.search(line))
+        return f"the package index cannot be reached; connect and try again ({line:.300})"
     if _NO_MATCH.search(output):
-        said = next(line for line in reversed(lines) if _NO_MATCH.search(line))
-        return f"these requirements cannot be met together, or on this Python: {said:.400}"
+        line = next(line for line in reversed(lines) if _NO_MATCH.search(line))
+        return f"no versions of the packages meet all requirements on this Python: {line:.400}"
     return f"{' '.join(command):.200} failed: {' / '.join(lines[-_TAIL_LINES:]):.600}"
