@@ -12,7 +12,8 @@ from bench.records.reader import read_run
 from bench.run.executor import LocalExecutor
 from bench.run.interrupts import Interrupts
 from bench.run.request import MatrixOptions, Request
-from bench.run.session import Machines, ThisMachine
+from bench.run.session import Machines
+from bench.run.this_machine import ThisMachine
 
 
 class Where(NamedTuple):

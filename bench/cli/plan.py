@@ -15,8 +15,9 @@ from bench.cli.values import FilePath
 from bench.run.certificates import cached_certificates, wanted_certificates
 from bench.run.estimates import Estimate, Estimator, earlier_records
 from bench.run.executor import LocalExecutor
-from bench.run.preliminaries import own_gate
-from bench.run.session import Session, ThisMachine, new_session
+from bench.run.preliminaries import run_certificate_settings
+from bench.run.session import Session, new_session
+from bench.run.this_machine import ThisMachine
 from bench.spec.job import Job
 
 _MINUTES = 90.0  # seconds above which times are shown in minutes
@@ -83,8 +84,8 @@ def _preview(session: Session, records: Path) -> _Preview:
     examples = plan.dataset.train_examples
     estimates = {job: estimator.estimate(job, plan.experiment, examples) for job in plan.jobs}
     jobs = plan.jobs if session.manifest.verified else []
-    wanted = wanted_certificates(jobs, plan.experiment.lacking)
-    return _Preview(session, estimates, cached_certificates(wanted, own_gate(plan)))
+    wanted = wanted_certificates(jobs, plan.experiment.unsupported)
+    return _Preview(session, estimates, cached_certificates(wanted, run_certificate_settings(plan)))
 
 
 def _table(preview: _Preview) -> Table:

@@ -18,13 +18,13 @@ from bench.cli.values import OptionValue
 from bench.errors import ChoiceError
 from bench.machine.environments.selector import ALL
 from bench.run.certificates import (
-    Gate,
+    CertificateSettings,
     certificates,
     wanted_certificates,
 )
 from bench.run.decode import Seconds
 from bench.run.executor import LocalExecutor
-from bench.run.preliminaries import gate_of
+from bench.run.preliminaries import certificate_settings
 from bench.run.prepare import Plan, make_plan
 from bench.run.request import Request, RunOptions, request_of
 from bench.spec.job import Job
@@ -71,21 +71,23 @@ def command(details: bool, fresh: bool, **options: Any) -> int:
     console, messages = result_console(), message_console()
     executor = LocalExecutor()
     plan = make_plan(_request(**options), executor, messages.print)
-    found = wanted_certificates(plan.jobs, plan.experiment.lacking)
+    found = wanted_certificates(plan.jobs, plan.experiment.unsupported)
     for line in _lacking(plan):
         messages.print(line, soft_wrap=True)
     if not found:
         raise ChoiceError("nothing to check: no backend supports these options")
     wanted = [*(_with_model(job, EVERY_LAYER) for job in found), *found]
-    gate = gate_of(plan, USUAL, options["timeout"], fresh=fresh)
-    gate = msgspec.structs.replace(gate, models={**_with_every_optimizer(), **gate.models})
+    settings = certificate_settings(plan, USUAL, options["timeout"], fresh=fresh)
+    settings = msgspec.structs.replace(
+        settings, models={**_with_every_optimizer(), **settings.models}
+    )
 
     def began(job: Job) -> None:
         messages.print(checking(job))
 
     start = time.monotonic()
-    made = [*_not_installed(wanted, gate), *certificates(wanted, gate, executor, began)]
-    made += certificates(_still_wanted(made), gate, executor, began)
+    made = [*_not_installed(wanted, settings), *certificates(wanted, settings, executor, began)]
+    made += certificates(_still_wanted(made), settings, executor, began)
     console.print(certificate_table(made))
     for line in failure_lines(made, details):
         console.print(line, soft_wrap=True)
@@ -127,16 +129,16 @@ def _status(made: Sequence[Certificate]) -> int:
     return ALL_PASSED if all(each.passed or each.is_unsupported for each in made) else SOME_FAILED
 
 
-def _not_installed(wanted: Iterable[Job], gate: Gate) -> list[Certificate]:
+def _not_installed(wanted: Iterable[Job], settings: CertificateSettings) -> list[Certificate]:
     """Return a failed certificate for each named contender whose framework is not installed."""
-    missing = (job for job in wanted if gate.framework_versions[job.backend] is None)
+    missing = (job for job in wanted if settings.framework_versions[job.backend] is None)
     return [
         Certificate(
             job=job,
             framework_version=None,
             checks=(),
             seconds=0.0,
-            error=not_installed(gate.recipes[job.backend]),
+            error=not_installed(settings.recipes[job.backend]),
         )
         for job in dict.fromkeys(_with_model(job, ALL) for job in missing)
     ]
@@ -144,7 +146,7 @@ def _not_installed(wanted: Iterable[Job], gate: Gate) -> list[Certificate]:
 
 def _lacking(plan: Plan) -> list[str]:
     """What is left out since the backend lacks it, and what it has."""
-    reasons = map(plan.experiment.lacking, plan.jobs)
+    reasons = map(plan.experiment.unsupported, plan.jobs)
     return list(dict.fromkeys(filter(None, reasons)))
 
 

@@ -37,9 +37,9 @@ from bench.records.trial import TrialRecord
 from bench.run.certificates import certificates, equivalence_of, wanted_certificates
 from bench.run.executor import Executor, LocalExecutor
 from bench.run.outcome import INTERRUPTED
-from bench.run.preliminaries import known_limits, own_gate
+from bench.run.preliminaries import peak_rates_of, run_certificate_settings
 from bench.run.prepare import Plan, recipes_of_run, remake_plan
-from bench.run.runner import Experiment, blank, measure
+from bench.run.runner import Experiment, measure, planned_record
 from bench.run.validity import holding_of
 from bench.spec.job import Trial
 from bench.verification.certificate import Certificate
@@ -112,7 +112,7 @@ def _run(order: Order, trials: Sequence[Trial], helpers: Sequence[Helper], tell:
     experiment = _known(_adapted(order, trials, tell), order, executor, tell)
     watch = Watch(len(trials), experiment.retries)
     for trial in trials:
-        tell(Began(trial, _shared(blank(trial, experiment, INTERRUPTED), others)))
+        tell(Began(trial, _shared(planned_record(trial, experiment, INTERRUPTED), others)))
         found = measure(trial, experiment, executor, _Teller(tell), watch)
         tell(Ended(_shared(found.record, others), found.explained))
 
@@ -134,14 +134,14 @@ def _adapted(order: Order, trials: Sequence[Trial], tell: Tell) -> Plan:
 
 
 def _known(plan: Plan, order: Order, executor: Executor, tell: Tell) -> Experiment:
-    """The experiment with its certificates and limits, this node's own, kept or made now."""
-    limits = known_limits(plan, executor, lambda text: tell(Told(text)))
-    experiment = msgspec.structs.replace(plan.experiment, limits=tuple(limits))
+    """The experiment with this node's certificates and peak rates, cached or made now."""
+    rates = peak_rates_of(plan, executor, lambda text: tell(Told(text)))
+    experiment = msgspec.structs.replace(plan.experiment, peak_rates=tuple(rates))
     made: list[Certificate] = []
     if order.manifest.verified:
-        gate = own_gate(plan)
-        wanted = wanted_certificates(plan.jobs, experiment.lacking)
-        made += certificates(wanted, gate, executor, lambda job: tell(Checking(job)))
+        settings = run_certificate_settings(plan)
+        wanted = wanted_certificates(plan.jobs, experiment.unsupported)
+        made += certificates(wanted, settings, executor, lambda job: tell(Checking(job)))
         tell(Certified(made))
     return msgspec.structs.replace(experiment, equivalence=equivalence_of(made))
 

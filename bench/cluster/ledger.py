@@ -17,8 +17,8 @@ from bench.cluster.messages import (
 )
 from bench.records.trial import TrialRecord
 from bench.records.writer import RunFolder
-from bench.run.outcome import INTERRUPTED, Verdict, measured
-from bench.run.runner import Experiment, Measured, Observer, blank, keep_measured
+from bench.run.outcome import INTERRUPTED, Verdict, with_events
+from bench.run.runner import Experiment, Measurement, Observer, planned_record, save
 from bench.spec.job import Trial
 from bench.verification.certificate import Certificate
 from bench.worker.protocol import Event
@@ -89,7 +89,7 @@ class Ledger:
                 self._running[node.key] = _Running(trial, record, [])
                 self._observer.trial_began(trial, node.name)
             case Ended():
-                return self._ended(node, Measured(message.record, message.explained))
+                return self._ended(node, Measurement(message.record, message.explained))
             case Happened() | Disturbed():
                 self._went_on(self._running[node.key], message)
         return None
@@ -99,14 +99,14 @@ class Ledger:
         at = self._running.pop(node.key, None) if node else None
         if at is None or at.trial != trial:
             # The driver's own machine would be a wrong answer.
-            unknown = blank(trial, self._experiment, verdict)
+            unknown = planned_record(trial, self._experiment, verdict)
             record = msgspec.structs.replace(unknown, machine="", hardware_digest="")
         else:
             began = msgspec.structs.replace(
                 at.record, outcome=verdict.outcome, reason=verdict.reason
             )
-            record = measured(began, at.events)
-        return self._kept(trial, Measured(record, None))
+            record = with_events(began, at.events)
+        return self._kept(trial, Measurement(record, None))
 
     def interrupted(self) -> Iterator[TrialRecord]:
         """Record every trial that runs as interrupted."""
@@ -114,7 +114,7 @@ class Ledger:
             record = msgspec.structs.replace(
                 at.record, outcome=INTERRUPTED.outcome, reason=INTERRUPTED.reason
             )
-            yield self._kept(at.trial, Measured(measured(record, at.events), None))
+            yield self._kept(at.trial, Measurement(with_events(record, at.events), None))
         self._running.clear()
 
     def _went_on(self, at: _Running, message: Happened | Disturbed) -> None:
@@ -125,12 +125,12 @@ class Ledger:
             at.events.append(message.event)
             self._observer.trial_event(at.trial, message.event)
 
-    def _ended(self, node: Node, found: Measured) -> tuple[Trial, TrialRecord]:
+    def _ended(self, node: Node, found: Measurement) -> tuple[Trial, TrialRecord]:
         trial = self._running.pop(node.key).trial
         return trial, self._kept(trial, found)
 
-    def _kept(self, trial: Trial, found: Measured) -> TrialRecord:
-        keep_measured(trial, found, self._folder)
+    def _kept(self, trial: Trial, found: Measurement) -> TrialRecord:
+        save(trial, found, self._folder)
         self._observer.trial_ended(trial, found.record)
         return found.record
 

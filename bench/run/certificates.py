@@ -21,7 +21,7 @@ from bench.verification.sources import backend_sources, digest_of
 from bench.worker.protocol import CheckBegan, Checked, Event, ModelCheck, VerifyTask
 
 
-class Gate(msgspec.Struct, frozen=True, kw_only=True):
+class CertificateSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What all certificates of a command have in common.
 
     Attributes:
@@ -57,7 +57,7 @@ def wanted_certificates(jobs: Iterable[Job], lacking: Callable[[Job], str]) -> l
 
 def certificates(
     wanted: Iterable[Job],
-    gate: Gate,
+    settings: CertificateSettings,
     executor: Executor,
     began: Callable[[Job], None],
 ) -> Iterator[Certificate]:
@@ -65,16 +65,16 @@ def certificates(
 
     Args:
         wanted: what to certify, as `Job.certified` has it.
-        gate: what all certificates have in common.
+        settings: what all certificates have in common.
         executor: runs the workers.
         began: called with each job whose certificate must be made.
     """
     for jobs in _by_contender(wanted):
-        cached = {job: cache.load(_path(gate, job), Certificate) for job in jobs}
+        cached = {job: cache.load(_path(settings, job), Certificate) for job in jobs}
         yield from (certificate for certificate in cached.values() if certificate)
         missing = [job for job, certificate in cached.items() if certificate is None]
-        if missing and gate.framework_versions[missing[0].backend] is not None:
-            yield from _make(missing, gate, executor, began)
+        if missing and settings.framework_versions[missing[0].backend] is not None:
+            yield from _make(missing, settings, executor, began)
 
 
 def _by_contender(wanted: Iterable[Job]) -> list[list[Job]]:
@@ -85,9 +85,9 @@ def _by_contender(wanted: Iterable[Job]) -> list[list[Job]]:
     return list(groups.values())
 
 
-def cached_certificates(wanted: Iterable[Job], gate: Gate) -> set[Job]:
+def cached_certificates(wanted: Iterable[Job], settings: CertificateSettings) -> set[Job]:
     """Return those of the wanted certificates that are in the cache."""
-    return {job for job in wanted if cache.load(_path(gate, job), Certificate) is not None}
+    return {job for job in wanted if cache.load(_path(settings, job), Certificate) is not None}
 
 
 def backend_digest(recipe: Recipe) -> str:
@@ -105,7 +105,7 @@ def equivalence_of(made: Iterable[Certificate]) -> dict[Job, Equivalence]:
 
 def _make(
     jobs: Sequence[Job],
-    gate: Gate,
+    settings: CertificateSettings,
     executor: Executor,
     began: Callable[[Job], None],
 ) -> list[Certificate]:
@@ -119,56 +119,56 @@ def _make(
             began(by_model[event.model])
 
     contender = jobs[0]
-    recipe = gate.recipes[contender.backend]
+    recipe = settings.recipes[contender.backend]
     launch = launch_of_job(recipe, contender)
-    end = executor.run(_task(jobs, gate), launch, gate.timeout, on_event)
+    end = executor.run(_task(jobs, settings), launch, settings.timeout, on_event)
     made = {event.model: event for event in events if isinstance(event, Checked)}
-    reason = verdict_of(events, end, gate.timeout).reason or ""
+    reason = verdict_of(events, end, settings.timeout).reason or ""
     found = [
-        _certificate(job, gate, made.get(job.model) or Checked(job.model, (), 0.0, reason))
+        _certificate(job, settings, made.get(job.model) or Checked(job.model, (), 0.0, reason))
         for job in jobs
     ]
     for certificate in found:
         if certificate.checks:  # without checks the worker failed: the next command tries again
-            cache.store(_path(gate, certificate.job), certificate)
+            cache.store(_path(settings, certificate.job), certificate)
     return found
 
 
-def _task(jobs: Sequence[Job], gate: Gate) -> VerifyTask:
+def _task(jobs: Sequence[Job], settings: CertificateSettings) -> VerifyTask:
     contender = jobs[0]
     return VerifyTask(
-        adapter=gate.recipes[contender.backend].adapter,
-        threads=gate.threads,
-        cpus=gate.cpus[: gate.threads * contender.local_size],
+        adapter=settings.recipes[contender.backend].adapter,
+        threads=settings.threads,
+        cpus=settings.cpus[: settings.threads * contender.local_size],
         hosts=contender.hosts,
         job=contender,
-        models={job.model: gate.models[job.model] for job in jobs},
-        references=str(gate.cache / "references") if gate.cache else None,
+        models={job.model: settings.models[job.model] for job in jobs},
+        references=str(settings.cache / "references") if settings.cache else None,
     )
 
 
-def _certificate(job: Job, gate: Gate, found: Checked) -> Certificate:
+def _certificate(job: Job, settings: CertificateSettings, found: Checked) -> Certificate:
     return Certificate(
         job=job,
-        framework_version=gate.framework_versions[job.backend],
+        framework_version=settings.framework_versions[job.backend],
         checks=found.checks,
         seconds=found.seconds,
         error=found.error,
     )
 
 
-def _path(gate: Gate, job: Job) -> Path | None:
+def _path(settings: CertificateSettings, job: Job) -> Path | None:
     """Where the certificate is cached; None where none is."""
-    if gate.cache is None:
+    if settings.cache is None:
         return None
-    recipe = gate.recipes[job.backend]
+    recipe = settings.recipes[job.backend]
     parts = (
         job,
-        gate.framework_versions[job.backend],
-        gate.models[job.model],
-        gate.processor,
+        settings.framework_versions[job.backend],
+        settings.models[job.model],
+        settings.processor,
         backend_digest(recipe),
         digest_of("backends.numpy", "bench.spec", "bench.verification"),
         recipe,
     )
-    return gate.cache / "certificates" / f"{cache.digest(*parts)}.json"
+    return settings.cache / "certificates" / f"{cache.digest(*parts)}.json"

@@ -1,4 +1,4 @@
-"""How long trials will take, from the records of earlier ones."""
+"""Estimates how long trials will take, from the records of earlier ones."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,10 +13,10 @@ from bench.records.trial import TRIALS, TrialRecord, attribute_of
 from bench.run.runner import Experiment
 from bench.spec.job import Job
 
-MOST_RUNS = 200  # the newest of a folder; reading more would take longer than it is worth
+MOST_RUNS = 200  # the newest of a folder; reading more takes too long
 _UNKNOWN_SECONDS = 20.0  # a guess: to import a framework and train a small model on MNIST
 
-# What two trials have in common, from most to least alike.
+# What two trials have in common, from the most to the least similar.
 _LIKENESS: tuple[tuple[str, ...], ...] = (
     (
         *("backend", "mode", "model", "device", "batch_size", "precision", "arm", "input"),
@@ -33,8 +33,8 @@ class Estimate(NamedTuple):
     """How long a trial will take.
 
     Attributes:
-        seconds: by the median of earlier trials that are most alike.
-        likeness: how alike they are, 0 the most; None where it is a guess.
+        seconds: median of the most similar earlier trials.
+        likeness: how similar they are, 0 is the most; None is a guess.
     """
 
     seconds: float
@@ -42,7 +42,7 @@ class Estimate(NamedTuple):
 
 
 class Estimator:
-    """Knows earlier trials that ended well."""
+    """Estimates from earlier successful trials."""
 
     def __init__(self, records: Iterable[TrialRecord]) -> None:
         self._seconds: list[dict[tuple[object, ...], list[_Cost]]] = [
@@ -57,12 +57,12 @@ class Estimator:
             known[tuple(_recorded(record, name) for name in fields)].append(cost)
 
     def estimate(self, job: Job, experiment: Experiment, examples: int) -> Estimate:
-        """The seconds of a trial of the job.
+        """Estimate the seconds of a trial of the job.
 
         Args:
-            job: what it does.
-            experiment: what it has in common with others.
-            examples: how many each epoch has.
+            job: to be measured.
+            experiment: what all trials of the run share.
+            examples: number of training examples per epoch.
         """
         value = _value_of(job, experiment)
         for likeness, fields in enumerate(_LIKENESS):
@@ -78,7 +78,12 @@ def _recorded(record: TrialRecord, name: str) -> object:
 
 
 class _Cost(NamedTuple):
-    """Seconds of a trial that come whatever it trains, and those for each image."""
+    """Seconds of a trial.
+
+    Attributes:
+        fixed: seconds that do not depend on the number of images.
+        per_image: seconds per image.
+    """
 
     fixed: float
     per_image: float
@@ -94,7 +99,7 @@ def _cost(record: TrialRecord) -> _Cost:
 
 
 def _value_of(job: Job, experiment: Experiment) -> Callable[[str], object]:
-    """By a field's name, the value that a record of the job will have."""
+    """Return a function from a field's name to the value that a record of the job will have."""
 
     def value(name: str) -> object:
         return experiment.threads_of(job) if name == "threads" else getattr(job, name)
@@ -103,7 +108,7 @@ def _value_of(job: Job, experiment: Experiment) -> Callable[[str], object]:
 
 
 def earlier_records(folder: Path) -> Iterator[TrialRecord]:
-    """The records of the newest runs in a folder of runs; what cannot be read is passed over."""
+    """Yield the records of the newest runs in a folder of runs, without unreadable ones."""
     for run in _newest(folder):
         try:
             yield from read_run(run).trials

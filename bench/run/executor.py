@@ -1,8 +1,8 @@
-"""Where a task's worker runs. `LocalExecutor` starts it as a process of this machine.
+"""Runs tasks in workers. `LocalExecutor` starts each worker as a process of this machine.
 
-A worker cannot hurt its runner: it has a process group of its own, its events come through a
-pipe that nothing else writes to, what it prints is read and only the end kept, and when it is
-over the whole group is killed, and whatever else was started from it.
+A worker cannot harm the runner: it has its own process group, its events come through a pipe that
+nothing else writes to, only the end of what it prints is stored, and when it has ended, its process
+group and everything else that it started is killed.
 """
 
 import contextlib
@@ -24,21 +24,21 @@ from bench.run.launch import Launch, prepared_variables
 from bench.run.strays import kill_strays, where_threads_are
 from bench.worker.protocol import Event, Task, decode_event, encode
 
-LOG_TAIL = 16_384  # bytes of a worker's output that are kept
+LOG_TAIL = 16_384  # bytes of a worker's output that are stored
 _GRACE_SECONDS = 2.0  # for a stack dump on a time-out, and for the pipes to drain at the end
-_LONGEST_EVENT = 2**24  # bytes: a longer line is none of this suite's
+_LONGEST_EVENT = 2**24  # bytes; no event is longer
 
 
 class WorkerEnd(msgspec.Struct, frozen=True):
     """How a worker ended.
 
     Attributes:
-        exit_status: the process's; negative is the number of the signal that killed it, None is
+        exit_status: of the process; negative is the number of the signal that killed it, None is
             no process.
-        timed_out: whether the runner killed it for its time limit.
-        log: the end of what it printed.
-        environment: the variables that it started with.
-        start_error: what the system answered when it had no room for a worker.
+        timed_out: whether the runner killed it at its time limit.
+        log: end of what it printed.
+        environment: variables that it started with.
+        start_error: why the system could not start it.
     """
 
     exit_status: int | None
@@ -49,7 +49,7 @@ class WorkerEnd(msgspec.Struct, frozen=True):
 
 
 class Executor(Protocol):
-    """Runs one task at a time, somewhere."""
+    """Runs one task at a time."""
 
     def run(
         self,
@@ -58,13 +58,13 @@ class Executor(Protocol):
         timeout: float,
         on_event: Callable[[Event], None],
     ) -> WorkerEnd:
-        """Run the task to its end and hand on each event as it comes.
+        """Run a task to its end.
 
         Args:
-            task: what the worker does.
-            launch: the interpreter and the variables that it starts with.
-            timeout: seconds after which the worker is killed.
-            on_event: called with each event, in the caller's thread.
+            task: of the worker.
+            launch: interpreter and variables that it starts with.
+            timeout: seconds after which it is killed.
+            on_event: called with each event as it arrives, in the caller's thread.
         """
         ...
 
@@ -83,7 +83,7 @@ class LocalExecutor:
         timeout: float,
         on_event: Callable[[Event], None],
     ) -> WorkerEnd:
-        """See `Executor.run`. A KeyboardInterrupt kills the worker and goes on upwards."""
+        """Run a task; see `Executor.run`. A KeyboardInterrupt kills the worker and is raised."""
         try:
             with _scratch_folder() as scratch:
                 environment = _variables(launch, task, scratch)
@@ -110,13 +110,13 @@ class LocalExecutor:
             return WorkerEnd(None, False, "", {}, str(error))
 
     def stop(self) -> None:
-        """Kill the worker that runs, from another thread than the one that runs it."""
+        """Kill the running worker, from another thread."""
         if self._worker is not None:
             self._worker.give_up()
 
 
 class _NoWorkerError(Exception):
-    """The system has no room for a worker: says what it answered."""
+    """The system cannot start a worker."""
 
 
 @contextlib.contextmanager
@@ -157,7 +157,7 @@ def _variables(launch: Launch, task: Task, scratch: Path) -> dict[str, str]:
 
 
 class _Worker:
-    """One worker process, with a thread each to read its events, its output and its end."""
+    """One worker process, with one thread each for its events, its output and its end."""
 
     def __init__(self, process: "subprocess.Popen[bytes]", events: int) -> None:
         """Start the threads that read from the process.
@@ -175,11 +175,11 @@ class _Worker:
         _thread(self._await_end)
 
     def send(self, task: Task) -> None:
-        """Give the worker its task, in a thread, since one that hangs reads none."""
+        """Send the worker its task, in a thread, because a worker that hangs does not read it."""
         _thread(self._write, encode(task), self._process.stdin)
 
     def follow(self, deadline: float, on_event: Callable[[Event], None]) -> bool:
-        """Hand on events until the process ends; True when the deadline came first."""
+        """Pass on events until the process ends; return True if the deadline came first."""
         while True:
             try:
                 event = self._inbox.get(timeout=max(0.0, deadline - time.monotonic()))
@@ -192,11 +192,11 @@ class _Worker:
             on_event(event)
 
     def give_up(self) -> None:
-        """Have `follow` return, as if the process had ended."""
+        """Make `follow` return, as if the process had ended."""
         self._inbox.put(None)
 
     def kill(self, scratch: Path) -> None:
-        """Kill the worker and all that was started from it, in its group or out of it."""
+        """Kill the worker and everything that it started, in its process group or outside."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
@@ -204,15 +204,15 @@ class _Worker:
         self._output.join(_GRACE_SECONDS)
 
     def exit_status(self) -> int:
-        """The process's exit status, negative for a signal."""
+        """Return the exit status of the process, negative for a signal."""
         return self._process.wait()
 
     def log(self) -> str:
-        """The end of what the process printed, and where its threads were if it hung."""
+        """Return the end of what the process printed, and where its threads were if it hung."""
         return bytes(self._tail).decode("utf-8", errors="replace") + self._places
 
     def _drain(self, on_event: Callable[[Event], None]) -> None:
-        """Hand on what the process wrote just before its end."""
+        """Pass on the events that the process wrote just before its end."""
         self._events.join(_GRACE_SECONDS)
         while not self._inbox.empty():
             event = self._inbox.get()
@@ -220,17 +220,17 @@ class _Worker:
                 on_event(event)
 
     def _dump_stacks(self) -> None:
-        """Note where each thread stands, and have faulthandler print the Python stacks."""
+        """Store where each thread is, and make faulthandler print the Python stacks."""
         self._process.send_signal(signal.SIGSTOP)
         self._places = f"\n{places}" if (places := where_threads_are(self._process.pid)) else ""
-        # In this order: the kernel gives a signal to the main thread only if that one runs.
+        # In this order: the kernel delivers a signal to the main thread only if that one runs.
         self._process.send_signal(signal.SIGCONT)
         self._process.send_signal(signal.SIGABRT)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_GRACE_SECONDS)
 
     def _write(self, text: bytes, pipe: IO[bytes]) -> None:
-        with contextlib.suppress(BrokenPipeError), pipe:  # one that is dead shows by its end
+        with contextlib.suppress(BrokenPipeError), pipe:  # a dead worker is noticed by its end
             pipe.write(text)
 
     def _await_end(self) -> None:
@@ -243,7 +243,7 @@ class _Worker:
                 try:
                     self._inbox.put(decode_event(line))
                 except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-                    # A line cut off by the worker's death: its end says what happened.
+                    # The line is incomplete because the worker died, which its end reports.
                     continue
 
     def _read_output(self, pipe: IO[bytes]) -> None:
@@ -254,7 +254,7 @@ class _Worker:
 
 
 def _thread(target: Callable[..., None], *arguments: object) -> threading.Thread:
-    """Start a thread that does not keep the interpreter from ending."""
+    """Start a thread that does not prevent the interpreter from ending."""
     thread = threading.Thread(target=target, args=arguments, daemon=True)
     thread.start()
     return thread

@@ -1,4 +1,4 @@
-"""What is trained, and on what: the data set's facts, and the models that fit it."""
+"""Loads the data set's facts and the models that fit it."""
 
 from collections.abc import Sequence
 
@@ -11,20 +11,24 @@ from bench.spec.models import load, names_for, widened
 from bench.spec.parameters import count_macs, count_parameters, count_training_flops
 from bench.spec.shapes import resolve
 
-LARGEST_MODEL = 2**50  # parameters, or multiply-accumulates an image: beyond any machine
+LARGEST_MODEL = 2**50  # parameters, or multiply-accumulates per image: too many for any machine
 
 
 def facts_of(data: Dataset, train_samples: int | None) -> DatasetFacts:
-    """The data set's facts, with only as many training examples as are asked for.
+    """Return the data set's facts.
+
+    Args:
+        data: the data set.
+        train_samples: number of training examples to use; None is all.
 
     Raises:
-        ChoiceError: more examples are asked for than there are.
+        ChoiceError: the data set has fewer training examples.
     """
     available = len(data.train_labels)
     if train_samples and train_samples > available:
         raise ChoiceError(
-            f"received --train-samples {train_samples}, expected at most {available}: "
-            f"{data.name} holds no more"
+            f"--train-samples cannot be {train_samples}: expected at most {available}, the "
+            f"training images of {data.name}"
         )
     return DatasetFacts(
         name=data.name,
@@ -38,24 +42,31 @@ def facts_of(data: Dataset, train_samples: int | None) -> DatasetFacts:
 def load_models(
     references: Sequence[str], dataset: DatasetFacts, widths: Sequence[float] = (1.0,)
 ) -> dict[str, ModelFacts]:
-    """Each model by name, in each width, its shapes checked against the data set.
+    """Load each model in each width and check its shapes against the data set.
+
+    Args:
+        references: names of models, `all`, or path/to/file.py:function.
+        dataset: the data set's facts.
+        widths: factors of the units and filters.
+
+    Returns:
+        The models by name; the name ends with the width if that is not 1.
 
     Raises:
-        ChoiceError: the model's output does not fit the data set's classes.
-        ShapeError: its layers do not fit the data set's images.
-        bench.spec.models.ModelError: there is no such model.
+        ChoiceError: the model does not fit the data set's images or classes.
+        ModelError: there is no such model.
     """
     if list(references) == [ALL]:
         references = names_for(dataset.input_shape)
     if not references:
-        raise ChoiceError("received no model, expected a name or path/to/file.py:function")
+        raise ChoiceError("no model: expected a name or path/to/file.py:function")
     facts: dict[str, ModelFacts] = {}
     for reference in references:
         name, layer = load(reference, dataset.classes)
         if name in facts:
             raise ChoiceError(
-                f"received two models called {name}, expected names that tell them apart in the "
-                "report: rename one function"
+                f"two models are called {name}, which the report could not tell apart: rename one "
+                "function"
             )
         for width in widths:
             wide = widened(layer, width)
@@ -75,14 +86,14 @@ def _model_facts(name: str, layer: Layer, dataset: DatasetFacts) -> ModelFacts:
         ) from error
     if model.output_shape != (dataset.classes,):
         raise ChoiceError(
-            f"model {name}: received an output of shape {model.output_shape}, expected "
+            f"model {name} has an output of shape {model.output_shape}, expected "
             f"({dataset.classes},): one logit for each class of {dataset.name}"
         )
     parameters, macs = count_parameters(model), count_macs(model)
     if max(parameters, macs) > LARGEST_MODEL:
         raise ChoiceError(
-            f"model {name}: received {parameters:,} parameters and {macs:,} multiply-accumulates "
-            f"an image, expected at most {LARGEST_MODEL:,} of each"
+            f"model {name} has {parameters:,} parameters and {macs:,} multiply-accumulates per "
+            f"image, expected at most {LARGEST_MODEL:,} of each"
         )
     return ModelFacts(
         layer=layer,

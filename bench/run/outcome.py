@@ -1,4 +1,4 @@
-"""From what a worker told and how it ended to one record."""
+"""Folds the events of a worker, and how its process ended, into one record."""
 
 import signal
 from collections.abc import Sequence
@@ -23,14 +23,19 @@ from bench.worker.protocol import (
 )
 from bench.worker.usage import total_usage
 
-_REASON_LINES = 3  # of a dead worker's output: a reason stands in a table
-_LONGEST_WORDS = 500  # characters of them: the record's log holds the rest
+_REASON_LINES = 3  # of a dead worker's output: reasons are shown in tables
+_LONGEST_REASON = 500  # characters; the record's log contains the rest
 _FATAL = "Fatal Python error: "  # how faulthandler begins
 _INNERMOST = "(most recent call first):"  # the line before a thread's innermost frame
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """How a trial ended, and why if not well."""
+    """How a trial ended.
+
+    Attributes:
+        outcome: one word.
+        reason: a sentence if it did not end well.
+    """
 
     outcome: Outcome
     reason: str | None = None
@@ -40,7 +45,13 @@ INTERRUPTED = Verdict("interrupted", "the run was stopped before this trial ende
 
 
 def verdict_of(events: Sequence[Event], end: WorkerEnd, timeout: float) -> Verdict:
-    """Judge a trial by its last word, and where it had none by its process's end."""
+    """Decide how a trial ended: by its final event, else by the end of its process.
+
+    Args:
+        events: of the worker.
+        end: of the worker's process.
+        timeout: seconds that it had.
+    """
     for event in reversed(events):
         if isinstance(event, Failed):
             return Verdict(msgspec.convert(event.outcome, Outcome), event.reason)
@@ -56,7 +67,7 @@ def verdict_of(events: Sequence[Event], end: WorkerEnd, timeout: float) -> Verdi
 
 
 def _where(events: Sequence[Event]) -> str:
-    """The phase that was going on, or after which the worker was at its steps."""
+    """Return the phase in which the worker was, or the last one that it had finished."""
     phases = [event for event in events if isinstance(event, (PhaseBegan, PhaseEnded))]
     if not phases:
         return "at its start"
@@ -76,16 +87,16 @@ def _exit(status: int) -> str:
 
 
 def _last_words(log: str) -> str:
-    """What a dead worker said last: faulthandler's word on where it was, else its last lines."""
+    """Return where a dead worker was, according to faulthandler, else its last lines."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     words = _fatal_words(lines) or lines[-_REASON_LINES:]
-    return f": {' | '.join(words)[:_LONGEST_WORDS]}" if words else ""
+    return f": {' | '.join(words)[:_LONGEST_REASON]}" if words else ""
 
 
 def _fatal_words(lines: Sequence[str]) -> list[str]:
-    """The signal's name and the innermost Python frame of the thread that it hit.
+    """Return the signal's name and the innermost Python frame of the thread that received it.
 
-    A signal can hit a thread that is none of Python's: then the main thread's, which stands last.
+    If that thread is not one of Python's, it is the frame of the main thread, which is the last.
     """
     fatal = [index for index, line in enumerate(lines) if line.startswith(_FATAL)]
     if not fatal:
@@ -97,8 +108,8 @@ def _fatal_words(lines: Sequence[str]) -> list[str]:
     return [after[0].removeprefix(_FATAL), *frame]
 
 
-def measured(record: TrialRecord, events: Sequence[Event]) -> TrialRecord:
-    """The record with everything that the events tell, however far the trial came."""
+def with_events(record: TrialRecord, events: Sequence[Event]) -> TrialRecord:
+    """Return the record with all measurements in the events, however far the trial got."""
     epochs = [event for event in events if isinstance(event, EpochEnded)]
     phases = {event.phase: event.seconds for event in events if isinstance(event, PhaseEnded)}
     imported = next((event for event in events if isinstance(event, Imported)), None)
@@ -130,14 +141,14 @@ def measured(record: TrialRecord, events: Sequence[Event]) -> TrialRecord:
 
 
 def _leftover(epochs: Sequence[EpochEnded]) -> float | None:
-    """The least over the epochs: an adapter that does not wait leaves work in each."""
+    """Return the minimum over the epochs: an adapter that does not wait leaves work in each."""
     known = [epoch.leftover_seconds for epoch in epochs if epoch.leftover_seconds is not None]
     return min(known, default=None)
 
 
 def _native_settings(events: Sequence[Event]) -> dict[str, str]:
-    told = (event.settings for event in events if isinstance(event, NativeSettings))
-    return next(told, {})
+    settings = (event.settings for event in events if isinstance(event, NativeSettings))
+    return next(settings, {})
 
 
 def _cold_start(events: Sequence[Event]) -> float | None:
@@ -145,9 +156,13 @@ def _cold_start(events: Sequence[Event]) -> float | None:
 
 
 def time_to_accuracy(epochs: Sequence[EpochEnded], target: float | None) -> TimeToAccuracy | None:
-    """The training up to the first epoch with the accuracy, or all of it; None without a target.
+    """Return the training time until the accuracy was reached, or of all epochs if it was not.
 
-    Evaluation is off this clock.
+    Evaluation does not count.
+
+    Args:
+        epochs: of the trial.
+        target: the accuracy; without one there is no such time.
     """
     if target is None or not epochs:
         return None
@@ -162,25 +177,26 @@ def time_to_accuracy(epochs: Sequence[EpochEnded], target: float | None) -> Time
 
 
 def _inference(events: Sequence[Event]) -> Inference | None:
-    told = next((event for event in events if isinstance(event, Predicted)), None)
-    if told is None:
+    predicted = next((event for event in events if isinstance(event, Predicted)), None)
+    if predicted is None:
         return None
-    half, most, nearly_all = told.latencies
+    p50, p95, p99 = predicted.latencies
+    images = predicted.calls * predicted.batch_size
     return Inference(
-        latency_p50_seconds=half,
-        latency_p95_seconds=most,
-        latency_p99_seconds=nearly_all,
-        latency_calls=told.latency_calls,
-        throughput_images_per_second=told.calls * told.batch_size / told.call_seconds,
-        throughput_batch_size=told.batch_size,
-        throughput_calls=told.calls,
-        compile_seconds=told.compile_seconds,
-        seconds=told.seconds,
+        latency_p50_seconds=p50,
+        latency_p95_seconds=p95,
+        latency_p99_seconds=p99,
+        latency_calls=predicted.latency_calls,
+        throughput_images_per_second=images / predicted.call_seconds,
+        throughput_batch_size=predicted.batch_size,
+        throughput_calls=predicted.calls,
+        compile_seconds=predicted.compile_seconds,
+        seconds=predicted.seconds,
     )
 
 
 def steady_throughput(epochs: Sequence[EpochEnded]) -> float | None:
-    """Images a second: the median over the epochs, the first left out when there are several."""
+    """Return images per second: the median over the epochs, without the first if there are more."""
     rates = [epoch.images / epoch.seconds for epoch in epochs]
     return median(rates[1:] or rates) if rates else None
 

@@ -1,8 +1,8 @@
-"""What a device can do at most, by the backends' own best calls, and how near a trial came to it.
+"""Measures the peak rates of devices with the backends' own fastest calls.
 
-Measured once for a machine, a framework's version and a number of threads, in a worker of each
-backend, and kept in the user's cache. What was measured while the machine was disturbed is not
-compared with, and is measured again by a later command.
+This happens once per machine, framework version and number of threads, in a worker of each backend;
+the rates are cached. Rates that were measured while the machine was disturbed are not used, and are
+measured again by a later command.
 """
 
 import math
@@ -24,26 +24,26 @@ from bench.run.outcome import verdict_of
 from bench.verification.sources import digest_of
 from bench.worker.protocol import Devices, Event, LimitTask, Rates
 
-# Matrix products are timed in these, and a trial is compared in these alone.
+# Matrix products are timed in these precisions; trials in others have no peak rate.
 _COMPARED = ("float32", "bfloat16")
 MEASURE_SECONDS = 180.0  # a cold disk can take a minute to import a framework
-_DISTURBED_HOLDS_SECONDS = 3600.0
+_DISTURBED_VALID_SECONDS = 3600.0
 
 
-class BackendLimit(msgspec.Struct, frozen=True, kw_only=True):
-    """A backend's best rates on a device, or why there are none.
+class PeakRates(msgspec.Struct, frozen=True, kw_only=True):
+    """A backend's peak rates on a device, or why there are none.
 
     Attributes:
-        backend: its name.
-        framework_version: as installed.
-        device: as in a job.
-        threads: CPU threads that it had.
-        matrix_flops_per_second: of its best matrix product, by precision.
-        copy_bytes_per_second: of its best copy, read and written; None where it has none.
-        libraries: BLAS and OpenMP libraries that show in its process; None if nobody can tell.
+        backend: name of the backend.
+        framework_version: installed version.
+        device: device name, as in a job.
+        threads: CPU threads of the worker.
+        matrix_flops_per_second: FLOP/s of its fastest matrix product, by precision.
+        copy_bytes_per_second: of its fastest copy, read plus written; None if it has none.
+        libraries: BLAS and OpenMP libraries in its process; None if they cannot be listed.
         flags: what disturbed the measurement, as for a trial.
         error: why there are no rates.
-        absent: whether that is since the framework does not see the device.
+        absent: whether the reason is that the framework does not see the device.
     """
 
     backend: str
@@ -58,13 +58,13 @@ class BackendLimit(msgspec.Struct, frozen=True, kw_only=True):
     absent: bool = False
 
 
-class Setting(msgspec.Struct, frozen=True):
-    """What the limits of a command have in common.
+class PeakRateSettings(msgspec.Struct, frozen=True):
+    """How the peak rates of a command are measured.
 
     Attributes:
-        threads: CPU threads of each worker.
-        cpus: the CPUs that each worker is bound to.
-        cache: the folder of kept limits; None keeps and uses none.
+        threads: CPU threads per worker.
+        cpus: CPUs that each worker is bound to.
+        cache: cache folder; None neither reads nor stores any.
         timeout: seconds after which a worker is killed.
     """
 
@@ -74,40 +74,40 @@ class Setting(msgspec.Struct, frozen=True):
     timeout: float = MEASURE_SECONDS
 
 
-def backend_limits(
+def peak_rates(
     wanted: Sequence[tuple[Recipe, str, str]],
-    setting: Setting,
+    setting: PeakRateSettings,
     executor: Executor,
     began: Callable[[str, str], None],
-) -> Iterator[BackendLimit]:
-    """The limit of each backend, kept or measured now.
+) -> Iterator[PeakRates]:
+    """Yield the peak rates of each backend, from the cache or measured now.
 
     Args:
         wanted: recipe, installed version and device of each.
-        setting: what all have in common.
+        setting: how they are measured.
         executor: runs the workers.
-        began: called with the backend and the device of each that must be measured.
+        began: called with the backend and the device before a measurement.
     """
     for recipe, version, device in wanted:
         path = _path(recipe, version, device, setting)
-        kept = _read(path)
-        if kept is None:
+        rates = _read(path)
+        if rates is None:
             began(recipe.name, device)
-            kept = _measure(recipe, version, device, setting, executor)
-            if not kept.error:
-                cache.store(path, kept)
-        yield kept
+            rates = _measure(recipe, version, device, setting, executor)
+            if not rates.error:
+                cache.store(path, rates)
+        yield rates
 
 
 def _measure(
-    recipe: Recipe, version: str, device: str, setting: Setting, executor: Executor
-) -> BackendLimit:
+    recipe: Recipe, version: str, device: str, setting: PeakRateSettings, executor: Executor
+) -> PeakRates:
     events: list[Event] = []
     task = LimitTask(
         adapter=recipe.adapter, threads=setting.threads, cpus=setting.cpus, device=device
     )
     end = executor.run(task, launch_of(recipe), setting.timeout, events.append)
-    limit = BackendLimit(
+    unmeasured = PeakRates(
         backend=recipe.name,
         framework_version=version,
         device=device,
@@ -118,9 +118,10 @@ def _measure(
         reason = verdict_of(events, end, setting.timeout).reason
         seen = [event.devices for event in events if isinstance(event, Devices)]
         absent = any(device not in devices for devices in seen)
-        return msgspec.structs.replace(limit, error=reason or "it told no rates", absent=absent)
+        reason = reason or "the worker reported no rates"
+        return msgspec.structs.replace(unmeasured, error=reason, absent=absent)
     return msgspec.structs.replace(
-        limit,
+        unmeasured,
         matrix_flops_per_second=rates.matrix_flops_per_second,
         copy_bytes_per_second=rates.copy_bytes_per_second,
         libraries=rates.libraries,
@@ -129,15 +130,23 @@ def _measure(
 
 
 def limit_of(
-    record: TrialRecord, flops_per_image: int | None, known: Sequence[BackendLimit]
+    record: TrialRecord, flops_per_image: int | None, known: Sequence[PeakRates]
 ) -> PeakShare | None:
-    """How near the trial came to the limit of its devices; None where it has no throughput.
+    """Compare the trial's throughput with the peak rate of its devices.
 
-    That of a CPU was measured with as many threads as all of the trial's processes of a machine
-    have and counts once a machine, that of other devices counts as often as the trial has them.
+    A CPU's peak is measured with all threads of the trial on one machine and multiplied by the
+    number of machines. A GPU's peak is multiplied by the number of GPUs.
 
-    float32 can stand for bfloat16 where that has no faster product, so the peak of a bfloat16
-    trial is the better of both. In other precisions no peak is known.
+    The peak of a bfloat16 trial is the higher of bfloat16 and float32, because hardware without
+    fast bfloat16 products computes them in float32.
+
+    Args:
+        record: of the trial.
+        flops_per_image: of a training step; None where the model's are not known.
+        known: the peak rates of all backends.
+
+    Returns:
+        None if the trial has no throughput. Without a peak rate only what was achieved.
     """
     throughput = record.throughput_images_per_second
     if throughput is None or flops_per_image is None:
@@ -147,11 +156,11 @@ def limit_of(
     on_cpu = record.job.device == "cpu"
     devices = record.job.hosts if on_cpu else record.job.world_size
     peaks = {
-        limit.backend: devices
-        * max(limit.matrix_flops_per_second.get(name, 0.0) for name in precisions)
-        for limit in known
-        if precisions and limit.device == record.job.device and not limit.flags
-        if not on_cpu or limit.threads == record.threads * record.job.world_size // record.job.hosts
+        rates.backend: devices
+        * max(rates.matrix_flops_per_second.get(name, 0.0) for name in precisions)
+        for rates in known
+        if precisions and rates.device == record.job.device and not rates.flags
+        if not on_cpu or rates.threads == record.threads * record.job.local_size
     }
     best = max(peaks, key=lambda name: peaks[name], default=None)
     peak = peaks[best] if best else None
@@ -165,8 +174,8 @@ def limit_of(
     )
 
 
-def _path(recipe: Recipe, version: str, device: str, setting: Setting) -> Path | None:
-    """Where the limit is kept: by all that could change it; None where none is."""
+def _path(recipe: Recipe, version: str, device: str, setting: PeakRateSettings) -> Path | None:
+    """Return the path of the cache entry, named by all that the rates depend on."""
     if setting.cache is None:
         return None
     machine = machine_name(), hardware_digest()
@@ -175,11 +184,11 @@ def _path(recipe: Recipe, version: str, device: str, setting: Setting) -> Path |
     return setting.cache / "limits" / f"{cache.digest(parts, sources)}.json"
 
 
-def _read(path: Path | None) -> BackendLimit | None:
-    """The kept limit; None where there is none, and after a while for a disturbed one."""
-    kept = cache.load(path, BackendLimit)
-    is_outdated = kept is not None and kept.flags and _age(path) > _DISTURBED_HOLDS_SECONDS
-    return None if is_outdated else kept
+def _read(path: Path | None) -> PeakRates | None:
+    """Return the cached rates; None if there are none, or disturbed ones that are outdated."""
+    rates = cache.load(path, PeakRates)
+    is_outdated = rates is not None and rates.flags and _age(path) > _DISTURBED_VALID_SECONDS
+    return None if is_outdated else rates
 
 
 def _age(path: Path | None) -> float:

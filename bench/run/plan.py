@@ -1,13 +1,12 @@
-"""What will be measured: from the choices of a command to jobs, and from jobs to trials in order.
+"""From a matrix of values to jobs, and from jobs to trials in the order of the run.
 
-A job is what is compared: model, batch size, backend, mode, device, precision and input. A trial
-is one process: one job, one seed, one repeat. Each repeat is a block that holds every job once, in
-an order drawn from the seed, so that drift of the machine falls on all jobs alike.
+Each repeat is a block that contains every job once, in an order drawn from the seed, so that drift
+of the machine affects all jobs alike.
 """
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Literal, get_args
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -24,15 +23,18 @@ DEVICE_PATTERN = re.compile(r"auto|all|cpu|mps|gpu(:\d+)?")
 def choose_modes(
     recipes: Sequence[Recipe], received: Sequence[str], others: Sequence[Recipe] = ()
 ) -> dict[str, tuple[str, ...]]:
-    """The modes of each backend: `default`, `all`, or those of its own that are named.
+    """Choose the modes of each backend.
 
     Args:
-        recipes: of the backends.
-        received: the words.
-        others: backends whose modes may be named too.
+        recipes: the backends.
+        received: `default`, `all`, or names of modes.
+        others: further backends whose modes are valid names.
+
+    Returns:
+        Each backend's modes, by its name; a backend without any of the named modes has none.
 
     Raises:
-        ChoiceError: a name that is a mode of none of the backends.
+        ChoiceError: no backend has a mode of that name.
     """
     if received == [MODES_DEFAULT]:
         return {recipe.name: recipe.default_modes for recipe in recipes}
@@ -45,7 +47,7 @@ def choose_modes(
     }
 
 
-def lacking_for(job: Job, recipes: Mapping[str, Recipe]) -> str:
+def unsupported_by(job: Job, recipes: Mapping[str, Recipe]) -> str:
     """Return why the backend's recipe does not support the job; empty where it may."""
     recipe = recipes[job.backend]
     return recipe.unsupported(job.device, job.precision, job.input) or recipe.unsupported_parallel(
@@ -54,10 +56,10 @@ def lacking_for(job: Job, recipes: Mapping[str, Recipe]) -> str:
 
 
 def check_devices(received: Sequence[str]) -> None:
-    """Check the words after --devices.
+    """Check the values of --devices.
 
     Raises:
-        ChoiceError: a word that names no device.
+        ChoiceError: a value is not a device name.
     """
     if not received:
         raise ChoiceError("received no device, expected auto, all, cpu, gpu, gpu:1 or mps")
@@ -69,14 +71,14 @@ def check_devices(received: Sequence[str]) -> None:
 
 
 def choose_devices(received: Sequence[str], seen: Sequence[str]) -> list[str]:
-    """The devices of one backend.
+    """Choose the devices of one backend.
 
     Args:
         received: auto (the first GPU if there is one, else the CPU), all, or names.
-        seen: the names of the devices that the backend sees, the fastest kind first.
+        seen: names of the devices that the backend sees, the fastest kind first.
 
     Returns:
-        Names without repetition. One that is named and not seen stays: its trial will say so.
+        Different names. A named device that is not seen is included: its trial reports that.
     """
     chosen: list[str] = []
     for name in received:
@@ -89,19 +91,18 @@ def choose_devices(received: Sequence[str], seen: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(chosen))
 
 
-# Values by the field of a job: each field has to have the value, or one of the list.
+# Values by the field of a job: a job matches if each field has the value, or one of the list.
 Selector = dict[str, str | int | list[str | int]]
 Scaling = Literal["strong", "weak"]
-SCALINGS: tuple[Scaling, ...] = get_args(Scaling)
 
 
 def fits(job: Job, selector: Selector, threads: int) -> bool:
-    """Whether the job is one of those that the selector means.
+    """Return whether the job matches the selector.
 
     Args:
-        job: one that is planned.
-        selector: without a field, every job fits.
-        threads: those of a job that has no number of its own.
+        job: of the plan.
+        selector: values by field; an empty one matches every job.
+        threads: number of threads of a job that has none of its own.
     """
     return all(
         (getattr(job, field) if field != "threads" else job.threads or threads)
@@ -111,22 +112,21 @@ def fits(job: Job, selector: Selector, threads: int) -> bool:
 
 
 class Matrix(msgspec.Struct, frozen=True, kw_only=True):
-    """Choices of which every combination is a job.
+    """Values of which every combination is a job, as the backends and the data set allow.
 
     Attributes:
         models: names of models.
-        batch_sizes: examples a step.
+        batch_sizes: examples per step.
         modes: each backend's modes.
         devices: each backend's devices.
-        arms: who chooses what a user would leave unsaid.
-        precisions: of the arithmetic.
+        arms: who chooses what a user usually leaves unspecified.
+        precisions: precisions of the arithmetic.
         inputs: where each step's images come from.
-        threads: CPU threads of each process; None is the run's number.
-        world_sizes: processes or devices that share each step's batch.
-        hosts: machines that these are on; a number that does not divide a world size is left out
-            with it.
-        scalings: of the batch with the world size: "strong" keeps it, "weak" takes it as many
-            times.
+        threads: CPU threads per process; None is the run's number.
+        world_sizes: numbers of processes or devices that share each batch.
+        hosts: numbers of machines to spread them over; combinations that do not divide evenly are
+            left out.
+        scalings: "strong" leaves the batch size as it is, "weak" multiplies it by the world size.
     """
 
     models: Sequence[str]
@@ -142,7 +142,7 @@ class Matrix(msgspec.Struct, frozen=True, kw_only=True):
     scalings: Sequence[Scaling] = ("strong",)
 
     def jobs(self) -> list[Job]:
-        """Every combination once, backend by backend."""
+        """Return every combination once, backend by backend."""
         made = (
             Job(
                 model=model,
@@ -175,15 +175,15 @@ class Matrix(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def trials(planned: Sequence[Job], repeats: int, seed: int) -> list[Trial]:
-    """Every trial in the order of the run."""
+    """Return all trials in the order of the run."""
     return [trial for repeat in range(1, repeats + 1) for trial in block(planned, repeat, seed)]
 
 
 def block(planned: Sequence[Job], repeat: int, seed: int) -> list[Trial]:
-    """One repeat: every job once, in an order drawn from the seed and the repeat.
+    """Return one repeat: every job once, in an order drawn from the seed and the repeat.
 
-    Repeat r trains with seed + r - 1, the same for every job, so that the spread over repeats
-    shows what another initialisation does to the accuracy.
+    All jobs of repeat r train with seed + r - 1, so the spread over repeats includes the effect of
+    the initialisation.
     """
     order = np.random.default_rng([seed, repeat]).permutation(len(planned))
     return [Trial(planned[index], seed + repeat - 1, repeat) for index in order]

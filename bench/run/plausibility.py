@@ -1,23 +1,23 @@
-"""Whether a trial's clock measured the trial's work: a number that cannot be true is no result."""
+"""Checks that a trial's clock measured the trial's work: an impossible number is not a result."""
 
 import msgspec
 
 from bench.records.trial import TrialRecord
 
-# The limit itself is measured, to a few percent.
+# The peak rate itself is measured, to a few percent.
 _MOST_ON_CPU = 1.05
-# Of direct products: on GPUs, cuDNN may choose Winograd's convolution for kernels of 3 x 3, which
-# needs up to four times fewer (Lavin and Gray, Fast Algorithms for Convolutional Neural Networks,
-# 2016). The libraries that the frameworks use on CPUs compute convolutions directly.
+# FLOPs are counted for direct convolution, which the libraries on CPUs compute. On GPUs, cuDNN may
+# choose Winograd's convolution for kernels of 3 x 3, which needs up to four times fewer (Lavin and
+# Gray, Fast Algorithms for Convolutional Neural Networks, 2016).
 _MOST_ELSEWHERE = 4 * _MOST_ON_CPU
-# Work that was left when the clock stopped, as a share of an epoch, and in seconds: a prediction
-# is itself some milliseconds early or late. An adapter that does not wait leaves nearly all.
+# Work that was left when the clock stopped, as a share of an epoch, and in seconds: the prediction
+# that shows it takes some milliseconds itself. An adapter that does not wait leaves nearly all.
 _MOST_LEFTOVER = 0.1
 _LEAST_LEFTOVER_SECONDS = 0.05
 
 
-def judged(record: TrialRecord) -> TrialRecord:
-    """The record; mistimed, with the reason, where it ended well with a number that cannot be."""
+def checked(record: TrialRecord) -> TrialRecord:
+    """Return the record, as mistimed with the reason if its numbers are impossible."""
     reason = (_impossible(record) or _unfinished(record)) if record.outcome == "ok" else ""
     if not reason:
         return record
@@ -31,14 +31,14 @@ def _impossible(record: TrialRecord) -> str:
         return ""
     achieved, peak = limit.achieved_flops_per_second, limit.peak_flops_per_second or 0.0
     return (
-        f"impossible: the throughput means {achieved / 1e9:,.1f} GFLOP/s, "
-        f"{limit.share_of_peak:.0%} of the {peak / 1e9:,.1f} that {limit.peak_backend} reaches at "
-        "best on this device"
+        f"impossible: the throughput requires {achieved / 1e9:,.1f} GFLOP/s, "
+        f"{limit.share_of_peak:.0%} of this device's peak rate of {peak / 1e9:,.1f} GFLOP/s "
+        f"({limit.peak_backend})"
     )
 
 
 def _unfinished(record: TrialRecord) -> str:
-    """A disturbed trial is not judged: anything can delay its first prediction."""
+    """Return why the clock stopped too early; disturbed trials are delayed by other things."""
     is_disturbed = record.noise is not None and record.noise.flags
     if record.leftover_seconds is None or is_disturbed or not record.per_epoch:
         return ""

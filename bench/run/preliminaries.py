@@ -7,9 +7,9 @@ from itertools import chain
 from backends.registry import installed_version, recipes
 from bench.cache import cache_folder
 from bench.machine.hardware import describe_machine
-from bench.run.certificates import Gate
+from bench.run.certificates import CertificateSettings
 from bench.run.executor import Executor
-from bench.run.peak_rates import MEASURE_SECONDS, BackendLimit, Setting, backend_limits
+from bench.run.peak_rates import MEASURE_SECONDS, PeakRates, PeakRateSettings, peak_rates
 from bench.run.prepare import Plan
 from bench.run.request import Report
 from bench.spec.training import Optimizer
@@ -19,13 +19,13 @@ from bench.worker.protocol import ModelCheck
 NUMPY = "numpy"  # always installed, and its BLAS is a good one
 
 
-def gate_of(
+def certificate_settings(
     plan: Plan,
     optimizers: dict[str, Optimizer],
     timeout: float,
     fresh: bool = False,
-) -> Gate:
-    """What the certificates of a plan's contenders have in common.
+) -> CertificateSettings:
+    """Return what the certificates of a plan's contenders have in common.
 
     Args:
         plan: of the trials.
@@ -34,7 +34,7 @@ def gate_of(
         fresh: neither use nor store certificates in the cache.
     """
     experiment = plan.experiment
-    return Gate(
+    return CertificateSettings(
         recipes=experiment.recipes,
         framework_versions=experiment.framework_versions,
         models={
@@ -49,14 +49,14 @@ def gate_of(
     )
 
 
-def own_gate(plan: Plan) -> Gate:
-    """The gate of a run: each model with the run's own optimizer, at a careful learning rate."""
+def run_certificate_settings(plan: Plan) -> CertificateSettings:
+    """Return the settings of a run: the run's optimizer, at a small learning rate."""
     experiment = plan.experiment
     optimizers = {"this run's optimizer": careful(experiment.optimizer)}
-    return gate_of(plan, optimizers, experiment.timeout)
+    return certificate_settings(plan, optimizers, experiment.timeout)
 
 
-def known_limits(plan: Plan, executor: Executor, report: Report) -> Iterator[BackendLimit]:
+def peak_rates_of(plan: Plan, executor: Executor, report: Report) -> Iterator[PeakRates]:
     """Yield the peak rates of NumPy and of each backend of the plan, cached or measured now.
 
     Args:
@@ -77,11 +77,11 @@ def known_limits(plan: Plan, executor: Executor, report: Report) -> Iterator[Bac
     timeout = min(MEASURE_SECONDS, experiment.timeout)
     numbers = {experiment.threads_of(job) * job.local_size for job in plan.jobs}
     settings = (
-        Setting(threads, experiment.cpus[:threads], cache_folder(), timeout)
+        PeakRateSettings(threads, experiment.cpus[:threads], cache_folder(), timeout)
         for threads in sorted(numbers)
     )
     return chain.from_iterable(
-        backend_limits(wanted, setting, executor, partial(_report, report, setting.threads))
+        peak_rates(wanted, setting, executor, partial(_report, report, setting.threads))
         for setting in settings
     )
 

@@ -1,4 +1,4 @@
-"""`--repeats auto`: add blocks until the ratios are known well enough or the time is spent."""
+"""`--repeats auto`: adds blocks until the ratios are exact enough or the time is over."""
 
 import time
 from collections import defaultdict
@@ -17,36 +17,41 @@ from bench.run.runner import Observer
 from bench.spec.job import Job, Trial
 from bench.statistics.families import Sample, ratio_of
 
-# An interval of a few blocks is narrow by chance too often: five at least, and narrow enough after
-# two blocks in turn, keep 93 % or more of the intervals right (docs/statistics.md).
+# After few blocks an interval is often narrow by chance. With at least five blocks, and a narrow
+# interval after two consecutive ones, 93 % or more of the intervals are right (docs/statistics.md).
 FEWEST = 5
 IN_TURN = 2
-# A job that gave nothing in so many blocks is left out of the others.
+# A job without a measurement in so many blocks is left out of later ones.
 CHANCES = 2
 
 Records = Mapping[str, TrialRecord]
 
 
 class Decision(NamedTuple):
-    """What follows a block: the jobs of another one, or why there is none."""
+    """What follows a block.
+
+    Attributes:
+        jobs: of another block; empty if there is none.
+        reason: why there is none.
+    """
 
     jobs: list[Job]
     reason: str
 
 
 def decide(rule: AutoRepeats, planned: Sequence[Trial], records: Records, spent: float) -> Decision:
-    """Whether another block is to run, and of which jobs.
+    """Decide whether another block is measured, and of which jobs.
 
     Args:
-        rule: what was asked.
+        rule: when to stop.
         planned: the trials of all blocks so far.
-        records: how each of them ended, by its name.
-        spent: seconds that the blocks so far took.
+        records: their records, by the trial's name.
+        spent: seconds that all blocks took so far.
     """
     blocks = max(trial.repeat for trial in planned)
     living = _living(planned, records, blocks)
     if not living:
-        return Decision([], "no contender gave a measurement")
+        return Decision([], "no contender could be measured")
     if spent + _last_block(planned, records, blocks) > rule.max_seconds:
         return Decision([], f"another block would end after the {rule.max_seconds:g} s allowed")
     samples = _samples(planned, records)
@@ -57,7 +62,7 @@ def decide(rule: AutoRepeats, planned: Sequence[Trial], records: Records, spent:
 
 
 def _living(planned: Sequence[Trial], records: Records, blocks: int) -> list[Job]:
-    """The jobs that gave a measurement, or that have not had their chances yet."""
+    """Return the jobs that have a measurement, or that have not had all their chances yet."""
     jobs = dict.fromkeys(trial.job for trial in planned)
     if blocks < CHANCES:
         return list(jobs)
@@ -66,13 +71,13 @@ def _living(planned: Sequence[Trial], records: Records, blocks: int) -> list[Job
 
 
 def _last_block(planned: Sequence[Trial], records: Records, blocks: int) -> float:
-    """The seconds that the last block took, and the next will take."""
+    """Return the seconds that the last block took, as an estimate of the next."""
     last = [records[trial.name] for trial in planned if trial.repeat == blocks]
     return sum(record.wall_seconds or 0.0 for record in last)
 
 
 def _samples(planned: Sequence[Trial], records: Records) -> dict[Job, dict[int, float]]:
-    """The throughput of each job that is comparable, by block."""
+    """Return the throughput of each comparable job, by block."""
     samples: defaultdict[Job, dict[int, float]] = defaultdict(dict)
     for trial in planned:
         record = records[trial.name]
@@ -83,7 +88,7 @@ def _samples(planned: Sequence[Trial], records: Records) -> dict[Job, dict[int, 
 
 
 def _reach(samples: Mapping[Job, Mapping[int, float]], blocks: int) -> float:
-    """How far the widest interval of a ratio reached to either side after so many blocks."""
+    """Return how far the widest interval of a ratio extended to either side after these blocks."""
     groups: defaultdict[Job, list[Sample]] = defaultdict(list)
     for job, values in samples.items():
         early = {repeat: value for repeat, value in values.items() if repeat <= blocks}
@@ -105,10 +110,10 @@ def rounds(
     can be resumed. A block whose trials are not all measured was interrupted, and is the last.
 
     Args:
-        trials: of the manifest's plan, as far as they must be measured.
+        trials: those of the manifest's plan that must be measured.
         manifest: of the run, as it is on disk.
         valid: records of the plan's other trials.
-        folder: of the run; the records of the trials are in it when the next block is wanted.
+        folder: of the run. It has the records of a block when the next one is requested.
         observer: watches.
     """
     spent = sum(record.wall_seconds or 0.0 for record in valid)

@@ -1,6 +1,6 @@
-"""Run the trials of a plan, one after the other, and record each as it ends.
+"""Measures the trials of a plan, one after the other, and records each as it ends.
 
-Imports no framework: a trial happens in a worker, which the executor starts.
+Imports no framework: a worker, which the executor starts, trains the model.
 """
 
 import time
@@ -24,34 +24,34 @@ from bench.records.writer import RunFolder
 from bench.run.certificates import backend_digest
 from bench.run.executor import Executor, WorkerEnd
 from bench.run.launch import launch_of_job
-from bench.run.outcome import INTERRUPTED, Verdict, measured, verdict_of
-from bench.run.peak_rates import BackendLimit, limit_of
-from bench.run.plan import lacking_for
-from bench.run.plausibility import judged
+from bench.run.outcome import INTERRUPTED, Verdict, verdict_of, with_events
+from bench.run.peak_rates import PeakRates, limit_of
+from bench.run.plan import unsupported_by
+from bench.run.plausibility import checked
 from bench.spec.job import Job, Trial
 from bench.spec.training import Optimizer
 from bench.worker.protocol import Event, Explained, Imported, TrainTask
 
 
 class Experiment(msgspec.Struct, frozen=True, kw_only=True):
-    """What the trials of a run have in common.
+    """What all trials of a run share.
 
     Attributes:
-        models: each model's spec and what follows from it, by name.
+        models: each model's spec and sizes, by name.
         recipes: each backend's recipe, by name.
-        framework_versions: the installed version of each backend's framework; None is missing.
-        dataset: the data set's name.
-        data: the folder of the decoded data set.
-        optimizer: the rule of the update.
-        epochs: how often each trial sees every example, at most.
-        until_accuracy: the test accuracy at which a trial ends; None trains all epochs.
-        train_samples: only so many training examples; None is all.
-        threads: CPU threads of each process, where a job has no number of its own.
-        cpus: the CPUs that workers are bound to: the first of them, as many as they have threads.
+        framework_versions: each backend's framework version; None where it is not installed.
+        dataset: name of the data set.
+        data: folder of the decoded data set.
+        optimizer: rule of the update.
+        epochs: largest number of epochs of a trial.
+        until_accuracy: test accuracy at which a trial ends; None trains all epochs.
+        train_samples: number of training examples; None is all.
+        threads: CPU threads per process, where a job has no number of its own.
+        cpus: CPUs for workers; each is bound to the first ones, as many as it has threads.
         timeout: seconds after which a worker is killed.
-        retries: how often a trial that was disturbed is taken again.
-        limits: what each backend reaches at best on each device, or why it cannot.
-        equivalence: which contenders were shown to do the work that the spec states.
+        retries: number of times that a disturbed trial is retried.
+        peak_rates: each backend's peak rates on each device, or why there are none.
+        equivalence: whether each contender's certificate passed, by the certified job.
     """
 
     models: dict[str, ModelFacts]
@@ -67,47 +67,47 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     timeout: float
     until_accuracy: float | None = None
     retries: int = 0
-    limits: tuple[BackendLimit, ...] = ()
+    peak_rates: tuple[PeakRates, ...] = ()
     equivalence: dict[Job, Equivalence] = {}
 
     def threads_of(self, job: Job) -> int:
-        """CPU threads of each of the job's processes."""
+        """Return the CPU threads per process of the job."""
         return job.threads or self.threads
 
-    def lacking(self, job: Job) -> str:
-        """What of the job cannot be had here, as far as it is known; empty when nothing is."""
+    def unsupported(self, job: Job) -> str:
+        """Return why the job cannot run here, as far as is known before it runs; else empty."""
         absent = (
-            limit.error
-            for limit in self.limits
-            if limit.absent and (limit.backend, limit.device) == (job.backend, job.device)
+            rates.error
+            for rates in self.peak_rates
+            if rates.absent and (rates.backend, rates.device) == (job.backend, job.device)
         )
-        return lacking_for(job, self.recipes) or next(absent, "")
+        return unsupported_by(job, self.recipes) or next(absent, "")
 
 
 class TrialObserver(Protocol):
     """Watches a trial while it is measured."""
 
     def trial_event(self, trial: Trial, event: Event) -> None:
-        """Its worker told something."""
+        """Called with each event of the trial's worker."""
 
     def trial_disturbed(self, trial: Trial, record: TrialRecord) -> None:
-        """What was measured was disturbed, and is measured again."""
+        """Called with the record of a disturbed attempt, before the trial is measured again."""
 
 
 class Observer(TrialObserver, Protocol):
-    """Watches a run; what it shows is no part of the measurement."""
+    """Watches a run, for instance to display its progress."""
 
     def check_began(self, job: Job) -> None:
-        """A certificate is being made for the job."""
+        """Called when a certificate of the job is being made."""
 
     def trials_planned(self, number: int) -> None:
-        """So many trials are added to the plan."""
+        """Called with the number of trials that are added to the plan."""
 
     def trial_began(self, trial: Trial, node: str = "") -> None:
-        """A trial starts, on that node of a cluster where there are several."""
+        """Called when a trial starts, with the node's name where a cluster measures."""
 
     def trial_ended(self, trial: Trial, record: TrialRecord) -> None:
-        """It is over, and its record is on the disk."""
+        """Called when the trial has ended and its record is on disk."""
 
 
 def run_trials(
@@ -117,27 +117,36 @@ def run_trials(
     folder: RunFolder,
     observer: Observer,
 ) -> Iterator[TrialRecord]:
-    """Run every trial in order; each costs one record, on the disk when it comes.
+    """Measure every trial in order and yield its record, which is then on disk.
 
-    A trial that was disturbed is taken again, `Experiment.retries` times at most.
+    A KeyboardInterrupt records the running trial as interrupted and ends the run. Records are not
+    kept in memory, because a run can have any number of them.
 
-    A KeyboardInterrupt records the trial it hits as interrupted and ends the run there. No record
-    is kept in memory: a run may have any number.
+    Args:
+        planned: the trials.
+        experiment: what they share.
+        executor: runs their workers.
+        folder: of the run.
+        observer: watches.
     """
     watch = Watch(len(planned), experiment.retries)
     for trial in planned:
         observer.trial_began(trial)
-        measured_now = measure(trial, experiment, executor, observer, watch)
-        record = measured_now.record
-        keep_measured(trial, measured_now, folder)
-        observer.trial_ended(trial, record)
-        yield record
-        if record.outcome == "interrupted":
+        measurement = measure(trial, experiment, executor, observer, watch)
+        save(trial, measurement, folder)
+        observer.trial_ended(trial, measurement.record)
+        yield measurement.record
+        if measurement.record.outcome == "interrupted":
             return
 
 
-class Measured(msgspec.Struct, frozen=True):
-    """What a trial gave: its record, and what its model answered where that was asked."""
+class Measurement(msgspec.Struct, frozen=True):
+    """The result of a trial.
+
+    Attributes:
+        record: of the trial.
+        explained: predictions of its model; None where they were not requested.
+    """
 
     record: TrialRecord
     explained: Explained | None
@@ -149,8 +158,16 @@ def measure(
     executor: Executor,
     observer: TrialObserver,
     watch: Watch,
-) -> Measured:
-    """Measure one trial, and again while it is disturbed and retries are left."""
+) -> Measurement:
+    """Measure one trial, and again while it is disturbed and retries are left.
+
+    Args:
+        trial: what to measure.
+        experiment: what all trials share.
+        executor: runs the worker.
+        observer: watches.
+        watch: decides whether the trial was disturbed and is retried.
+    """
     disturbed: list[TrialRecord] = []
     while True:
         watch.begin()
@@ -158,32 +175,32 @@ def measure(
         record = watch.with_noise(record, disturbed)
         if not watch.wants_retry(record, len(disturbed)):
             limited = msgspec.structs.replace(record, limit=_limit(record, experiment))
-            return Measured(judged(limited), explained)
+            return Measurement(checked(limited), explained)
         disturbed.append(record)
         observer.trial_disturbed(trial, record)
 
 
-def keep_measured(trial: Trial, found: Measured, folder: RunFolder) -> None:
-    """Put what a trial gave on the disk."""
-    folder.append(found.record)
-    if found.explained:
-        folder.append_explanation(Explanation(trial.name, trial.job.model, found.explained))
+def save(trial: Trial, measurement: Measurement, folder: RunFolder) -> None:
+    """Write the result of a trial into the run's folder."""
+    folder.append(measurement.record)
+    if measurement.explained:
+        folder.append_explanation(Explanation(trial.name, trial.job.model, measurement.explained))
 
 
 def _limit(record: TrialRecord, experiment: Experiment) -> PeakShare | None:
     flops = experiment.models[record.job.model].training_flops_per_image
-    return limit_of(record, flops, experiment.limits)
+    return limit_of(record, flops, experiment.peak_rates)
 
 
 def _attempt(
     trial: Trial, experiment: Experiment, executor: Executor, observer: TrialObserver
 ) -> tuple[TrialRecord, Explained | None]:
-    """Run the trial's worker once: its record without noise, and what its model answered."""
+    """Run the trial's worker once; return the record, still without noise, and predictions."""
     if experiment.framework_versions[trial.job.backend] is None:
         reason = not_installed(experiment.recipes[trial.job.backend])
-        return blank(trial, experiment, Verdict("unavailable", reason)), None
-    if lacking := experiment.lacking(trial.job):
-        return blank(trial, experiment, Verdict("unsupported", lacking)), None
+        return planned_record(trial, experiment, Verdict("unavailable", reason)), None
+    if reason := experiment.unsupported(trial.job):
+        return planned_record(trial, experiment, Verdict("unsupported", reason)), None
     events: list[Event] = []
     explained: list[Explained] = []
 
@@ -196,7 +213,7 @@ def _attempt(
 
     started = time.monotonic()
     others = other_runs(cache_folder())
-    began = blank(trial, experiment, INTERRUPTED)
+    began = planned_record(trial, experiment, INTERRUPTED)
     recipe = experiment.recipes[trial.job.backend]
     try:
         end = executor.run(
@@ -206,7 +223,7 @@ def _attempt(
             on_event,
         )
     except KeyboardInterrupt:
-        return measured(began, events), None
+        return with_events(began, events), None
     ended = msgspec.structs.replace(
         _with_end(began, events, end, experiment.timeout),
         wall_seconds=time.monotonic() - started,
@@ -228,17 +245,17 @@ def _with_end(
         log="" if verdict.outcome == "ok" else end.log,
         framework_version=record.framework_version or _imported_version(events),
     )
-    return measured(ended, events)
+    return with_events(ended, events)
 
 
 def _imported_version(events: Sequence[Event]) -> str | None:
-    """The version that the worker imported."""
+    """Return the framework version that the worker imported; None if it imported none."""
     imported = (event.versions for event in events if isinstance(event, Imported))
     return next((next(iter(versions.values()), None) for versions in imported), None)
 
 
 def task_of(trial: Trial, experiment: Experiment) -> TrainTask:
-    """What the trial's worker is told."""
+    """Return the task of the trial's worker."""
     job = trial.job
     threads = experiment.threads_of(job)
     return TrainTask(
@@ -258,8 +275,14 @@ def task_of(trial: Trial, experiment: Experiment) -> TrainTask:
     )
 
 
-def blank(trial: Trial, experiment: Experiment, verdict: Verdict) -> TrialRecord:
-    """The trial's record as far as the plan tells it."""
+def planned_record(trial: Trial, experiment: Experiment, verdict: Verdict) -> TrialRecord:
+    """Return the trial's record with what is known before it runs.
+
+    Args:
+        trial: of the plan.
+        experiment: what all trials share.
+        verdict: how the trial ended, or counts as ended if nothing follows.
+    """
     job = trial.job
     facts = experiment.models[job.model]
     return TrialRecord(
@@ -286,5 +309,5 @@ def blank(trial: Trial, experiment: Experiment, verdict: Verdict) -> TrialRecord
 
 
 def timestamp() -> str:
-    """Now, in UTC, as ISO 8601 to the second."""
+    """Return the time in UTC, as ISO 8601 to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")

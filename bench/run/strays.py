@@ -1,4 +1,4 @@
-"""What a worker's processes leave for the runner to find: the threads that hang, and strays."""
+"""Finds what a worker leaves: threads that hang, and processes outside its process group."""
 
 import contextlib
 import os
@@ -9,14 +9,14 @@ from pathlib import Path
 
 import psutil
 
-_PATIENCE = 50  # hundredths of a second
-_EXECUTABLE = 2  # the place of x in `r-xp`
+_MOST_POLLS = 50  # 10 ms each
+_EXECUTABLE = 2  # index of x in `r-xp`
 
 
 def kill_strays(scratch: Path) -> None:
-    """Kill every process that was started with this scratch folder, in whatever session it is.
+    """Kill every process that was started with this scratch folder, in any session.
 
-    The name of the folder is the trial's own, and what a worker starts inherits it in TMPDIR.
+    The folder's name is unique to the trial, and what a worker starts inherits it in TMPDIR.
     """
     marker = f"TMPDIR={scratch}".encode()
     for pid in psutil.pids():
@@ -26,10 +26,9 @@ def kill_strays(scratch: Path) -> None:
 
 
 def where_threads_are(pid: int) -> str:
-    """The library and offset at which each thread of a stopped process stands, a line each.
+    """Return one line per thread of a stopped process: the library and offset where it is.
 
-    Read from /proc of a stopped process: it needs no debugger. Empty where the system does not
-    tell.
+    /proc has them without a debugger. Empty on systems without it.
     """
     libraries = list(_libraries(pid))
     lines = []
@@ -42,12 +41,12 @@ def where_threads_are(pid: int) -> str:
 
 
 def _program_counter(task: Path) -> int:
-    """Where the thread stands; a thread takes a moment to stop.
+    """Return the thread's program counter, once it has stopped.
 
     Raises:
         ValueError: it has not stopped.
     """
-    for _ in range(_PATIENCE):
+    for _ in range(_MOST_POLLS):
         last = (task / "syscall").read_text().split()[-1]
         if last != "running":
             break
@@ -63,7 +62,7 @@ def _tasks(pid: int) -> list[Path]:
 
 
 def _libraries(pid: int) -> Iterator[tuple[int, int, int, str]]:
-    """Start, end, offset in the file, and name of each executable mapping."""
+    """Yield start, end, offset in the file, and name of each executable mapping."""
     try:
         lines = Path(f"/proc/{pid}/maps").read_text(errors="replace").splitlines()
     except OSError:

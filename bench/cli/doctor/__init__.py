@@ -24,7 +24,7 @@ from bench.machine.cpus import choose_threads
 from bench.machine.environments.choice import choose_backends
 from bench.run.executor import LocalExecutor
 from bench.run.launch import launch_of
-from bench.run.peak_rates import BackendLimit, Setting, backend_limits
+from bench.run.peak_rates import PeakRates, PeakRateSettings, peak_rates
 
 HEALTHY, CLOCK_FAILED = 0, 1
 
@@ -69,12 +69,12 @@ def command(backends: list[str], device: str, fresh: bool, compilation: bool) ->
     ]
     _, cpus = choose_threads(None)
     executor = LocalExecutor()
-    setting = Setting(len(cpus), cpus, None if fresh else cache_folder())
+    setting = PeakRateSettings(len(cpus), cpus, None if fresh else cache_folder())
 
     def began(backend: str, device: str) -> None:
         messages.print(f"measuring the limit of {backend} on {device}")
 
-    limits = list(backend_limits(patients, setting, executor, began))
+    limits = list(peak_rates(patients, setting, executor, began))
     console.print()
     console.print(limit_table(limits))
     console.print()
@@ -105,12 +105,12 @@ def machine_findings() -> list[Finding]:
 _LIMIT_HEADER = ("backend", "GFLOP/s float32", "GFLOP/s bfloat16", "copy GB/s", "libraries, notes")
 
 
-def limit_table(limits: Sequence[BackendLimit]) -> object:
+def limit_table(limits: Sequence[PeakRates]) -> object:
     """What each backend reaches at best."""
     return table(_LIMIT_HEADER, [_limit_row(limit) for limit in limits], right=_LIMIT_HEADER[1:4])
 
 
-def _limit_row(limit: BackendLimit) -> tuple[str, ...]:
+def _limit_row(limit: PeakRates) -> tuple[str, ...]:
     rates = limit.matrix_flops_per_second
     disturbed = f"disturbed ({', '.join(limit.flags)}), so not used" if limit.flags else ""
     libraries = "; ".join(limit.libraries or ()) or "own, unknown"

@@ -4,25 +4,25 @@ import msgspec
 import pytest
 
 from bench.records.trial import Noise
-from bench.run.peak_rates import BackendLimit, limit_of
-from bench.run.plausibility import judged
+from bench.run.peak_rates import PeakRates, limit_of
+from bench.run.plausibility import checked
 
 KNOWN = [
-    BackendLimit(
+    PeakRates(
         backend="numpy",
         framework_version="2",
         device="cpu",
         threads=2,
         matrix_flops_per_second={"float32": 4e11},
     ),
-    BackendLimit(
+    PeakRates(
         backend="torch",
         framework_version="2",
         device="cpu",
         threads=2,
         matrix_flops_per_second={"float32": 2e11, "bfloat16": 1e11},
     ),
-    BackendLimit(
+    PeakRates(
         backend="jax",
         framework_version="1",
         device="cpu",
@@ -59,16 +59,18 @@ def test_what_was_not_measured_is_unknown(make, changes, known):
     assert record.limit.achieved_flops_per_second > 0
     assert record.limit.share_of_peak is None
     assert record.limit.peak_flops_per_second is None
-    assert judged(record).outcome == "ok"
+    assert checked(record).outcome == "ok"
 
 
 def test_a_throughput_above_the_limit_is_impossible(make):
     at_the_limit = 4e11 / 454_400
-    assert judged(with_limit(make.trial(throughput_images_per_second=at_the_limit))).outcome == "ok"
-    above = judged(with_limit(make.trial(throughput_images_per_second=1.1 * at_the_limit)))
+    assert (
+        checked(with_limit(make.trial(throughput_images_per_second=at_the_limit))).outcome == "ok"
+    )
+    above = checked(with_limit(make.trial(throughput_images_per_second=1.1 * at_the_limit)))
     assert above.outcome == "mistimed"
     assert "impossible" in above.reason
-    assert "110% of the 400.0 that numpy" in above.reason
+    assert "110% of this device's peak rate of 400.0 GFLOP/s (numpy)" in above.reason
 
 
 # The fastest epoch of the trials made here takes 0.25 s.
@@ -83,6 +85,6 @@ def test_a_throughput_above_the_limit_is_impossible(make):
     ],
 )
 def test_work_that_was_left_when_the_clock_stopped_is_told(make, changes, outcome):
-    judgement = judged(make.trial(**changes))
+    judgement = checked(make.trial(**changes))
     assert judgement.outcome == outcome
     assert ("clock stopped too early" in (judgement.reason or "")) == (outcome == "mistimed")

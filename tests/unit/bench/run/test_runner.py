@@ -20,7 +20,7 @@ from bench.records.trial import TimeToAccuracy
 from bench.records.writer import RunFolder
 from bench.run.executor import LocalExecutor
 from bench.run.launch import CACHE_VARIABLES
-from bench.run.peak_rates import BackendLimit, Setting, backend_limits
+from bench.run.peak_rates import PeakRates, PeakRateSettings, peak_rates
 from bench.run.runner import Experiment, run_trials
 from bench.spec.job import FEEDS, Job, Trial
 from bench.spec.layers import Dense, Flatten, sequential
@@ -255,9 +255,9 @@ def test_a_device_that_is_not_seen_is_unsupported(experiment, tmp_path):
 
 
 def test_a_limit_tells_whether_the_framework_sees_the_device(plugin):
-    setting = Setting(threads=1, cpus=(), cache=None)
+    setting = PeakRateSettings(threads=1, cpus=(), cache=None)
     wanted = [(recipes()["numpy"], "2", device) for device in ("cpu", "gpu:0")]
-    there, absent = backend_limits(wanted, setting, LocalExecutor(), lambda *_: None)
+    there, absent = peak_rates(wanted, setting, LocalExecutor(), lambda *_: None)
     assert (there.absent, there.error) == (False, "")
     assert absent.absent
     assert absent.error == "device gpu:0: the framework sees cpu"
@@ -265,7 +265,7 @@ def test_a_limit_tells_whether_the_framework_sees_the_device(plugin):
 
 def test_no_worker_starts_for_a_device_that_is_known_to_be_absent(experiment, tmp_path):
     limits = (
-        BackendLimit(
+        PeakRates(
             backend="fake",
             framework_version=None,
             device=device,
@@ -276,7 +276,7 @@ def test_no_worker_starts_for_a_device_that_is_known_to_be_absent(experiment, tm
         for device, absent in (("gpu:3", True), ("gpu:4", False))
     )
     planned = [trial("works", device=device) for device in ("gpu:3", "gpu:4", "cpu")]
-    known, asked, works = run(experiment, tmp_path / "run", *planned, limits=tuple(limits))
+    known, asked, works = run(experiment, tmp_path / "run", *planned, peak_rates=tuple(limits))
     assert (known.outcome, known.exit_status) == ("unsupported", None)
     assert known.reason == "device gpu:3: told by the limit"
     assert (asked.outcome, asked.reason) == (

@@ -1,0 +1,90 @@
+"""Measures the trials of a session on this machine."""
+
+from contextlib import AbstractContextManager
+from functools import partial
+
+import msgspec
+
+from bench.cache import cache_folder
+from bench.machine.hardware import usable_cpus
+from bench.machine.other_runs import other_runs, presence
+from bench.records.manifest import ClusterChoice
+from bench.records.writer import RunFolder
+from bench.run.certificates import certificates, equivalence_of, wanted_certificates
+from bench.run.executor import Executor
+from bench.run.interrupts import Interrupts
+from bench.run.preliminaries import peak_rates_of, run_certificate_settings
+from bench.run.prepare import Plan
+from bench.run.request import Report
+from bench.run.runner import Observer, run_trials
+from bench.run.session import Measure, Session
+from bench.run.validity import Validity, holding_of, why_invalid
+
+
+class ThisMachine:
+    """Measures in fresh processes of this machine, one after the other.
+
+    Attributes:
+        choice: None, because no cluster is involved.
+        cpus: those that this process may use.
+        executor: starts the workers.
+    """
+
+    choice: ClusterChoice | None = None
+
+    def __init__(self, executor: Executor) -> None:
+        self.executor = executor
+        self.cpus = usable_cpus()
+
+    def place(self, plan: Plan, repeats: int, seed: int) -> Plan:
+        """Leave the plan as it is: there is one kind of machine."""
+        return plan
+
+    def validity(self, plan: Plan) -> Validity:
+        """Compare records with this machine and its installed backends."""
+        here = holding_of(plan.experiment.recipes)
+        return lambda record: why_invalid(record, [here])
+
+    def warnings(self, report: Report) -> list[str]:
+        """Warn when another run is measuring on this machine."""
+        if not other_runs(cache_folder()):
+            return []
+        note = "another run was measuring on this machine when this one began: both are disturbed"
+        report(f"Warning: {note}; better run one after the other")
+        return [note]
+
+    def presence(self) -> AbstractContextManager[None]:
+        """Hold a lock that other runs see."""
+        return presence(cache_folder())
+
+    def start(
+        self,
+        session: Session,
+        folder: RunFolder,
+        observer: Observer,
+        interrupts: Interrupts,
+        report: Report,
+    ) -> Measure:
+        """Measure peak rates and make certificates, as far as the cache has none.
+
+        Raises:
+            KeyboardInterrupt: the user stopped it.
+        """
+        plan = session.plan
+        # First, because it shows which devices a backend does not see.
+        rates = tuple(peak_rates_of(plan, self.executor, report))
+        experiment = msgspec.structs.replace(plan.experiment, peak_rates=rates)
+        if session.manifest.verified:
+            wanted = wanted_certificates(plan.jobs, experiment.unsupported)
+            settings = run_certificate_settings(plan)
+            made = list(certificates(wanted, settings, self.executor, observer.check_began))
+            folder.write_certificates(made)
+            equivalence = equivalence_of(made)
+            experiment = msgspec.structs.replace(experiment, equivalence=equivalence)
+        return partial(
+            run_trials,
+            experiment=experiment,
+            executor=self.executor,
+            folder=folder,
+            observer=observer,
+        )
