@@ -1,5 +1,6 @@
-"""What trials can tell: medians and ratios with intervals, who was faster, how many repeats.
+"""Medians and ratios with intervals, rankings, change points, and the number of repeats needed.
 
-The unit is the trial, a process of its own. Pure functions of numbers: no records, no printing.
-docs/statistics.md has the formulas with their sources, and how often they are right.
+The statistical unit is the trial, which runs in its own process. All functions are pure and take
+numbers, not records. docs/statistics.md contains the formulas, their sources and simulations of how
+often the results are right.
 """

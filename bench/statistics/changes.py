@@ -1,30 +1,31 @@
-"""Change points of a series: where its level moved, by least squares with a penalty a move."""
+"""Change points of a series: least squares with a penalty for each change of level."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.statistics.errors import logarithms
+from bench.statistics.samples import logarithms
 
-FEWEST = 7  # values: below, the noise from value to value is not known well enough
-_PENALTY = 8.0  # times variance and ln n for each change: BIC has 3, for a noise that is known
+FEWEST = 7  # values; with fewer, the estimate of their noise is too uncertain
+# Per change, as a multiple of variance times ln n. BIC uses 3, but assumes a known variance.
+_PENALTY = 8.0
 
 
 def change_points(values: Sequence[float]) -> list[int]:
-    """The positions at which a new level of the logarithms begins.
+    """Find the positions at which a new level of the logarithms begins.
 
-    Optimal partitioning (Jackson et al. 2005) of the squared residuals. The noise is taken from
-    the differences of neighbours by their median, so that a few jumps do not raise it.
+    Optimal partitioning (Jackson et al. 2005) of the squared residuals. The noise is estimated from
+    the median of the differences between neighbours, so that a few changes do not increase it.
 
     Args:
-        values: positive, in order of time.
+        values: positive, in chronological order.
 
     Returns:
-        Positions above 0; none for fewer than `FEWEST` values.
+        Positions above 0; an empty list for fewer than `FEWEST` values.
 
     Raises:
-        bench.statistics.errors.SampleError: no values, or one that is not a positive number.
+        bench.statistics.samples.SampleError: there are no values, or one is not positive.
     """
     logs = logarithms(values)
     size = len(logs)
@@ -47,7 +48,7 @@ def change_points(values: Sequence[float]) -> list[int]:
 
 
 def _variance(logs: NDArray[np.float64]) -> float:
-    """Of one value; never 0, so that equal values make no change points."""
+    """Estimate the variance of one value; above 0, so that equal values have no change points."""
     steps = np.diff(logs)
     deviation = 1.4826 * float(np.median(np.abs(steps - np.median(steps)))) / np.sqrt(2)
     return float(max(deviation, 1e-3) ** 2)

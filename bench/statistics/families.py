@@ -1,4 +1,4 @@
-"""Several contenders: every pair compared, corrected for their number, and ranked."""
+"""Comparisons of several contenders: all pairs, corrected for their number, and ranks."""
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
@@ -20,8 +20,8 @@ class Sample(NamedTuple):
     """A contender's values.
 
     Attributes:
-        run: values of one run share its blocks.
-        blocks: the value by the number of its block.
+        run: the run that the values are from; contenders of one run share its blocks.
+        blocks: the value in each block, by the block's number.
     """
 
     run: str
@@ -29,12 +29,12 @@ class Sample(NamedTuple):
 
 
 class Family(NamedTuple):
-    """Every pair of some contenders, by position.
+    """The comparison of all pairs of contenders, which are referred to by position.
 
     Attributes:
-        ratios: of the contender at the first position to that at the second.
-        p_values: after Holm's correction; only of pairs with enough trials.
-        ranks: of each contender; None where it has too few trials to be compared with any other.
+        ratios: for each pair, the first contender's value divided by the second's.
+        p_values: for each pair with enough trials, after Holm's correction.
+        ranks: of each contender; None if it has too few trials for any comparison.
     """
 
     ratios: Mapping[Pair, Ratio]
@@ -42,18 +42,18 @@ class Family(NamedTuple):
     ranks: tuple[int | None, ...]
 
     def ratio(self, first: int, second: int) -> Ratio:
-        """The first contender's value as a multiple of the second's."""
+        """Return the first contender's value as a multiple of the second's."""
         if (first, second) in self.ratios:
             return self.ratios[first, second]
         return self.ratios[second, first].inverse
 
     def verdict(self, first: int, second: int) -> Verdict:
-        """Whether the first contender's value is shown to be higher or lower."""
+        """Return whether the first contender's value is higher or lower than the second's."""
         pair = min(first, second), max(first, second)
         return self.ratio(first, second).verdict(p_value=self.p_values.get(pair))
 
     def reordered(self, places: Sequence[int]) -> "Family":
-        """The same family with the contender at `places[0]` first, and so on."""
+        """Return the same family in another order, starting with the contender at `places[0]`."""
         pairs = {
             (new, other): (places[new], places[other])
             for new, other in combinations(range(len(places)), 2)
@@ -67,12 +67,16 @@ class Family(NamedTuple):
         return Family(ratios, known, tuple(self.ranks[place] for place in places))
 
 
-def compared(samples: Sequence[Sample], confidence: float = CONFIDENCE) -> Family:
+def compare_all(samples: Sequence[Sample], confidence: float = CONFIDENCE) -> Family:
     """Compare every pair of contenders; higher values are better.
 
-    A contender's rank is one more than the number of contenders that are shown to be better;
-    at most one family in twenty holds a false claim. So contenders that cannot be told apart from
-    the best share rank 1, and a rank never says more than was shown.
+    A contender's rank is one more than the number of contenders that are significantly better, so
+    all contenders that do not differ significantly from the best share rank 1. At most one family
+    in twenty contains a false claim.
+
+    Args:
+        samples: of each contender.
+        confidence: how often the intervals of ratios contain the true ratio.
     """
     pairs = list(combinations(range(len(samples)), 2))
     ratios = dict(zip(pairs, ratios_of(samples, pairs, confidence), strict=True))
@@ -86,9 +90,14 @@ def compared(samples: Sequence[Sample], confidence: float = CONFIDENCE) -> Famil
 def ratios_of(
     samples: Sequence[Sample], pairs: Sequence[Pair], confidence: float = CONFIDENCE
 ) -> list[Ratio]:
-    """The ratio of each pair of samples, by their positions; see `ratio_of`.
+    """Compute the ratio of each pair of samples; see `ratio_of`.
 
-    All at once where all share one run and its blocks, as they mostly do.
+    Samples that are all from the same blocks of one run, the usual case, are computed at once.
+
+    Args:
+        samples: of each contender.
+        pairs: positions of two samples each.
+        confidence: how often the intervals contain the true ratio.
     """
     runs = {sample.run for sample in samples}
     blocks = {tuple(sorted(sample.blocks)) for sample in samples}
@@ -100,7 +109,7 @@ def ratios_of(
 
 
 def ratio_of(first: Sample, second: Sample, confidence: float = CONFIDENCE) -> Ratio:
-    """Paired by the blocks that both have; independent where they share fewer than two."""
+    """Compute a ratio: paired if the samples share two blocks or more, otherwise independent."""
     shared = sorted(first.blocks.keys() & second.blocks.keys())
     if first.run == second.run and len(shared) > 1:
         return paired_ratio(
@@ -112,10 +121,16 @@ def ratio_of(first: Sample, second: Sample, confidence: float = CONFIDENCE) -> R
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """The p-values corrected for their number, step down (Holm 1979), in the order received.
+    """Correct p-values for their number by Holm's step-down method (Holm 1979).
 
-    Claiming what is at most 0.05 afterwards claims a false difference anywhere among them in at
-    most 5 % of all families, whatever the dependence between the pairs.
+    If differences with a corrected p-value of at most 0.05 are claimed, at most 5 % of all families
+    contain a false claim, even if the pairs depend on each other.
+
+    Args:
+        p_values: of all pairs of a family.
+
+    Returns:
+        The corrected p-values, in the same order.
     """
     corrected = [1.0] * len(p_values)
     largest = 0.0

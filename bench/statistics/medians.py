@@ -1,4 +1,4 @@
-"""The median of a contender's trials with its interval."""
+"""The median of a contender's trials, with a confidence interval."""
 
 import math
 from collections.abc import Sequence
@@ -9,16 +9,22 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import bdtr, stdtrit
 
-from bench.statistics.errors import logarithms
 from bench.statistics.ratios import CONFIDENCE
+from bench.statistics.samples import logarithms
 
-# The range of five values holds the median in 1 - 2/2**5 = 93.75 % of all cases, that of six in
-# 96.9 %: below six no 95 % interval can be read from the order of the values alone.
+# The range of five values contains the median in 1 - 2/2**5 = 93.75 % of all cases, the range of
+# six in 96.9 %. With fewer than six values, their order alone gives no 95 % interval.
 ORDERED_FROM = 6
 
 
 class Median(NamedTuple):
-    """A median and the interval that holds the true one; not a number for a single trial's."""
+    """A median with its confidence interval.
+
+    Attributes:
+        estimate: the median.
+        low: lower end of the interval; NaN for a single trial.
+        high: upper end of the interval; NaN for a single trial.
+    """
 
     estimate: float
     low: float
@@ -26,18 +32,18 @@ class Median(NamedTuple):
 
 
 def median_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Median:
-    """The median with its interval.
+    """Compute the median with its confidence interval.
 
-    From six values on the interval lies between order statistics (Hettmansperger and Sheather
-    1986) and assumes no shape of the noise. With fewer it is Student's t on logarithms, which
-    takes the logarithms for normal.
+    With six values or more, the interval is interpolated between order statistics (Hettmansperger
+    and Sheather 1986), which makes no assumption about the distribution. With fewer, it is
+    Student's t interval of the logarithms, which assumes that they are normally distributed.
 
     Args:
-        values: a positive value for each trial.
-        confidence: how often such intervals hold the true median.
+        values: a positive value per trial.
+        confidence: how often such intervals contain the true median.
 
     Raises:
-        bench.statistics.errors.SampleError: no values, or one that is not a positive number.
+        bench.statistics.samples.SampleError: there are no values, or one is not positive.
     """
     logs = np.sort(logarithms(values))
     if len(logs) < 2:
@@ -56,7 +62,7 @@ def _student(logs: NDArray[np.float64], confidence: float) -> tuple[float, float
 
 
 def _ordered(logs: NDArray[np.float64], confidence: float) -> tuple[float, float]:
-    """Between the order statistics whose intervals are just wider and just narrower."""
+    """Interpolate between the next wider and the next narrower interval of order statistics."""
     size = len(logs)
     depth, inward = _places(size, confidence)
     low = logs[depth - 1] + inward * (logs[depth] - logs[depth - 1])
@@ -66,7 +72,7 @@ def _ordered(logs: NDArray[np.float64], confidence: float) -> tuple[float, float
 
 @cache
 def _places(size: int, confidence: float) -> tuple[int, float]:
-    """The depth of the wider interval's ends, and how far inward from them, of so many values."""
+    """Compute the depth of the wider interval's ends and how far to move inward from them."""
     depth = max(d for d in range(1, size // 2 + 1) if _coverage(d, size) >= confidence)
     wide, narrow = _coverage(depth, size), _coverage(depth + 1, size)
     share = (wide - confidence) / (wide - narrow)
@@ -74,5 +80,5 @@ def _places(size: int, confidence: float) -> tuple[int, float]:
 
 
 def _coverage(depth: int, size: int) -> float:
-    """How often the values at that depth from either end enclose the median."""
+    """Compute how often the values at a depth from either end enclose the median."""
     return 1 - 2 * float(bdtr(depth - 1, size, 0.5))

@@ -1,4 +1,4 @@
-"""How many repeats a difference takes, and how small a difference some repeats can show."""
+"""How many repeats are needed to show a difference."""
 
 import math
 
@@ -13,23 +13,23 @@ MOST_REPEATS = 100_000
 def power(
     effect: float, spread: float, repeats: int, comparisons: int = 1, confidence: float = CONFIDENCE
 ) -> float:
-    """How likely so many paired repeats show a difference: the noncentral t distribution.
+    """Compute how likely paired repeats show a difference, by the noncentral t distribution.
 
     Args:
-        effect: the difference: 0.05 is 5 % slower.
-        spread: standard deviation of the logarithm of the ratio of one pair of trials. For two
-            contenders of the same trial-to-trial spread it is the square root of 2 times that.
-        repeats: blocks, 2 or more.
-        comparisons: pairs in the family; the pair counts as shown when it passes Holm's first and
-            strictest step.
-        confidence: 1 less the share of families with a false claim.
+        effect: the difference; 0.05 means 5 % slower.
+        spread: standard deviation of the logarithm of the ratio of one pair of trials. If both
+            contenders vary equally from trial to trial, it is sqrt(2) times their variation.
+        repeats: number of blocks, 2 or more.
+        comparisons: number of pairs in the family. The difference counts as shown if it passes
+            the first and strictest step of Holm's method.
+        confidence: 1 minus the share of families that may contain a false claim.
     """
     if spread == 0:
         return 1.0
     freedom = repeats - 1
     critical = float(stdtrit(freedom, 1 - (1 - confidence) / comparisons / 2))
     shift = math.sqrt(repeats) * -math.log1p(-effect) / spread
-    # Beyond this the distribution lies far above any critical value that repeats can meet.
+    # From here on, practically the whole distribution is above the critical value.
     return 1.0 if shift > 2 * critical + 40 else 1 - float(nctdtr(freedom, shift, critical))
 
 
@@ -40,10 +40,17 @@ def repeats_needed(
     chance: float = POWER,
     confidence: float = CONFIDENCE,
 ) -> int | None:
-    """The fewest paired repeats that show a difference with that chance; see `power`.
+    """Find the smallest number of paired repeats that shows a difference; see `power`.
+
+    Args:
+        effect: as for `power`.
+        spread: as for `power`.
+        comparisons: as for `power`.
+        chance: the required probability of showing the difference.
+        confidence: as for `power`.
 
     Returns:
-        2 or more; None where `MOST_REPEATS` are too few.
+        2 or more; None if `MOST_REPEATS` are not enough.
     """
     low, high = 1, 2
     while power(effect, spread, high, comparisons, confidence) < chance:

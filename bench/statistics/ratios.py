@@ -1,7 +1,8 @@
-"""The ratio of two contenders with its interval: Student's t on logarithms.
+"""The ratio of two contenders with its confidence interval: Student's t on logarithms.
 
-Throughputs are compared as ratios, and ratios are symmetric on the logarithmic scale: a is as
-many times b as b is a fraction of a. The estimate is the geometric mean of the ratios.
+Throughputs are compared as ratios. On the logarithmic scale, a ratio and its inverse differ only in
+sign, so it does not matter which contender comes first. The estimate is the geometric mean of the
+ratios of all trials.
 """
 
 import math
@@ -11,10 +12,10 @@ from typing import Literal, NamedTuple
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
-from bench.statistics.errors import SampleError, logarithms
+from bench.statistics.samples import SampleError, logarithms
 
 CONFIDENCE = 0.95
-SIGNIFICANCE = 0.05  # how often, at most, a difference is claimed where there is none
+SIGNIFICANCE = 0.05  # how often, at most, a difference is claimed although there is none
 
 Verdict = Literal["higher", "lower", "no measurable difference", "not known"]
 
@@ -24,13 +25,13 @@ class Ratio(NamedTuple):
 
     Attributes:
         estimate: ratio of the geometric means.
-        low: where the interval begins; 0 where there are too few trials for one.
-        high: where it ends; infinite where there are too few trials for one.
-        p_value: how likely a ratio so far from 1 is where the two are equal; 1 where nothing can
-            be told.
-        spread: standard deviation of the logarithm of the ratio of one pair of trials: 0.02 is
-            2 %. Not a number where nothing can be told.
-        trials: pairs, or trials of the contender that has fewer.
+        low: lower end of the interval; 0 if there are too few trials.
+        high: upper end of the interval; infinite if there are too few trials.
+        p_value: probability of a ratio at least as far from 1 if both are equal; 1 if there are
+            too few trials.
+        spread: standard deviation of the logarithm of the ratio of one pair of trials; 0.02 means
+            2 %. NaN if there are too few trials.
+        trials: number of pairs, or of trials of the contender with fewer trials.
     """
 
     estimate: float
@@ -42,29 +43,29 @@ class Ratio(NamedTuple):
 
     @property
     def is_known(self) -> bool:
-        """Whether there were enough trials for an interval."""
+        """Return whether there are enough trials for an interval."""
         return math.isfinite(self.high)
 
     @property
     def inverse(self) -> "Ratio":
-        """The second contender's value as a multiple of the first's."""
+        """Return the second contender's value as a multiple of the first's."""
         low = 1 / self.high if self.is_known else 0.0
         high = 1 / self.low if self.is_known else math.inf
         return self._replace(estimate=1 / self.estimate, low=low, high=high)
 
     @property
     def reach(self) -> float:
-        """How far the interval reaches to either side, as a share of the estimate: 0.02 is 2 %."""
+        """Return the half-width of the interval as a share of the estimate; 0.02 means 2 %."""
         return self.high / self.estimate - 1
 
     def verdict(
         self, significance: float = 1 - CONFIDENCE, p_value: float | None = None
     ) -> Verdict:
-        """Whether the first contender's value is higher or lower than the second's.
+        """Return whether the first contender's value is higher or lower than the second's.
 
         Args:
-            significance: how often, at most, a difference may be claimed where there is none.
-            p_value: of this pair after a correction for several; its own otherwise.
+            significance: how often, at most, a difference may be claimed although there is none.
+            p_value: after a correction for several pairs; by default this ratio's own.
         """
         if not self.is_known:
             return "not known"
@@ -76,21 +77,21 @@ class Ratio(NamedTuple):
 def paired_ratio(
     first: Sequence[float], second: Sequence[float], confidence: float = CONFIDENCE
 ) -> Ratio:
-    """The ratio of two contenders that ran in the same blocks: Student's paired t on logarithms.
+    """Compute the ratio of two contenders of the same blocks: Student's paired t on logarithms.
 
-    What a block has in common, a slow hour for example, drops out of each pair.
+    Influences that affect a whole block, for example a slow hour, cancel within each pair.
 
     Args:
-        first: a positive value for each block.
-        second: likewise, in the same order of blocks.
-        confidence: how often such intervals hold the true ratio.
+        first: a positive value per block.
+        second: a positive value per block, in the same order.
+        confidence: how often such intervals contain the true ratio.
 
     Raises:
         SampleError: the lengths differ, there are no values, or one is not a positive number.
     """
     if len(first) != len(second):
         raise SampleError(
-            f"received {len(first)} and {len(second)} values, expected one of each for every block"
+            f"received {len(first)} and {len(second)} values, expected one of each per block"
         )
     return paired_ratios([first, second], [(0, 1)], confidence)[0]
 
@@ -100,12 +101,12 @@ def paired_ratios(
     pairs: Sequence[tuple[int, int]],
     confidence: float = CONFIDENCE,
 ) -> list[Ratio]:
-    """The ratios of pairs of contenders that all ran in the same blocks; see `paired_ratio`.
+    """Compute the ratios of pairs of contenders of the same blocks; see `paired_ratio`.
 
     Args:
-        values: of each contender, a positive value for each block, in the same order of blocks.
+        values: for each contender a positive value per block, in the same order.
         pairs: positions of the two contenders of each ratio.
-        confidence: how often such intervals hold the true ratio.
+        confidence: how often such intervals contain the true ratio.
 
     Raises:
         SampleError: there are no values, or one is not a positive number.
@@ -127,14 +128,15 @@ def paired_ratios(
 def independent_ratio(
     first: Sequence[float], second: Sequence[float], confidence: float = CONFIDENCE
 ) -> Ratio:
-    """The ratio of two contenders that share no blocks: Welch's t on logarithms.
+    """Compute the ratio of two contenders that share no blocks: Welch's t on logarithms.
 
-    Welch's form, with Satterthwaite's degrees of freedom, allows for unequal spreads.
+    Welch's method, with Satterthwaite's degrees of freedom, allows the contenders to vary
+    differently from trial to trial.
 
     Args:
-        first: a positive value for each trial.
-        second: likewise.
-        confidence: how often such intervals hold the true ratio.
+        first: a positive value per trial.
+        second: a positive value per trial.
+        confidence: how often such intervals contain the true ratio.
 
     Raises:
         SampleError: there are no values, or one is not a positive number.
@@ -152,7 +154,7 @@ def independent_ratio(
 
 
 def _satterthwaite(shares: Sequence[float], sizes: Sequence[int]) -> float:
-    """Degrees of freedom of a sum of variances of means (Satterthwaite 1946)."""
+    """Compute the degrees of freedom of a sum of variances of means (Satterthwaite 1946)."""
     weights = [share / sum(shares) for share in shares]
     return 1 / sum(w**2 / (size - 1) for w, size in zip(weights, sizes, strict=True))
 
@@ -160,7 +162,7 @@ def _satterthwaite(shares: Sequence[float], sizes: Sequence[int]) -> float:
 def _ratio(
     centre: float, error: float, freedom: float, spread: float, trials: int, confidence: float
 ) -> Ratio:
-    """From the mean logarithm and its standard error."""
+    """Make a ratio from the mean logarithm and its standard error."""
     reach = float(stdtrit(freedom, (1 + confidence) / 2)) * error
     return Ratio(
         estimate=math.exp(centre),
@@ -173,12 +175,12 @@ def _ratio(
 
 
 def _p_value(centre: float, error: float, freedom: float) -> float:
-    """Two-sided; values without any spread differ for certain or not at all."""
+    """Compute the two-sided p-value; values that do not vary differ for certain or not at all."""
     if error == 0:
         return 1.0 if centre == 0 else 0.0
     return float(2 * stdtr(freedom, -abs(centre) / error))
 
 
 def _unknown(centre: float, trials: int) -> Ratio:
-    """One trial shows no spread."""
+    """Make a ratio without an interval: one trial does not show how much trials vary."""
     return Ratio(math.exp(centre), 0.0, math.inf, 1.0, math.nan, trials)

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from bench.records.trial import TrialRecord
-from bench.statistics.families import Family, Sample, compared
+from bench.statistics.families import Family, Sample, compare_all
 from reports.analysis.contenders import Contender, contenders_of
 from reports.analysis.frames import (
     RANKING,
@@ -103,7 +103,7 @@ def _rankings(frame: pd.DataFrame, records: Sequence[TrialRecord]) -> list[Ranki
 def _compared(contenders: Sequence[Contender]) -> dict[str, Any]:
     """The contenders in order, and every pair of those that can be compared."""
     timed = [contender for contender in contenders if contender.blocks]
-    family = compared([Sample(contender.run, contender.blocks) for contender in timed])
+    family = compare_all([Sample(contender.run, contender.blocks) for contender in timed])
     places = sorted(range(len(timed)), key=lambda place: family.ranks[place] or math.inf)
     ordered = [timed[place] for place in places]
     rest = [contender for contender in contenders if not contender.blocks]

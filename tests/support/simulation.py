@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from bench.statistics.families import Sample, compared
+from bench.statistics.families import Sample, compare_all
 from bench.statistics.medians import median_interval
 from bench.statistics.planning import repeats_needed
 from bench.statistics.ratios import independent_ratio, paired_ratio
@@ -58,7 +58,7 @@ def bootstrap_coverage(shape: Shape, blocks: int, rounds: int, resamples: int = 
 def false_families(shape: Shape, contenders: int, blocks: int, rounds: int) -> float:
     """The share of families in which any difference is claimed where there is none."""
     return _share(
-        max(compared(samples).ranks, key=lambda rank: rank or 0) != 1
+        max(compare_all(samples).ranks, key=lambda rank: rank or 0) != 1
         for samples in _families(shape, [1.0] * contenders, blocks, 0.02, rounds)
     )
 
@@ -69,7 +69,7 @@ def detections(
     """How often the one slower contender is shown to be slower than the first of the others."""
     speeds = [1.0] * (contenders - 1) + [1.0 - slowdown]
     return _share(
-        compared(samples).verdict(0, contenders - 1) == "higher"
+        compare_all(samples).verdict(0, contenders - 1) == "higher"
         for samples in _families(shape, speeds, blocks, spread, rounds)
     )
 
@@ -105,7 +105,7 @@ def stopped(
         values = throughputs(random, shape, most, spread, [1.0] * contenders)
         repeats.append(_blocks_run(values, fewest, in_turn, interval))
         seen = values[: repeats[-1]].T.tolist()
-        family = compared([Sample("", dict(enumerate(column))) for column in seen])
+        family = compare_all([Sample("", dict(enumerate(column))) for column in seen])
         holds.append(family.ratios[0, 1].low <= 1 <= family.ratios[0, 1].high)
         false.append(set(family.ranks) != {1})
     return _share(holds), _share(false), float(np.median(repeats))

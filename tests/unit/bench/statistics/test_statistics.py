@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from bench.statistics.errors import SampleError
-from bench.statistics.families import Sample, compared, holm, ratio_of
+from bench.statistics.families import Sample, compare_all, holm, ratio_of
 from bench.statistics.medians import median_interval
 from bench.statistics.planning import power, repeats_needed
 from bench.statistics.ratios import independent_ratio, paired_ratio, paired_ratios
+from bench.statistics.samples import SampleError
 
 positive = st.floats(1e-3, 1e9)
 FIRST = [102.0, 99.0, 105.0, 110.0]
@@ -140,7 +140,7 @@ def of(*values, run="run", first=1):
 
 def test_contenders_that_cannot_be_told_apart_share_a_rank():
     fast, alike, slow = of(300, 303, 299, 302), of(299, 305, 300, 298), of(100, 101, 99, 100)
-    family = compared([slow, fast, alike])
+    family = compare_all([slow, fast, alike])
     assert family.ranks == (3, 1, 1)
     assert family.verdict(1, 2) == "no measurable difference"
     assert (family.verdict(1, 0), family.verdict(0, 1)) == ("higher", "lower")
@@ -152,8 +152,8 @@ def test_a_family_in_another_order_is_that_of_its_members_in_that_order():
     samples = [of(300, 303, 299, 302), of(100, 101, 99, 100), of(299, 305, 300, 298), of(200)]
     for members in (samples[:3], samples):  # alike in their blocks, and not
         order = list(range(len(members)))[::-1]
-        wanted = compared([members[place] for place in order])
-        family = compared(members).reordered(order)
+        wanted = compare_all([members[place] for place in order])
+        family = compare_all(members).reordered(order)
         assert family.ranks == wanted.ranks
         assert family.p_values == pytest.approx(wanted.p_values)
         for pair, ratio in wanted.ratios.items():
@@ -171,16 +171,16 @@ def test_pairs_taken_together_are_those_taken_one_by_one():
 def test_a_rank_counts_only_those_shown_to_be_better():
     # The middle one cannot be told from either; the first and last can be told apart.
     first, middle, last = of(110, 111, 109, 110), of(150, 75, 120, 90), of(100, 101, 99, 100)
-    assert compared([first, middle, last]).ranks == (1, 1, 2)
+    assert compare_all([first, middle, last]).ranks == (1, 1, 2)
 
 
 def test_a_single_trial_has_no_rank_and_costs_the_others_nothing():
     two = [of(300, 303, 299), of(100, 101, 99)]
-    family = compared([*two, of(200)])
+    family = compare_all([*two, of(200)])
     assert family.ranks == (1, 2, None)
-    assert family.p_values == compared(two).p_values
-    assert compared([of(200)]).ranks == (1,)
-    assert compared([]).ranks == ()
+    assert family.p_values == compare_all(two).p_values
+    assert compare_all([of(200)]).ranks == (1,)
+    assert compare_all([]).ranks == ()
 
 
 def test_pairs_are_made_of_blocks_that_both_have_in_one_run():

@@ -1,4 +1,4 @@
-"""What is wrong with numbers that are to be compared."""
+"""Checks of the values that are compared."""
 
 from collections.abc import Sequence
 
@@ -7,17 +7,20 @@ from numpy.typing import NDArray
 
 
 class SampleError(ValueError):
-    """Values of trials that cannot be compared: says what was received and what was expected."""
+    """Values of trials that cannot be compared."""
 
 
 def logarithms(values: Sequence[float]) -> NDArray[np.float64]:
-    """The natural logarithms of positive, finite values.
+    """Take the natural logarithms of values.
+
+    Args:
+        values: positive and finite, one per trial.
 
     Raises:
         SampleError: there are no values, or one is not a positive number.
     """
     array = np.asarray(values, dtype=np.float64)
     if array.size == 0 or not np.all(np.isfinite(array) & (array > 0)):
-        raise SampleError(f"received {list(values)}, expected positive numbers, one a trial")
+        raise SampleError(f"received {list(values)}, expected positive numbers, one per trial")
     logs: NDArray[np.float64] = np.log(array)
     return logs
