@@ -1,10 +1,10 @@
-"""The data of a run: IDX files in, decoded arrays in the user's cache out.
+"""Data sets: reads IDX files and decodes them into arrays in the cache.
 
-    idx       one IDX file, read with care
-    sources   where the four files of a data set are, and what they are known by
-    checks    whether four files make one data set
-    decoded   the folder of decoded arrays: written by the runner, memory-mapped by workers
-    prepare   the cache that holds such folders
+    idx       reads one IDX file and checks it
+    sources   finds the four files of a data set
+    checks    checks that four files belong together
+    decoded   the folder of decoded arrays, written by the runner and memory-mapped by workers
+    prepare   decodes a data set into the cache
 
-A worker imports `decoded` alone, so that module and `idx` also run on Python 3.9.
+A worker imports only `decoded`, so that module and `idx` also run on Python 3.9.
 """

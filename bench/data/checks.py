@@ -1,4 +1,4 @@
-"""Whether four files make one data set: shapes that agree, labels in range."""
+"""Checks that four files are one data set: their shapes agree and their labels are in range."""
 
 from pathlib import Path
 
@@ -6,14 +6,18 @@ from bench.errors import DataError
 from bench.spec.shapes import Shape
 from bench.spec.weights import IntArray
 
-_SAME_SET = "take all four files from one data set"
+_SAME_SET = "use four files of one data set"
 
 
 def check_shapes(files: dict[str, Path], shapes: dict[str, Shape]) -> None:
-    """Check dimensions, counts and image sizes. Both arguments are keyed by the array's name.
+    """Check dimensions, counts and image sizes.
+
+    Args:
+        files: by the array's name.
+        shapes: by the array's name.
 
     Raises:
-        DataError: naming the file that does not fit.
+        DataError: a file does not fit; the message names it.
     """
     for split in ("train", "test"):
         images, labels = f"{split}_images", f"{split}_labels"
@@ -31,7 +35,12 @@ def check_shapes(files: dict[str, Path], shapes: dict[str, Shape]) -> None:
 
 
 def count_classes(files: dict[str, Path], train_labels: IntArray, test_labels: IntArray) -> int:
-    """One more than the largest training label; some classes below it may be empty.
+    """Count the classes: one more than the largest training label. Some classes may be empty.
+
+    Args:
+        files: by the array's name, for messages.
+        train_labels: shape (n,).
+        test_labels: shape (n,).
 
     Raises:
         DataError: a test label is larger than every training label.
@@ -47,15 +56,15 @@ def count_classes(files: dict[str, Path], train_labels: IntArray, test_labels: I
 def _check_images(path: Path, shape: Shape) -> None:
     if len(shape) not in (3, 4):
         expected = "3 dimensions (images, height, width), or 4 with the channels last"
-        mend = "give the file of images here"
+        mend = "use the file of images here"
         raise DataError(path, f"{len(shape)} dimensions ({_by(shape)})", expected, mend)
 
 
 def _check_labels(path: Path, shape: Shape) -> None:
     if len(shape) != 1:
         received = f"{len(shape)} dimensions ({_by(shape)})"
-        mend = "give the file of labels here"
-        raise DataError(path, received, "1 dimension, one label for each image", mend)
+        mend = "use the file of labels here"
+        raise DataError(path, received, "1 dimension, one label per image", mend)
 
 
 def _by(shape: Shape) -> str:

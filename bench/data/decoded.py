@@ -1,7 +1,7 @@
-"""A folder of decoded arrays: four .npy files, and an index that says what they must be.
+"""A folder of decoded arrays: four .npy files and an index with their sizes and checksums.
 
-The runner writes it once; every worker maps it into memory, so opening costs next to nothing and
-all workers share the same pages. Runs on Python 3.9.
+The runner writes the folder once. Every worker maps it into memory, which takes almost no time and
+lets all workers share the same pages. Runs on Python 3.9.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from bench.errors import DataError
 from bench.spec.shapes import Shape
 from bench.spec.weights import IntArray
 
-FORMAT = 1  # raise it when what is written changes: older folders are then no longer found
+FORMAT = 1  # increase it when the contents change, so that older folders are not used
 
 _INDEX = "index.json"
 _CHUNK_BYTES = 2**18
-_MEND = "delete the folder, and it is made anew"
+_MEND = "delete the folder to have it created again"
 
 
 class Dataset(NamedTuple):
     """A data set whose arrays are memory-mapped and read-only.
 
     Attributes:
-        name: as reports print it.
+        name: of the data set, for reports.
         classes: one more than the largest label.
         train_images: (n, height, width) or (n, height, width, channels) uint8.
         train_labels: (n,) uint8.
@@ -50,20 +50,20 @@ class Dataset(NamedTuple):
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
-        """(height, width, channels) of an image; the channels are 1 where the files have none."""
+        """Return an image's (height, width, channels), with 1 channel if the files state none."""
         height, width, *channels = self.train_images.shape[1:]
         return height, width, *(channels or [1])
 
 
 @dataclass(frozen=True)
 class ArrayFile:
-    """What is known of one .npy file.
+    """The expected contents of one .npy file.
 
     Attributes:
         shape: of the array.
-        size: of the file, in bytes; the values are its last part.
+        size: of the file, in bytes; it ends with the values.
         crc32: of the file.
-        sha256: of the uncompressed IDX file that it was made from.
+        sha256: of the uncompressed IDX file that it was decoded from.
     """
 
     shape: Shape
@@ -74,7 +74,13 @@ class ArrayFile:
 
 @dataclass(frozen=True)
 class Index:
-    """What is known of a decoded folder; `arrays` is keyed by the array's name in `Dataset`."""
+    """The expected contents of a decoded folder.
+
+    Attributes:
+        name: of the data set.
+        classes: one more than the largest label.
+        arrays: by the array's name in `Dataset`.
+    """
 
     name: str
     classes: int
@@ -84,10 +90,13 @@ class Index:
 def open_decoded(folder: Union[str, Path]) -> Dataset:
     """Map a decoded folder into memory.
 
-    Sizes are checked, contents are not: the runner does that once, with `is_whole`.
+    Only sizes are checked; the runner has checked the contents with `is_whole`.
+
+    Args:
+        folder: of the decoded data set.
 
     Raises:
-        DataError: a file is missing, or is not of the size that the index says.
+        DataError: a file is missing or has another size than the index states.
     """
     index = read_index(Path(folder))
     arrays = {name: map_array(Path(folder), name, file) for name, file in index.arrays.items()}
@@ -95,27 +104,32 @@ def open_decoded(folder: Union[str, Path]) -> Dataset:
 
 
 def map_array(folder: Path, name: str, file: ArrayFile) -> IntArray:
-    """One array of a folder, memory-mapped and read-only.
+    """Map one array of a folder into memory, read-only.
+
+    Args:
+        folder: of the decoded data set.
+        name: of the array in `Dataset`.
+        file: the expected contents.
 
     Raises:
-        DataError: the file is missing, or is not of the size that `file` says.
+        DataError: the file is missing or has another size than expected.
     """
     path = folder / f"{name}.npy"
     try:
         size = path.stat().st_size
         if size != file.size:
             raise DataError(path, f"{size:,} bytes", f"{file.size:,} bytes", _MEND)
-        # The .npy header is for other programs: mapping the values needs only the known shape.
+        # The shape is known, so the .npy header, which is for other programs, is skipped.
         offset = file.size - math.prod(file.shape)
         mapped = np.memmap(path, np.uint8, mode="r", offset=offset, shape=file.shape)
-        return np.asarray(mapped)  # a plain array on the same pages: frameworks know no memmap
+        return np.asarray(mapped)  # frameworks expect a plain array, not a memmap
     except OSError as error:
         received = f"a file that cannot be opened ({error.strerror})"
         raise DataError(path, received, f"{file.size:,} bytes", _MEND) from error
 
 
 def is_whole(folder: Path) -> bool:
-    """Whether the folder is there and every byte of it is as it was written."""
+    """Return whether a folder exists and every byte in it is as it was written."""
     try:
         arrays = read_index(folder).arrays
         return all(_is_intact(folder / f"{name}.npy", file) for name, file in arrays.items())
@@ -124,7 +138,14 @@ def is_whole(folder: Path) -> bool:
 
 
 def decode(source: Path, target: Path) -> ArrayFile:
-    """Write an IDX file as an .npy file, in chunks, whatever its size.
+    """Convert an IDX file to an .npy file in chunks, so that it may be larger than the memory.
+
+    Args:
+        source: the IDX file.
+        target: the .npy file.
+
+    Returns:
+        The contents of the .npy file.
 
     Raises:
         DataError: the source is not a valid IDX file.
@@ -143,24 +164,27 @@ def decode(source: Path, target: Path) -> ArrayFile:
 
 
 def write_index(folder: Path, index: Index) -> None:
-    """Write the index, with a checksum of itself, into the folder."""
+    """Write the index with its own checksum into the folder."""
     fields = asdict(index)
     sealed = {"crc32": _checksum(fields), "index": fields}
     (folder / _INDEX).write_text(json.dumps(sealed, indent=2) + "\n", encoding="ascii")
 
 
 def read_index(folder: Path) -> Index:
-    """The index of a decoded folder.
+    """Read the index of a decoded folder.
+
+    Args:
+        folder: of the decoded data set.
 
     Raises:
-        DataError: it is missing, torn or altered.
+        DataError: the index is missing, incomplete or changed.
     """
     path = folder / _INDEX
     try:
         sealed = json.loads(path.read_bytes())
         fields = sealed["index"]
         if sealed["crc32"] != _checksum(fields):
-            raise ValueError("it does not fit its checksum")
+            raise ValueError("its checksum differs")
         arrays = {name: _array_file(**file) for name, file in fields["arrays"].items()}
         return Index(fields["name"], fields["classes"], arrays)
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:

@@ -1,10 +1,10 @@
-"""IDX, the file format of MNIST, raw or compressed with gzip.
+"""Reads IDX, the file format of MNIST, raw or compressed with gzip.
 
-A file is two zero bytes, the code of the value type, the number of dimensions, each dimension as a
-big-endian 32-bit number, then the values. Here the values are unsigned bytes, code 8.
+A file consists of two zero bytes, the code of the value type, the number of dimensions, each
+dimension as a big-endian 32-bit number, and the values. Only unsigned bytes, code 8, are supported.
 
-A file may come from anywhere, so nothing is allocated because a header says so: values are read in
-chunks, and reading stops at the first byte that the header did not promise.
+The header of an untrusted file is not trusted: values are read in chunks, so that memory is
+allocated only for bytes that exist, and reading stops at the first byte beyond the header's shape.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MAX_DIMENSIONS = 4
 _CHUNK_BYTES = 2**20
 _GZIP_MAGIC = b"\x1f\x8b"
 _UNSIGNED_BYTE = 8
-_FETCH_AGAIN = "fetch the file again"
+_DOWNLOAD_AGAIN = "download the file again"
 _KINDS = {
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a named pipe",
@@ -48,8 +48,8 @@ class IdxStream(NamedTuple):
     Attributes:
         shape: the dimensions, each 1 or more.
         header: all bytes before the values.
-        chunks: the values, at most 1 MiB at a time; raises DataError unless exactly as many come
-            as the shape says.
+        chunks: yields the values, at most 1 MiB at a time; raises DataError if their number does
+            not match the shape.
     """
 
     shape: Shape
@@ -59,7 +59,15 @@ class IdxStream(NamedTuple):
 
 @contextmanager
 def open_idx(path: Path) -> Iterator[IdxStream]:
-    """Open an IDX file, raw or gzip (told by its contents), and read its header.
+    """Open an IDX file, raw or gzip, and read its header.
+
+    The contents of the file, not its name, decide whether it is decompressed.
+
+    Args:
+        path: the file.
+
+    Yields:
+        The open file.
 
     Raises:
         DataError: not a readable regular file, or not an IDX file of unsigned bytes with 1 to
@@ -74,10 +82,16 @@ def open_idx(path: Path) -> Iterator[IdxStream]:
 
 
 def read_idx(path: Path) -> IntArray:
-    """The whole file as a uint8 array of the shape that its header states.
+    """Read a whole file.
+
+    Args:
+        path: the file.
+
+    Returns:
+        A uint8 array of the shape in the file's header.
 
     Raises:
-        DataError: as `open_idx`, or more or fewer values than the header promises.
+        DataError: as `open_idx`, or there are more or fewer values than the header states.
     """
     values = bytearray()
     with open_idx(path) as idx:
@@ -89,7 +103,7 @@ def read_idx(path: Path) -> IntArray:
 def _open(path: Path) -> io.BufferedIOBase:
     try:
         kind = stat.S_IFMT(path.stat().st_mode)
-        if kind != stat.S_IFREG:  # reading a pipe or a device could wait, or never end
+        if kind != stat.S_IFREG:  # reading a pipe or a device may block or never end
             received = _KINDS.get(kind, "something else")
             raise DataError(path, received, "a regular file", "name the data file itself")
         with path.open("rb") as file:
@@ -97,7 +111,9 @@ def _open(path: Path) -> io.BufferedIOBase:
         return gzip.open(path) if is_gzip else path.open("rb")
     except OSError as error:
         received = f"a file that cannot be opened ({error.strerror})"
-        raise DataError(path, received, "a readable file", "check its path and rights") from error
+        raise DataError(
+            path, received, "a readable file", "check its path and permissions"
+        ) from error
 
 
 def _read(file: io.BufferedIOBase, size: int, path: Path) -> bytes:
@@ -105,7 +121,7 @@ def _read(file: io.BufferedIOBase, size: int, path: Path) -> bytes:
         return file.read(size)
     except (EOFError, OSError, zlib.error) as error:
         received = f"contents that cannot be read ({error})"
-        raise DataError(path, received, "a whole file, raw or gzip", _FETCH_AGAIN) from error
+        raise DataError(path, received, "a whole file, raw or gzip", _DOWNLOAD_AGAIN) from error
 
 
 def _check_magic(magic: bytes, path: Path) -> None:
@@ -116,7 +132,7 @@ def _check_magic(magic: bytes, path: Path) -> None:
             f"the first bytes '{magic.hex(' ')}'",
             f"'00 00 08' and then 01 to 0{MAX_DIMENSIONS}, the magic number of IDX files of "
             "unsigned bytes",
-            "give the file in IDX form, raw or compressed with gzip",
+            "convert the file to IDX, raw or compressed with gzip",
         )
 
 
@@ -124,27 +140,27 @@ def _shape(sizes: bytes, dimensions: int, path: Path) -> Shape:
     if len(sizes) < 4 * dimensions:
         expected = f"{dimensions} dimensions of 4 bytes each"
         raise DataError(
-            path, f"a header cut off after {4 + len(sizes)} bytes", expected, _FETCH_AGAIN
+            path, f"a header cut off after {4 + len(sizes)} bytes", expected, _DOWNLOAD_AGAIN
         )
     shape: Shape = struct.unpack(f">{dimensions}I", sizes)
     if not 0 < math.prod(shape) <= MAX_BYTES:
         raise DataError(
             path,
             f"a header of {' x '.join(map(str, shape))} values",
-            f"each dimension 1 or more, and at most {MAX_BYTES:,} values in all",
+            f"each dimension 1 or more, and at most {MAX_BYTES:,} values in total",
             "check that this is the right file, or split the data set",
         )
     return shape
 
 
-def _chunks(file: io.BufferedIOBase, promised: int, path: Path) -> Iterator[bytes]:
-    expected = f"the {promised:,} that its header promises"
-    left = promised
+def _chunks(file: io.BufferedIOBase, stated: int, path: Path) -> Iterator[bytes]:
+    expected = f"the {stated:,} that its header states"
+    left = stated
     while left:
         chunk = _read(file, min(left, _CHUNK_BYTES), path)
         if not chunk:
-            raise DataError(path, f"only {promised - left:,} values", expected, _FETCH_AGAIN)
+            raise DataError(path, f"only {stated - left:,} values", expected, _DOWNLOAD_AGAIN)
         left -= len(chunk)
         yield chunk
     if _read(file, 1, path):
-        raise DataError(path, f"more than {promised:,} values", expected, _FETCH_AGAIN)
+        raise DataError(path, f"more than {stated:,} values", expected, _DOWNLOAD_AGAIN)

@@ -1,8 +1,8 @@
-"""Decode a data set once into the user's cache, for workers to map into memory.
+"""Decodes a data set once into the cache, from where workers map it into memory.
 
-Any number of processes may prepare the same data set at once: one decodes, the others wait for it.
-A folder of the cache appears whole under its name or not at all, is checked byte by byte at each
-use, and is made anew when it is damaged.
+Several processes may prepare the same data set at once: one decodes it, the others wait. A folder
+of decoded arrays appears in the cache atomically, is checked byte by byte each time it is used, and
+is decoded again if it is damaged.
 """
 
 import atexit
@@ -23,7 +23,7 @@ class PreparedData(NamedTuple):
 
     Attributes:
         folder: for `bench.data.decoded.open_decoded`.
-        notes: what the user should know; empty when the cache works.
+        notes: messages for the user; empty if the cache works.
     """
 
     folder: Path
@@ -31,16 +31,16 @@ class PreparedData(NamedTuple):
 
 
 def prepare(data_dir: Path | None, cache: Path | None = None) -> PreparedData:
-    """Find or make the decoded form of a data set.
+    """Return a decoded data set, and decode it if it is not in the cache.
 
     Args:
-        data_dir: the folder with the four IDX files; None means the MNIST that this package ships.
-        cache: where decoded data sets are kept; None means `cache_folder()`. Where it cannot be
-            written, a temporary folder serves until this process ends.
+        data_dir: the folder of the four IDX files; None for the MNIST in this package.
+        cache: the cache folder; None for `cache_folder()`. If it cannot be written, the data set
+            is decoded into a temporary folder, which is removed when this process ends.
 
     Raises:
-        DataError: the files are missing, damaged or do not fit together, or there is no room to
-            decode them.
+        DataError: the files are missing, damaged or do not fit together, or there is not enough
+            space to decode them.
     """
     source = mnist() if data_dir is None else find_source(data_dir)
     cache = cache or cache_folder()
@@ -52,14 +52,14 @@ def prepare(data_dir: Path | None, cache: Path | None = None) -> PreparedData:
     except OSError as error:
         note = (
             f"the cache {cache} cannot be written ({error.strerror}), so {source.name} was decoded "
-            f"for this run alone; set {CACHE_VARIABLE} to a folder that can be written"
+            f"for this run only; set {CACHE_VARIABLE} to a writable folder"
         )
         return PreparedData(_decode_temporarily(source), [note])
     return PreparedData(folder, [])
 
 
 def _fill(source: Source, folder: Path) -> None:
-    """Decode into the folder, unless another process has just done so."""
+    """Decode into the folder unless another process has done so."""
     with lock(folder.with_suffix(LOCK_SUFFIX)):
         if is_whole(folder):
             return
@@ -81,9 +81,9 @@ def _decode_temporarily(source: Source) -> Path:
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
         _decode_all(source, folder)
     except OSError as error:
-        received = f"neither a cache nor a temporary folder to decode it into ({error.strerror})"
-        mend = f"free some space, or set {CACHE_VARIABLE} to a folder that has it"
-        raise DataError(source.name, received, "one that can be written", mend) from error
+        received = f"neither a writable cache nor a temporary folder ({error.strerror})"
+        mend = f"free some space, or set {CACHE_VARIABLE} to a folder on another disk"
+        raise DataError(source.name, received, "a writable folder", mend) from error
     return folder
 
 

@@ -1,4 +1,4 @@
-"""Where a data set's four IDX files are: MNIST in this package, any other in the user's folder."""
+"""Finds the four IDX files of a data set: MNIST in this package, others in the user's folder."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ from bench.errors import DataError
 
 _MNIST = Path(__file__).parent / "mnist"
 
-# Of the uncompressed files, as the MNIST database publishes them.
+# Of the uncompressed files that the MNIST database publishes.
 _MNIST_SHA256 = {
     "train_images": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
     "train_labels": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
@@ -20,7 +20,7 @@ _MNIST_SHA256 = {
     "test_labels": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
 
-# An array's name, and the words of which a file name needs one each.
+# For each array, a file's name must contain one word of each set.
 _WORDS = {
     "train_images": ({"train"}, {"images"}),
     "train_labels": ({"train"}, {"labels"}),
@@ -42,7 +42,7 @@ class Source(NamedTuple):
     Attributes:
         name: of the data set.
         files: by the array's name in `bench.data.decoded.Dataset`.
-        sha256: of each file's uncompressed contents, where they are known beforehand.
+        sha256: of each file's uncompressed contents, by the array's name; empty if unknown.
     """
 
     name: str
@@ -50,33 +50,37 @@ class Source(NamedTuple):
     sha256: dict[str, str]
 
     def key(self) -> str:
-        """A name for the decoded contents: equal keys mean equal contents.
+        """Return a name for the decoded contents; equal keys mean equal contents.
 
-        Known contents are named by their digests; other files by path, size and time of change.
+        The key depends on the digests of the contents if they are known, otherwise on the path,
+        size and modification time of each file.
 
         Raises:
-            DataError: a file cannot be looked at.
+            DataError: a file cannot be read.
         """
         facts = self.sha256 or [_identity(path) for path in self.files.values()]
         return hashlib.sha256(json.dumps([FORMAT, self.name, facts]).encode()).hexdigest()[:32]
 
 
 def mnist() -> Source:
-    """The MNIST database that this package ships."""
+    """Return the MNIST database that is part of this package."""
     files = {name: _MNIST / f"{standard}.gz" for name, standard in _STANDARD.items()}
     return Source("mnist", files, _MNIST_SHA256)
 
 
 def find_source(folder: Path) -> Source:
-    """The four IDX files of a folder, named after the folder.
+    """Find the four IDX files of a data set, which is named after its folder.
 
-    A file is known by the words of its name: `idx`, `images` or `labels`, and `train` or else
-    `t10k` or `test`. So both `train-images-idx3-ubyte.gz` and
-    `emnist-letters-test-labels-idx1-ubyte` are found. Of a file and its own .gz the former is
-    taken.
+    A file is recognised by the words in its name: `idx`; `images` or `labels`; and `train`, `t10k`
+    or `test`. For example, both `train-images-idx3-ubyte.gz` and
+    `emnist-letters-test-labels-idx1-ubyte` are recognised. If a file exists with and without .gz,
+    the one without is used.
+
+    Args:
+        folder: of the files.
 
     Raises:
-        DataError: the folder cannot be read, lacks one of the four, or has several of one.
+        DataError: the folder cannot be read, or one of the four files is missing or ambiguous.
     """
     folder = Path(os.path.abspath(folder))
     entries = _entries(folder)
@@ -90,7 +94,7 @@ def _entries(folder: Path) -> list[str]:
     except (OSError, ValueError) as error:
         received = f"a folder that cannot be read ({error})"
         expected = "a folder with the four IDX files of a data set"
-        raise DataError(folder, received, expected, "check its path and rights") from error
+        raise DataError(folder, received, expected, "check its permissions") from error
 
 
 def _choose(folder: Path, name: str, entries: list[str]) -> Path:
@@ -102,10 +106,10 @@ def _choose(folder: Path, name: str, entries: list[str]) -> Path:
         return folder / found[0]
     expected = f"one file of {what}, such as {_STANDARD[name]} or {_STANDARD[name]}.gz"
     if found:
-        mend = "keep each data set in a folder of its own"
+        mend = "put each data set into its own folder"
         raise DataError(folder, f"several files of {what} ({_listed(found)})", expected, mend)
-    received = f"no file of {what} (but {_listed(entries) or 'no files'})"
-    raise DataError(folder, received, expected, "add the file, or name the folder that has it")
+    received = f"no file of {what} (only {_listed(entries) or 'an empty folder'})"
+    raise DataError(folder, received, expected, "add the file, or name the folder that contains it")
 
 
 def _matches(entry: str, name: str) -> bool:
@@ -124,5 +128,7 @@ def _identity(path: Path) -> tuple[str, int, int]:
         status = path.stat()
     except OSError as error:
         received = f"a file that cannot be opened ({error.strerror})"
-        raise DataError(path, received, "a readable file", "check its path and rights") from error
+        raise DataError(
+            path, received, "a readable file", "check its path and permissions"
+        ) from error
     return str(path), status.st_size, status.st_mtime_ns

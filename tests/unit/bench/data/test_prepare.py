@@ -91,7 +91,7 @@ def test_a_damaged_cache_is_noticed_and_made_anew(tmp_path, cache, case):
 def test_opening_a_damaged_folder_is_a_data_error(tmp_path, case):
     folder = prepare(write_set(tmp_path / "set")).folder
     DAMAGES[case](folder)
-    with pytest.raises(DataError, match=r"delete the folder, and it is made anew"):
+    with pytest.raises(DataError, match=r"delete the folder to have it created again"):
         open_decoded(folder)
 
 
@@ -194,7 +194,9 @@ except ValueError as error:
     process = in_new_process(code, tmp_path / "cache")
     answer, error = process.communicate(timeout=60)
     assert error == ""
-    assert answer.startswith("DataError set: received neither a cache nor a temporary folder")
+    assert answer.startswith(
+        "DataError set: received neither a writable cache nor a temporary folder"
+    )
     assert {path.suffix for path in (tmp_path / "cache/datasets").iterdir()} == {".lock"}
 
 
