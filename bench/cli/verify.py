@@ -28,7 +28,7 @@ from bench.run.preliminaries import certificate_settings
 from bench.run.prepare import Plan, make_plan
 from bench.run.request import Request, RunOptions, request_of
 from bench.spec.job import Job
-from bench.verification.case import OPTIMIZERS, USUAL
+from bench.verification.case import ONE_OPTIMIZER, OPTIMIZERS
 from bench.verification.certificate import Certificate
 from bench.verification.every_layer import (
     EVERY_LAYER,
@@ -77,7 +77,7 @@ def command(details: bool, fresh: bool, **options: Any) -> int:
     if not found:
         raise ChoiceError("nothing to check: no backend supports these options")
     wanted = [*(_with_model(job, EVERY_LAYER) for job in found), *found]
-    settings = certificate_settings(plan, USUAL, options["timeout"], fresh=fresh)
+    settings = certificate_settings(plan, ONE_OPTIMIZER, options["timeout"], fresh=fresh)
     settings = msgspec.structs.replace(
         settings, models={**_with_every_optimizer(), **settings.models}
     )

@@ -13,7 +13,7 @@ from bench.run.peak_rates import MEASURE_SECONDS, PeakRates, PeakRateSettings, p
 from bench.run.prepare import Plan
 from bench.run.request import Report
 from bench.spec.training import Optimizer
-from bench.verification.case import careful
+from bench.verification.case import with_small_rate
 from bench.worker.protocol import ModelCheck
 
 NUMPY = "numpy"  # always installed, and its BLAS is a good one
@@ -52,7 +52,7 @@ def certificate_settings(
 def run_certificate_settings(plan: Plan) -> CertificateSettings:
     """Return the settings of a run: the run's optimizer, at a small learning rate."""
     experiment = plan.experiment
-    optimizers = {"this run's optimizer": careful(experiment.optimizer)}
+    optimizers = {"this run's optimizer": with_small_rate(experiment.optimizer)}
     return certificate_settings(plan, optimizers, experiment.timeout)
 
 

@@ -1,5 +1,5 @@
-"""Proof that a backend does the work that the spec states: a certificate for each contender.
+"""Proof that a backend does the work that the spec states: one certificate per contender and model.
 
-A worker makes it: the backend and the NumPy reference in float64 are given the same weights and
-batches, and all that comes out is compared. Needs NumPy, msgspec and the backend only.
+A worker gives the backend and the NumPy reference in float64 the same weights and batches, and
+compares all results. This needs NumPy, msgspec and the backend's framework only.
 """

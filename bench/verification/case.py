@@ -1,4 +1,4 @@
-"""What both sides of a check are given: the model, weights that hide nothing, and batches."""
+"""The input of a check, equal for the backend and the reference: model, weights and batches."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from bench.spec.training import Adam, Optimizer, Sgd
 from bench.spec.weights import FloatArray, IntArray, Weights, initial_weights
 
 BATCH = 8
-STEPS = (1, 10, 50)  # after which the weights are compared
-CALLS = (*[1] * 10, *[10] * 4)  # the number of steps of each call
-# The rate falls between the fifth and the sixth step: an optimizer whose velocity holds the rate
-# goes another way from there.
+STEPS = (1, 10, 50)  # the weights are compared after so many steps
+CALLS = (*[1] * 10, *[10] * 4)  # number of steps of each training call
+# The learning rate is halved after the fifth step. An optimizer whose velocity includes the rate
+# gives other weights from then on.
 RATE_FALLS_AFTER = 5
 
-# Each rule of update that the spec knows, with settings that make it count: an epsilon that is not
-# lost beside the root, and a penalty that moves the weights as much as the gradient does. The rates
-# are small, so that few values cross a kink of ReLU or another maximum of a pool in 50 steps: where
-# one crosses a step earlier than in the reference, correct implementations part.
+# Every update rule of the spec, with settings under which each term matters: an epsilon that is not
+# negligible next to the root, and a penalty that is as large as the gradient. The rates are so
+# small that few values cross the kink of a ReLU, or change the maximum of a pool, within 50 steps.
+# Where rounding makes a value cross one step earlier than in the reference, even correct
+# implementations diverge.
 OPTIMIZERS: dict[str, Optimizer] = {
     "SGD with momentum": Sgd(learning_rate=0.001, momentum=0.9),
     "SGD with Nesterov momentum": Sgd(learning_rate=0.001, momentum=0.9, nesterov=True),
@@ -30,16 +31,25 @@ OPTIMIZERS: dict[str, Optimizer] = {
     "Adam": Adam(learning_rate=0.0003, epsilon=1e-2, l2=0.01),
 }
 
+# The optimizer of checks that are about the model. Its rate is smaller than those above, because
+# deep networks with batch normalisation diverge sooner: after 50 steps, NumPy in float32 and in
+# float64 differ by 2e-3 at the rates above and by 8e-5 at this one.
+_SMALL_SGD_RATE = 1e-4
+_SMALL_ADAM_RATE = 3e-5
+ONE_OPTIMIZER: dict[str, Optimizer] = {
+    "SGD with momentum": Sgd(learning_rate=_SMALL_SGD_RATE, momentum=0.9)
+}
+
 
 class Case(NamedTuple):
-    """One model and all that both sides are given.
+    """The input of a check.
 
     Attributes:
-        model: resolved, without dropout.
-        weights: by address, float32, none of them at a value that hides a fault.
-        images: (examples, ...) float32 in -1 to 1; maps have an even background of 0 at two edges.
+        model: the resolved model, without dropout.
+        weights: initial weights by address, float32; none of them is constant.
+        images: (examples, ...) float32 in -1 to 1; maps are 0 along their top and left edges.
         labels: (examples,) int32.
-        batches: (50, batch) int32 indices; no batch is like the one before.
+        batches: (50, batch) int32 indices of images; no two batches are equal.
     """
 
     model: Node
@@ -50,14 +60,19 @@ class Case(NamedTuple):
 
 
 def make_case(layer: Layer, input_shape: Shape) -> Case:
-    """The case of a model for images of a shape (without the batch), the same at every call."""
+    """Create the case of a model. It is the same at every call.
+
+    Args:
+        layer: the model; its dropout rates are set to 0.
+        input_shape: shape of an image, without the batch.
+    """
     random = np.random.default_rng(20_260_101)
     model = resolve(without_dropout(layer), input_shape)
     examples = BATCH * 10
     order = np.concatenate([random.permutation(examples) for _ in range(STEPS[-1] // 10)])
     return Case(
         model=model,
-        weights=shaken(initial_weights(model, seed=1), random),
+        weights=perturb_constants(initial_weights(model, seed=1), random),
         images=_images((examples, *input_shape), random),
         labels=random.integers(0, model.output_shape[-1], examples).astype(np.int32),
         batches=order.reshape(-1, BATCH).astype(np.int32),
@@ -65,11 +80,12 @@ def make_case(layer: Layer, input_shape: Shape) -> Case:
 
 
 def _images(shape: tuple[int, ...], random: np.random.Generator) -> FloatArray:
-    """Random values; in maps, a third of each side from the top and from the left is 0.
+    """Create random images; in maps, the top third and the left third are 0.
 
-    Data such as MNIST have an even background: all values in a window of a pooling are equal there,
-    which random values never are. At the other edges values meet the padding: with 0 all around,
-    the sum of a convolution would not tell one arrangement of the kernel from another.
+    Data sets such as MNIST have a constant background, where all values in a pooling window are
+    equal, which never happens with random values. The bottom and right edges remain random: with 0
+    along all edges, the average of a convolution over all positions, which `locate.prefix_case`
+    compares, would be the same for a flipped or transposed kernel.
     """
     images: FloatArray = random.uniform(-1, 1, shape).astype(np.float32)
     for axis in range(1, len(shape) - 1):
@@ -77,30 +93,21 @@ def _images(shape: tuple[int, ...], random: np.random.Generator) -> FloatArray:
     return images
 
 
-# What a model is trained with where the question is the model and not the optimizer. Deep networks
-# with batch normalisation part sooner: NumPy in float32 and in float64 differ by 2e-3 after 50
-# steps at the rates above, and by 8e-5 at these.
-USUAL: dict[str, Optimizer] = {"SGD with momentum": Sgd(learning_rate=1e-4, momentum=0.9)}
-_CAREFUL_ADAM_RATE = 3e-5
-
-
-def careful(optimizer: Optimizer) -> Optimizer:
-    """The optimizer with a rate that is small enough to compare 50 steps."""
-    rate = USUAL["SGD with momentum"].learning_rate
-    if isinstance(optimizer, Adam):
-        rate = _CAREFUL_ADAM_RATE
+def with_small_rate(optimizer: Optimizer) -> Optimizer:
+    """Return the optimizer with a learning rate at which 50 steps can be compared."""
+    rate = _SMALL_ADAM_RATE if isinstance(optimizer, Adam) else _SMALL_SGD_RATE
     return msgspec.structs.replace(optimizer, learning_rate=rate)
 
 
 def rates(optimizer: Optimizer) -> FloatArray:
-    """The learning rate of each of the 50 steps: (50,) float32, halved after the fifth."""
+    """Return the learning rate of each step: (50,) float32, halved after the fifth."""
     values = np.full(STEPS[-1], optimizer.learning_rate, np.float32)
     values[RATE_FALLS_AFTER:] /= 2
     return values
 
 
 def without_dropout(layer: Layer) -> Layer:
-    """The layer with every dropout rate 0: random streams cannot agree between frameworks."""
+    """Return the layer with all dropout rates 0: frameworks draw different random numbers."""
     if isinstance(layer, Dropout):
         return Dropout(0.0)
     parts = getattr(layer, "parts", None)
@@ -109,17 +116,17 @@ def without_dropout(layer: Layer) -> Layer:
     return msgspec.structs.replace(layer, parts=tuple(without_dropout(part) for part in parts))
 
 
-def shaken(weights: Weights, random: np.random.Generator) -> Weights:
-    """The weights with those that start constant moved off 0 and 1.
+def perturb_constants(weights: Weights, random: np.random.Generator) -> Weights:
+    """Add noise to the weights that start as a constant or a vector.
 
-    A bias of 0 or a running variance of 1 would hide that a backend ignores it.
+    A backend that ignores a bias of 0 or a running variance of 1 would otherwise pass.
     """
     return {
-        name: value if value.std() > 0 and value.ndim > 1 else _moved(value, random)
+        name: value if value.std() > 0 and value.ndim > 1 else _perturb(value, random)
         for name, value in weights.items()
     }
 
 
-def _moved(value: FloatArray, random: np.random.Generator) -> FloatArray:
-    moved: FloatArray = (value + random.uniform(-0.2, 0.2, value.shape)).astype(np.float32)
-    return moved
+def _perturb(value: FloatArray, random: np.random.Generator) -> FloatArray:
+    perturbed: FloatArray = (value + random.uniform(-0.2, 0.2, value.shape)).astype(np.float32)
+    return perturbed

@@ -17,12 +17,12 @@ from bench.spec.training import Optimizer, Sgd
 from bench.spec.weights import Weights
 from bench.verification.case import BATCH, STEPS, Case, make_case
 from bench.verification.certificate import TOLERANCES, Check
-from bench.verification.compare import compare_arrays, compare_weights, size_for
+from bench.verification.compare import compare_arrays, compare_weights, norm_for
 from bench.verification.locate import first_difference
 from bench.verification.reference import (
-    Answers,
+    InitialResults,
     Trajectory,
-    answers,
+    initial_results,
     reference_for,
     reference_session,
     trajectory,
@@ -55,7 +55,7 @@ class Subject:
                 "so many cannot share in equal parts"
             )
         self.tolerance = TOLERANCES[precision]
-        self.size = size_for(precision)
+        self.norm = norm_for(precision)
 
     def session(self, case: Case, optimizer: Optimizer) -> Session:
         """A session of the contender on the case."""
@@ -88,7 +88,7 @@ def certify(
     for name, optimizer in optimizers.items():
         session = subject.session(case, optimizer)
         if not checks:
-            checks += _at_rest(subject, case, session, reference.answers)
+            checks += _at_rest(subject, case, session, reference.initial)
         got = trajectory(session, case, optimizer)
         trained = _in_training(subject, case, name, got, reference.trajectories[name])
         checks += trained if _all_passed(trained) else _again(subject, case, name, optimizer)
@@ -115,10 +115,12 @@ def _all_passed(checks: Sequence[Check]) -> bool:
     return all(check.passed for check in checks)
 
 
-def _at_rest(subject: Subject, case: Case, session: Session, wanted: Answers) -> tuple[Check, ...]:
+def _at_rest(
+    subject: Subject, case: Case, session: Session, wanted: InitialResults
+) -> tuple[Check, ...]:
     """Before any step: the weights came and went unharmed, and both sides compute the same."""
     held = session.weights()
-    got = answers(session, case)
+    got = initial_results(session, case)
     return (
         _parameter_count(case, held),
         compare_weights("round trip of the weights", held, case.weights, 0.0),
@@ -129,22 +131,22 @@ def _at_rest(subject: Subject, case: Case, session: Session, wanted: Answers) ->
 
 
 def _compare_answers(
-    subject: Subject, case: Case, got: Answers, wanted: Answers
+    subject: Subject, case: Case, got: InitialResults, wanted: InitialResults
 ) -> tuple[Check, ...]:
-    tolerance, size = subject.tolerance.forward, subject.size
+    tolerance, norm = subject.tolerance.forward, subject.norm
     inference = compare_arrays(
-        "logits in inference", got.inference, wanted.inference, tolerance, size
+        "logits in inference", got.inference, wanted.inference, tolerance, norm
     )
     training = compare_arrays(
-        "logits in training", got.gradients.logits, wanted.gradients.logits, tolerance, size
+        "logits in training", got.gradients.logits, wanted.gradients.logits, tolerance, norm
     )
-    loss = compare_arrays("loss", got.loss, wanted.loss, tolerance, size)
+    loss = compare_arrays("loss", got.loss, wanted.loss, tolerance, norm)
     located = [_located(subject, case, check) for check in (inference, training)]
     return (*located, loss)
 
 
 def _compare_gradients(
-    subject: Subject, case: Case, session: Session, got: Answers, wanted: Answers
+    subject: Subject, case: Case, session: Session, got: InitialResults, wanted: InitialResults
 ) -> Check:
     """Compare on the first batch, and where that fails on two more: the least difference counts.
 
@@ -153,7 +155,7 @@ def _compare_gradients(
     """
     ours, theirs = got.gradients.weights, wanted.gradients.weights
     check = compare_weights(
-        "gradients", ours, theirs, subject.tolerance.gradients, size=subject.size
+        "gradients", ours, theirs, subject.tolerance.gradients, norm=subject.norm
     )
     for batch in case.batches[1:3]:
         if check.passed:
@@ -161,7 +163,7 @@ def _compare_gradients(
         ours = session.gradients(batch).weights
         theirs = reference_session(case, Sgd()).gradients(batch).weights
         again = compare_weights(
-            "gradients", ours, theirs, subject.tolerance.gradients, size=subject.size
+            "gradients", ours, theirs, subject.tolerance.gradients, norm=subject.norm
         )
         check = min(check, again, key=_size)
     return check
@@ -178,10 +180,10 @@ def _located(subject: Subject, case: Case, check: Check) -> Check:
     optimizer = Sgd()
 
     def differs(beginning: Case) -> bool:
-        got = answers(subject.session(beginning, optimizer), beginning)
-        wanted = answers(reference_session(beginning, optimizer), beginning)
+        got = initial_results(subject.session(beginning, optimizer), beginning)
+        wanted = initial_results(reference_session(beginning, optimizer), beginning)
         return not all(
-            compare_arrays("", *pair, subject.tolerance.forward, subject.size).passed
+            compare_arrays("", *pair, subject.tolerance.forward, subject.norm).passed
             for pair in (
                 (got.inference, wanted.inference),
                 (got.gradients.logits, wanted.gradients.logits),
@@ -214,8 +216,8 @@ def _in_training(
                 for side in (got[steps], wanted[steps])
             )
             if ours or theirs:
-                label = f"{kind} after {steps} of {name}"
+                label = f"{kind} after step {steps} of {name}"
                 checks.append(
-                    compare_weights(label, ours, theirs, tolerance, case.weights, subject.size)
+                    compare_weights(label, ours, theirs, tolerance, case.weights, subject.norm)
                 )
     return checks

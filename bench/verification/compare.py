@@ -1,4 +1,4 @@
-"""How far two results differ, and where first."""
+"""Compare two results: the relative difference, and the first weight that differs too much."""
 
 from __future__ import annotations
 
@@ -8,52 +8,65 @@ from typing import Callable, Optional
 import numpy as np
 
 from bench.spec.weights import FloatArray, Weights
-from bench.verification.certificate import SHORT, Check
+from bench.verification.certificate import LOW_PRECISIONS, Check
 
-# A value that is small where others are large is the sum of large terms that cancel: it is held
-# to the precision of the terms. Shares of the largest value anywhere, and of a weight's own size.
-_SHARE_OF_ALL = 1e-2
-_SHARE_OF_ALL_SHORT = 5e-2  # in a short precision, whose terms carry less
+# Some weights change much less than others because large terms cancel. Their rounding error is that
+# of the terms, so a difference is never divided by less than these shares of the largest change of
+# any weight and of the weight's own norm.
+_SHARE_OF_LARGEST_CHANGE = 1e-2
+_SHARE_OF_LARGEST_CHANGE_LOW_PRECISION = 5e-2
 _SHARE_OF_WEIGHT = 2e-3
 
+# The norm of an array: of a difference, and of the values that it is divided by.
+Norm = Callable[[FloatArray], float]
 
-# What stands for an array's size: of a difference, and of the values that it is a share of.
-Size = Callable[[FloatArray], float]
 
-
-def largest(value: FloatArray) -> float:
-    """The largest magnitude; 0 for an empty array."""
+def maximum(value: FloatArray) -> float:
+    """Return the largest magnitude; 0 for an empty array."""
     return float(np.max(np.abs(value), initial=0.0))
 
 
 def root_mean_square(value: FloatArray) -> float:
-    """The magnitude of a typical value; 0 for an empty array."""
+    """Return the root mean square; 0 for an empty array."""
     return math.sqrt(np.mean(np.square(value, dtype=np.float64))) if np.size(value) else 0.0
 
 
-def size_for(precision: str) -> Size:
-    """What is compared in a precision: each value, or in a short one all together.
+def norm_for(precision: str) -> Norm:
+    """Return the norm in which results of a precision are compared.
 
-    A short type puts values near the kink of a ReLU on its other side in every batch, and single
-    gradients differ wholly, whoever is right; their share of all is small.
+    A low precision moves values across the kink of a ReLU in every batch. This changes single
+    gradients completely, also in correct implementations, but hardly changes their root mean
+    square.
     """
-    return root_mean_square if precision in SHORT else largest
+    return root_mean_square if precision in LOW_PRECISIONS else maximum
 
 
 def compare_arrays(
-    name: str, got: FloatArray, wanted: FloatArray, tolerance: float, size: Size = largest
+    name: str, got: FloatArray, wanted: FloatArray, tolerance: float, norm: Norm = maximum
 ) -> Check:
-    """The size of the difference as a share of that of the values wanted."""
-    return Check(name, relative_difference(got, wanted, size(wanted), size), tolerance)
+    """Compare two arrays, relative to the norm of the wanted one.
+
+    Args:
+        name: name of the check.
+        got: the backend's result.
+        wanted: the reference's result.
+        tolerance: the largest relative difference that passes.
+        norm: norm of the difference and of the wanted values.
+    """
+    return Check(name, relative_difference(got, wanted, norm(wanted), norm), tolerance)
 
 
 def relative_difference(
-    got: FloatArray, wanted: FloatArray, scale: float, size: Size = largest
+    got: FloatArray, wanted: FloatArray, scale: float, norm: Norm = maximum
 ) -> Optional[float]:
-    """The size of got - wanted / scale; None when shapes differ or a value is not finite."""
+    """Compute the norm of `got - wanted`, divided by the scale.
+
+    Returns:
+        The relative difference, or None if the shapes differ or a value is not finite.
+    """
     if np.shape(got) != np.shape(wanted) or not np.all(np.isfinite(got)):
         return None
-    difference = size(np.asarray(got, np.float64) - wanted)
+    difference = norm(np.asarray(got, np.float64) - wanted)
     return difference / scale if scale > 0 else (0.0 if difference == 0 else None)
 
 
@@ -63,24 +76,30 @@ def compare_weights(
     wanted: Weights,
     tolerance: float,
     start: Optional[Weights] = None,
-    size: Size = largest,
+    norm: Norm = maximum,
 ) -> Check:
-    """Compare by address; the worst difference, and the first weight that differs too much.
+    """Compare the weights by address.
 
     Args:
-        name: the check's name.
-        got: the backend's.
-        wanted: the reference's.
-        tolerance: the largest share that passes.
-        start: where training began: then the change since is the scale, not the value.
-        size: of differences and scales.
+        name: name of the check.
+        got: the backend's weights.
+        wanted: the reference's weights.
+        tolerance: the largest relative difference that passes.
+        start: the initial weights. If given, differences are relative to the change since then,
+            otherwise to the weights.
+        norm: norm of differences and scales.
+
+    Returns:
+        A check with the largest relative difference and the first weight that differs too much.
     """
-    odd = sorted(set(got) ^ set(wanted))
-    if odd:
-        return Check(name, None, tolerance, f"{odd[0]} ({'extra' if odd[0] in got else 'missing'})")
-    scales = _scales(wanted, start, size)
+    unmatched = sorted(set(got) ^ set(wanted))
+    if unmatched:
+        address = unmatched[0]
+        reason = "extra" if address in got else "missing"
+        return Check(name, None, tolerance, f"{address} ({reason})")
+    scales = _scales(wanted, start, norm)
     differences = {
-        key: relative_difference(got[key], wanted[key], scales[key], size) for key in wanted
+        key: relative_difference(got[key], wanted[key], scales[key], norm) for key in wanted
     }
     wrong = [key for key, value in differences.items() if value is None or value > tolerance]
     known = [value for value in differences.values() if value is not None]
@@ -88,11 +107,13 @@ def compare_weights(
     return Check(name, worst, tolerance, wrong[0] if wrong else "")
 
 
-def _scales(wanted: Weights, start: Optional[Weights], size: Size) -> dict[str, float]:
-    changes = {key: size(value - start[key] if start else value) for key, value in wanted.items()}
-    share = _SHARE_OF_ALL if size is largest else _SHARE_OF_ALL_SHORT
+def _scales(wanted: Weights, start: Optional[Weights], norm: Norm) -> dict[str, float]:
+    """Compute what the difference of each weight is divided by."""
+    changes = {key: norm(value - start[key] if start else value) for key, value in wanted.items()}
+    is_exact = norm is maximum
+    share = _SHARE_OF_LARGEST_CHANGE if is_exact else _SHARE_OF_LARGEST_CHANGE_LOW_PRECISION
     floor = share * max(changes.values(), default=0.0)
     return {
-        key: max(change, floor, _SHARE_OF_WEIGHT * size(wanted[key]) if start else 0.0)
+        key: max(change, floor, _SHARE_OF_WEIGHT * norm(wanted[key]) if start else 0.0)
         for key, change in changes.items()
     }

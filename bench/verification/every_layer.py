@@ -1,7 +1,7 @@
-"""A network of a few pixels with every layer of the vocabulary, every stride, padding and group.
+"""A small network with every kind of layer, and with strides, both paddings and groups.
 
-Each optimizer is checked on it: a rule of update sees one weight after the other, and every kind
-of weight is here. A model's own certificate then needs one optimizer.
+All optimizers are checked on this network. It contains every kind of weight, and an update rule
+treats each weight by itself, so a model's own certificate needs only one optimizer.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ UNNORMALISED = "every_layer_unnormalised"
 
 
 def every_layer() -> Layer:
-    """The network, for images of `EVERY_LAYER_SHAPE`."""
-    gate = sequential(
+    """Return the network, for images of `EVERY_LAYER_SHAPE`."""
+    channel_scales = sequential(
         GlobalAvgPool(), Dense(4), Activation("relu"), Dense(16), Activation("sigmoid")
     )
     return sequential(
@@ -45,11 +45,11 @@ def every_layer() -> Layer:
         Conv(8, 3, groups=4),
         Activation("relu"),
         MaxPool(3, stride=1, padding="same"),
-        # No bias before a batch normalisation, which takes it out again: its gradient is 0, and
-        # what a framework computes instead is rounding, which Adam makes large.
+        # No bias before a batch normalisation: subtracting the mean removes it, so its gradient is
+        # 0. Frameworks compute a rounding error instead, which Adam scales up to a full step.
         add(Identity(), sequential(DepthwiseConv(3, bias=False), BatchNorm(), Conv(8, 1))),
         concatenate(Identity(), Conv(4, 5), sequential(MaxPool(3, 1, "same"), Conv(4, 1))),
-        multiply(Identity(), gate),
+        multiply(Identity(), channel_scales),
         DepthwiseConv(3, stride=2),
         MaxPool(3, stride=2, padding="same"),
         AvgPool(2, stride=1),
@@ -61,7 +61,7 @@ def every_layer() -> Layer:
 
 
 def unnormalised(layer: Layer) -> Layer:
-    """The layer with every batch normalisation taken out."""
+    """Return the layer without its batch normalisations."""
     if isinstance(layer, BatchNorm):
         return Identity()
     parts = getattr(layer, "parts", None)

@@ -1,4 +1,4 @@
-"""Find the layer at which two sides part, by comparing ever longer beginnings of the model."""
+"""Find the first layer whose output differs, by comparing ever longer prefixes of the model."""
 
 from __future__ import annotations
 
@@ -9,55 +9,65 @@ from bench.spec.parameters import weight_specs
 from bench.spec.shapes import Node, resolve
 from bench.verification.case import Case
 
-# The way from the input to a layer: what is applied one after the other, without the branches
-# beside the last.
-Beginning = tuple[Node, ...]
+# The layers on the path from the model's input to a layer, in order. Branches that run in parallel
+# to the last layer are not part of it.
+Prefix = tuple[Node, ...]
 
 
 def first_difference(case: Case, differs: Callable[[Case], bool]) -> str:
-    """The path of the first layer whose output differs; empty when no beginning shows it.
+    """Find the first layer whose output differs.
 
     Args:
-        case: the whole model's case.
-        differs: whether the two sides differ on the case of a beginning.
+        case: the case of the whole model.
+        differs: returns whether backend and reference differ on the case of a prefix.
+
+    Returns:
+        The path of the layer, or an empty string if no prefix differs.
     """
-    for beginning in beginnings(case.model):
-        if differs(shortened(case, beginning)):
-            last = beginning[-1]
+    for prefix in prefixes(case.model):
+        if differs(prefix_case(case, prefix)):
+            last = prefix[-1]
             return last.path or last.layer.kind
     return ""
 
 
-def beginnings(node: Node, before: Beginning = ()) -> Iterator[Beginning]:
-    """One beginning for each layer below a node, in the order of execution, merges after parts."""
+def prefixes(node: Node, before: Prefix = ()) -> Iterator[Prefix]:
+    """Yield one prefix per layer below a node, in the order of execution.
+
+    A layer that merges branches comes after the layers of its branches.
+
+    Args:
+        node: the model, or a part of it.
+        before: the layers from the model's input to the node.
+    """
     if isinstance(node.layer, Sequential):
         for child in node.children:
-            yield from beginnings(child, before)
+            yield from prefixes(child, before)
             before = (*before, child)
         return
     for child in node.children:
-        yield from beginnings(child, before)
+        yield from prefixes(child, before)
     yield (*before, node)
 
 
-def shortened(case: Case, beginning: Beginning) -> Case:
-    """The case of a beginning, with the weights that the whole model has there.
+def prefix_case(case: Case, prefix: Prefix) -> Case:
+    """Create the case of a prefix, with the weights that the whole model has there.
 
-    A feature map at its end is averaged over its positions, so that it ends in a vector as a
-    whole model does. Labels are all 0, a class that every length of vector has.
+    A prefix that ends with a feature map is followed by a global average, since a session needs
+    one vector per image. All labels are 0, which is a class for any length of the vector.
     """
-    is_map = len(beginning[-1].output_shape) == 3
+    is_map = len(prefix[-1].output_shape) == 3
     tail: tuple[Layer, ...] = (GlobalAvgPool(),) if is_map else ()
-    layers = tuple(node.layer for node in beginning)
+    layers = tuple(node.layer for node in prefix)
     model = resolve(Sequential((*layers, *tail)), case.model.input_shape)
     weights = {
-        _moved(name, old, new): case.weights[name]
-        for old, new in zip(beginning, model.children)
+        _new_address(name, old, new): case.weights[name]
+        for old, new in zip(prefix, model.children)
         for name in weight_specs(old)
     }
     return case._replace(model=model, weights=weights, labels=case.labels * 0)
 
 
-def _moved(name: str, old: Node, new: Node) -> str:
-    """The address that a weight below `old` has below `new`."""
-    return f"{new.path}/{name[len(old.path) :].lstrip('/')}"
+def _new_address(address: str, old: Node, new: Node) -> str:
+    """Return the address below `new` of a weight with this address below `old`."""
+    return f"{new.path}/{address[len(old.path) :].lstrip('/')}"

@@ -1,4 +1,4 @@
-"""The reference's answers: NumPy in float64, made once for a case and kept for all contenders."""
+"""Results of the reference, NumPy in float64. They are computed once per case and cached."""
 
 from __future__ import annotations
 
@@ -20,38 +20,48 @@ from bench.verification.sources import digest_of
 
 CPU = Device("cpu")
 
-# The weights after 1, 10 and 50 steps.
+# The weights after 1, 10 and 50 steps, by the number of steps.
 Trajectory = dict[int, Weights]
 
 
-class Answers(NamedTuple):
-    """What a session makes of a case's first batch, before any step."""
+class InitialResults(NamedTuple):
+    """Results of a session on the first batch of a case, before any training step.
+
+    Attributes:
+        inference: (batch, classes) logits in inference mode.
+        gradients: logits in training mode, loss and gradients.
+    """
 
     inference: FloatArray
     gradients: Gradients
 
     @property
     def loss(self) -> FloatArray:
-        """The loss as an array of one value."""
+        """The loss: (1,)."""
         return np.array([self.gradients.loss])
 
 
 class Reference(NamedTuple):
-    """All that the reference makes of a case: its answers, and a trajectory for each optimizer."""
+    """All results of the reference on a case.
 
-    answers: Answers
+    Attributes:
+        initial: results before any training step.
+        trajectories: weights during training, by the name of the optimizer.
+    """
+
+    initial: InitialResults
     trajectories: dict[str, Trajectory]
 
 
 def reference_session(case: Case, optimizer: Optimizer) -> Session:
-    """A session of the reference, in float64."""
+    """Create a session of the reference on the case."""
     return NumpyBackend(1).session(workload(case, optimizer, CPU, "eager", "float64"))
 
 
 def workload(
     case: Case, optimizer: Optimizer, device: Device, mode: str, precision: str
 ) -> Workload:
-    """The case as a backend takes it."""
+    """Convert the case to the workload of a backend's session."""
     return Workload(
         model=case.model,
         optimizer=optimizer,
@@ -64,58 +74,70 @@ def workload(
     )
 
 
-def answers(session: Session, case: Case) -> Answers:
-    """Logits in inference mode, and one training pass, of the first batch."""
+def initial_results(session: Session, case: Case) -> InitialResults:
+    """Compute the results on the first batch, without a training step."""
     batch = case.batches[0]
-    return Answers(session.predict(case.images[batch]), session.gradients(batch))
+    return InitialResults(session.predict(case.images[batch]), session.gradients(batch))
 
 
 def trajectory(session: Session, case: Case, optimizer: Optimizer) -> Trajectory:
-    """The weights after 1, 10 and 50 steps.
+    """Train 50 steps, and return the weights after 1, 10 and 50 of them.
 
-    Trained in calls of one step up to the tenth and of ten steps from there: both forms of a loop
-    are run, and a backend that compiles for a number of steps compiles for two.
+    The first 10 steps are calls of one step, the others calls of 10 steps. This runs the session's
+    loop with one and with several steps, and a backend that compiles for each number of steps
+    compiles only twice.
     """
-    every_rate, weights, done = rates(optimizer), {}, 0
+    learning_rates, weights, done = rates(optimizer), {}, 0
     for steps in CALLS:
-        ending = done + steps
-        session.train(case.batches[done:ending], every_rate[done:ending])
-        done = ending
+        end = done + steps
+        session.train(case.batches[done:end], learning_rates[done:end])
+        done = end
         if done in STEPS:
             weights[done] = session.weights()
     return weights
 
 
 def make_reference(case: Case, optimizers: Mapping[str, Optimizer]) -> Reference:
-    """Run the reference on the case, once with each optimizer."""
+    """Run the reference on the case, once per optimizer.
+
+    Args:
+        case: the case.
+        optimizers: the optimizers by name.
+    """
     trajectories = {
-        name: trajectory(reference_session(case, rule), case, rule)
-        for name, rule in optimizers.items()
+        name: trajectory(reference_session(case, optimizer), case, optimizer)
+        for name, optimizer in optimizers.items()
     }
-    return Reference(answers(reference_session(case, Sgd()), case), trajectories)
+    return Reference(initial_results(reference_session(case, Sgd()), case), trajectories)
 
 
 def reference_for(
     case: Case, optimizers: Mapping[str, Optimizer], folder: Optional[Path]
 ) -> Reference:
-    """The case's reference from the folder, else made and, where that can be written, kept.
+    """Return the results of the reference from the cache, or compute and cache them.
 
-    Every contender is compared with the same numbers; the reference takes longer than some of
-    them. A file's name holds the digest of all that its content depends on.
+    All contenders are compared with the same results, and the reference takes longer to run than
+    some contenders.
+
+    Args:
+        case: the case.
+        optimizers: the optimizers by name.
+        folder: folder of cached results; None neither reads nor writes any.
     """
     if folder is None:
         return make_reference(case, optimizers)
     path = folder / f"{_key(case, optimizers)}.npz"
-    # A file that is cut off or not an archive is made anew, whatever happened to it.
+    # A missing or damaged file is replaced.
     with contextlib.suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return _load(path)
-    made = make_reference(case, optimizers)
-    with contextlib.suppress(OSError):
-        _save(path, made)
-    return made
+    reference = make_reference(case, optimizers)
+    with contextlib.suppress(OSError):  # a cache that cannot be written costs only time
+        _save(path, reference)
+    return reference
 
 
 def _key(case: Case, optimizers: Mapping[str, Optimizer]) -> str:
+    """Compute the digest of everything that the results depend on."""
     sources = digest_of("backends.numpy", "bench.spec", "bench.verification")
     model = case.model
     return cache.digest(model.layer, model.input_shape, optimizers, sources, np.__version__)
@@ -128,21 +150,23 @@ def _save(path: Path, reference: Reference) -> None:
 
 
 def _flat(reference: Reference) -> dict[str, FloatArray]:
+    """Return all arrays by a key that contains their place, with its parts separated by `|`."""
     arrays = {
-        "inference": reference.answers.inference,
-        "logits": reference.answers.gradients.logits,
-        "loss": reference.answers.loss,
+        "inference": reference.initial.inference,
+        "logits": reference.initial.gradients.logits,
+        "loss": reference.initial.loss,
     }
-    for name, value in reference.answers.gradients.weights.items():
+    for name, value in reference.initial.gradients.weights.items():
         arrays[f"gradients|{name}"] = value
-    for optimizer, reached in reference.trajectories.items():
-        for steps, weights in reached.items():
+    for optimizer, weights_by_steps in reference.trajectories.items():
+        for steps, weights in weights_by_steps.items():
             for name, value in weights.items():
                 arrays[f"{optimizer}|{steps}|{name}"] = value
     return arrays
 
 
 def _load(path: Path) -> Reference:
+    """Read a file that `_save` wrote."""
     gradients: Weights = {}
     trajectories: dict[str, Trajectory] = {}
     with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
@@ -151,7 +175,7 @@ def _load(path: Path) -> Reference:
             if kind == "gradients":
                 gradients[rest[0]] = arrays[key]
             elif rest:
-                reached = trajectories.setdefault(kind, {}).setdefault(int(rest[0]), {})
-                reached[rest[1]] = arrays[key]
+                weights = trajectories.setdefault(kind, {}).setdefault(int(rest[0]), {})
+                weights[rest[1]] = arrays[key]
         first = Gradients(arrays["logits"], float(arrays["loss"][0]), gradients)
-        return Reference(Answers(arrays["inference"], first), trajectories)
+        return Reference(InitialResults(arrays["inference"], first), trajectories)

@@ -1,4 +1,4 @@
-"""The digest of source code: a certificate holds for the code that it was made with."""
+"""Digests of source code. A certificate is valid only for the code that it was made with."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from pathlib import Path
 
 @cache
 def digest_of(*packages: str) -> str:
-    """SHA-256 over every Python file of the packages, by name and content.
+    """Compute the SHA-256 digest of the names and contents of all Python files of the packages.
+
+    Args:
+        packages: names of packages or modules.
 
     Raises:
-        ModuleNotFoundError: there is no such package.
+        ModuleNotFoundError: a package does not exist.
     """
     digest = hashlib.sha256()
     for package in packages:
@@ -25,27 +28,27 @@ def digest_of(*packages: str) -> str:
 
 @cache
 def backend_sources(package: str) -> tuple[str, ...]:
-    """A backend's package, and those of `backends` that its code imports, and theirs in turn.
+    """Return a backend's package and all packages of `backends` that it imports, directly or not.
 
-    Flax calls what JAX's adapter has: what changes there can change Flax.
+    A change to the adapter of JAX, for example, can change the results of Flax.
     """
-    found = [package]
-    for name in found:  # grows while it is gone through
+    sources = [package]
+    for name in sources:  # the list grows during the loop
         text = "\n".join(path.read_text(encoding="utf-8") for path in files_of(name))
-        named = sorted(set(re.findall(r"^\s*(?:from|import) (backends\.\w+)", text, re.MULTILINE)))
-        found += [other for other in named if other not in found]
-    return tuple(sorted(found))
+        imports = set(re.findall(r"^\s*(?:from|import) (backends\.\w+)", text, re.MULTILINE))
+        sources += [other for other in sorted(imports) if other not in sources]
+    return tuple(sorted(sources))
 
 
 def files_of(name: str) -> list[Path]:
-    """The files of a package, or the one file of a module.
+    """Return the Python files of a package, or the file of a module.
 
     Raises:
-        ModuleNotFoundError: there is no such package.
+        ModuleNotFoundError: the package does not exist or has no source files.
     """
     spec = find_spec(name)
     if spec is None or spec.origin is None:
-        raise ModuleNotFoundError(f"received {name!r}, expected a module with a source file")
+        raise ModuleNotFoundError(f"{name!r} is not a module with a source file")
     origin = Path(spec.origin)
     is_package = spec.submodule_search_locations is not None
     return sorted(origin.parent.rglob("*.py")) if is_package else [origin]

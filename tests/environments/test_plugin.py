@@ -84,5 +84,6 @@ def test_the_conformance_suite_wants_a_name(typed):
     done = typed("pytest", "-q", "--pyargs", "bench.verification.conformance")
     assert done.returncode == 4
     assert (
-        "received --evenbench without a name, expected some of numpy" in done.stderr + done.stdout
+        "received --evenbench without a name, expected one or more of numpy"
+        in done.stderr + done.stdout
     )

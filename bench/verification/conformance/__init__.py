@@ -1,6 +1,7 @@
-"""The conformance suite: the same demands on every backend, in every mode, as pytest tests.
+"""The conformance suite: pytest tests that every backend must pass, in each of its modes.
 
     python -m pytest --pyargs bench.verification.conformance --evenbench mine
 
-Needs pytest beside what a worker needs, and Python 3.10; on 3.9 `bench verify` does the checking.
+It needs pytest in addition to the requirements of a worker, and Python 3.10. For a framework that
+needs Python 3.9, use `bench verify`.
 """

@@ -1,4 +1,4 @@
-"""Each test once for every backend that is named, in each of its modes."""
+"""Run each test for every backend that --evenbench names, in each of its modes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bench.verification.conformance.pytest_plugin import MUST_HAVE, OPTION
 
 
 def pytest_generate_tests(metafunc: Any) -> None:
-    """Give each test that asks for a contender every one of them."""
+    """Parametrize the tests that request a contender."""
     if "contender" in metafunc.fixturenames:
         known = recipes()
         named = [name for name in _named(metafunc.config) if name in known]
@@ -24,11 +24,15 @@ def pytest_generate_tests(metafunc: Any) -> None:
 
 
 def pytest_collection_modifyitems(config: Any) -> None:
-    """Refuse names of no backend: while pytest collects it would take that for a broken file."""
+    """Refuse unknown backends.
+
+    An error during collection would be reported as an error of the test file, so this check follows
+    the collection.
+    """
     names = _named(config)
     if not names or any(name not in recipes() for name in names):
         raise pytest.UsageError(
-            f"received {OPTION} {','.join(names) or 'without a name'}, expected some of "
+            f"received {OPTION} {','.join(names) or 'without a name'}, expected one or more of "
             f"{', '.join(recipes())}"
         )
 
@@ -39,7 +43,7 @@ def _named(config: Any) -> list[str]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_pyfunc_call(pyfuncitem: Any) -> Generator[None, Any, Any]:
-    """What a backend says that it lacks is a reason to skip: no backend must have everything."""
+    """Skip a test if the backend does not support it, unless every backend must."""
     try:
         return (yield)
     except Unsupported as error:
@@ -50,5 +54,5 @@ def pytest_pyfunc_call(pyfuncitem: Any) -> Generator[None, Any, Any]:
 
 @pytest.fixture
 def contender(request: Any) -> Contender:
-    """The backend in a mode."""
+    """Return the backend in one of its modes."""
     return contender_of(*request.param)

@@ -1,4 +1,4 @@
-"""What the tests are given: a backend in one of its modes."""
+"""The subject of a conformance test: a backend in one of its modes."""
 
 from __future__ import annotations
 
@@ -16,13 +16,19 @@ from bench.verification.case import Case
 from bench.verification.certify import Subject
 from bench.verification.reference import workload
 
-# Processes of the tests share the CPUs, and threads that spin while they wait for one another
-# would take them from the other process. The real command, tried apart, runs with all threads.
+# Tests run in parallel processes, and threads that spin while they wait would slow the other
+# processes down. Other tests run the real command with all threads.
 THREADS = 1
 
 
 class Contender(NamedTuple):
-    """A backend, imported, and one of its modes. Everything runs on its last device, the CPU."""
+    """A backend in one of its modes. It runs on the backend's last device, which is the CPU.
+
+    Attributes:
+        recipe: the backend's recipe.
+        backend: the backend, whose framework is imported.
+        mode: the mode.
+    """
 
     recipe: Recipe
     backend: Backend
@@ -30,39 +36,44 @@ class Contender(NamedTuple):
 
     @property
     def is_in_first_mode(self) -> bool:
-        """Whether the mode is the first that the recipe names."""
+        """Whether the mode is the first of the recipe."""
         return self.mode == self.recipe.modes[0]
 
     def subject(self, precision: str = "float32") -> Subject:
-        """The contender as a certificate is made for it."""
+        """Return the contender as the subject of a certificate."""
         return Subject(self.backend, self.backend.devices()[-1], self.mode, precision)
 
     def workload(self, case: Case, optimizer: Optimizer, precision: str = "float32") -> Workload:
-        """What a session of the case is made from."""
+        """Return the workload of a session on the case."""
         return workload(case, optimizer, self.backend.devices()[-1], self.mode, precision)
 
     def session(self, case: Case, optimizer: Optimizer) -> Session:
-        """A session of the case in float32."""
+        """Create a session on the case in float32."""
         return self.backend.session(self.workload(case, optimizer))
 
 
 def in_first_mode(contender: Contender) -> None:
-    """Skip the test in every other mode.
+    """Skip the test unless the contender is in the first mode of its backend.
 
     Raises:
-        pytest.skip.Exception: it is another.
+        pytest.skip.Exception: the contender is in another mode.
     """
     if not contender.is_in_first_mode:
         pytest.skip(f"checked in mode {contender.recipe.modes[0]}")
 
 
 def contender_of(name: str, mode: str) -> Contender:
-    """The backend of that name in a mode, imported when it is first asked for."""
-    return Contender(recipes()[name], _imported(name), mode)
+    """Return a backend in a mode, and import its framework at the first call.
+
+    Args:
+        name: name of the backend.
+        mode: one of its modes.
+    """
+    return Contender(recipes()[name], _backend(name), mode)
 
 
 @cache
-def _imported(name: str) -> Backend:
+def _backend(name: str) -> Backend:
     recipe = recipes()[name]
     os.environ.update(recipe.environment)
     module, adapter = recipe.adapter.split(":")

@@ -1,4 +1,4 @@
-"""The option that names the backends; pytest finds it through the entry point `pytest11`."""
+"""The option --evenbench, which pytest finds through the entry point `pytest11`."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ MUST_HAVE = "evenbench_must_have"
 
 
 def pytest_addoption(parser: Any) -> None:
-    """Add the option."""
+    """Add the option that names the backends."""
     parser.getgroup("evenbench").addoption(
         OPTION,
         default="",
         metavar="NAMES",
-        help="backends for `--pyargs bench.verification.conformance`, separated by commas; all are "
-        "imported into this process, so name together only those that share one well",
+        help="backends for `--pyargs bench.verification.conformance`, separated by commas; all of "
+        "them are imported into one process, so name only frameworks that work in one process",
     )
 
 
 def pytest_configure(config: Any) -> None:
-    """Make the marker known."""
-    config.addinivalue_line("markers", f"{MUST_HAVE}: a backend without it is none")
+    """Register the marker of tests that no backend may skip."""
+    config.addinivalue_line("markers", f"{MUST_HAVE}: every backend must support this")

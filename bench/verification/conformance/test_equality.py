@@ -1,4 +1,4 @@
-"""That a backend computes what the spec states, against the reference in float64."""
+"""Compare the results of a backend with the reference in float64."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from bench.spec.layers import (
 from bench.spec.models import MODELS, build
 from bench.spec.shapes import resolve
 from bench.spec.training import Optimizer
-from bench.verification.case import OPTIMIZERS, USUAL, make_case, rates
+from bench.verification.case import ONE_OPTIMIZER, OPTIMIZERS, make_case, rates
 from bench.verification.certificate import Check
 from bench.verification.certify import certify
 from bench.verification.compare import compare_weights
@@ -40,56 +40,57 @@ def failures(checks: Sequence[Check]) -> list[Check]:
     return [check for check in checks if not check.passed]
 
 
-def test_every_layer_agrees_under_every_optimizer(contender: Contender) -> None:
+def test_every_layer_agrees_with_every_optimizer(contender: Contender) -> None:
     try:
-        checks = _every_check(contender)
-    except Unsupported:  # `bench verify` tells which; what it does have must be right
-        checks = _plain_checks(contender)
+        checks = _all_checks(contender)
+    except Unsupported:  # `bench verify` names the unsupported layer; the others must be correct
+        checks = _perceptron_checks(contender)
     assert checks
     assert failures(checks) == []
 
 
-def _every_check(contender: Contender) -> tuple[Check, ...]:
-    """Every layer with every optimizer in the first mode; in the others each of them once.
+def _all_checks(contender: Contender) -> tuple[Check, ...]:
+    """Check every layer with every optimizer, in the first mode.
 
-    A rule of update is the same in all modes, and compiling every layer with each takes its time.
+    In other modes, check every layer with one optimizer, and every optimizer on a small network:
+    the update rules are the same in all modes, and compiling the large network takes long.
     """
     subject = contender.subject()
     if contender.is_in_first_mode:
         return certify(subject, every_layer(), EVERY_LAYER_SHAPE, OPTIMIZERS)
-    layers = certify(subject, every_layer(), EVERY_LAYER_SHAPE, USUAL)
+    layers = certify(subject, every_layer(), EVERY_LAYER_SHAPE, ONE_OPTIMIZER)
     return layers + certify(subject, NORMALISED, (6, 6, 2), OPTIMIZERS)
 
 
-def _plain_checks(contender: Contender) -> tuple[Check, ...]:
-    """The checks of a perceptron under each optimizer that the backend has."""
-    found: list[Check] = []
+def _perceptron_checks(contender: Contender) -> tuple[Check, ...]:
+    """Check a perceptron with each optimizer that the backend supports."""
+    checks: list[Check] = []
     for name, optimizer in OPTIMIZERS.items():
         with contextlib.suppress(Unsupported):
-            found += certify(contender.subject(), DENSE, (6, 6, 2), {name: optimizer})
-    return tuple(found)
+            checks += certify(contender.subject(), DENSE, (6, 6, 2), {name: optimizer})
+    return tuple(checks)
 
 
-def test_every_layer_agrees_in_float64_to_nine_digits(contender: Contender) -> None:
-    """In the first mode alone: the formulas are the same in all, and compiling takes its time."""
+def test_every_layer_agrees_in_float64(contender: Contender) -> None:
+    """Only in the first mode: the formulas are the same in all modes, and compiling takes long."""
     if "float64" not in contender.recipe.precisions:
         pytest.skip("no float64")
     in_first_mode(contender)
-    checks = certify(contender.subject("float64"), every_layer(), EVERY_LAYER_SHAPE, USUAL)
+    checks = certify(contender.subject("float64"), every_layer(), EVERY_LAYER_SHAPE, ONE_OPTIMIZER)
     assert failures(checks) == []
 
 
 @pytest.mark.evenbench_must_have
 @pytest.mark.parametrize("model", ["mlp", "linear_mlp"])
 def test_a_perceptron_agrees_with_the_reference(contender: Contender, model: str) -> None:
-    layer = build(model)
-    assert failures(certify(contender.subject(), layer, MODELS[model].input_shape, USUAL)) == []
+    layer, shape = build(model), MODELS[model].input_shape
+    assert failures(certify(contender.subject(), layer, shape, ONE_OPTIMIZER)) == []
 
 
 @pytest.mark.parametrize("model", ["lenet5", "cnn"])
 def test_a_convolution_network_agrees_with_the_reference(contender: Contender, model: str) -> None:
     layer, shape = build(model), MODELS[model].input_shape
-    assert failures(certify(contender.subject(), layer, shape, USUAL)) == []
+    assert failures(certify(contender.subject(), layer, shape, ONE_OPTIMIZER)) == []
 
 
 def test_twenty_steps_of_sgd_follow_the_reference(contender: Contender) -> None:
@@ -98,7 +99,7 @@ def test_twenty_steps_of_sgd_follow_the_reference(contender: Contender) -> None:
     steps = case.batches[:20], rates(MOMENTUM)[:20]
     losses, wanted = session.train(*steps), reference.train(*steps)
     assert losses.shape == wanted.shape
-    # Each step's own, or their mean for each: see `Session.train`.
+    # A session returns the loss of each step, or their mean for each step; see `Session.train`.
     assert losses.mean() == pytest.approx(wanted.mean(), rel=1e-4)
     check = compare_weights("weights", session.weights(), reference.weights(), 1e-3, case.weights)
     assert check.passed, check
@@ -107,13 +108,15 @@ def test_twenty_steps_of_sgd_follow_the_reference(contender: Contender) -> None:
 @pytest.mark.parametrize(
     ("layer", "optimizer"), [(NORMALISED, ADAM), (DENSE, MOMENTUM)], ids=["normalised", "dense"]
 )
-def test_compiling_trains_nothing(contender: Contender, layer: Layer, optimizer: Optimizer) -> None:
+def test_compiling_does_not_change_the_session(
+    contender: Contender, layer: Layer, optimizer: Optimizer
+) -> None:
     case = make_case(layer, (6, 6, 2))
     plain, compiled = (contender.session(case, optimizer) for _ in range(2))
     compiled.compile(*case.batches[:4].shape)
     for key, value in compiled.weights().items():
         np.testing.assert_array_equal(value, case.weights[key], err_msg=key)
-    # The optimizer's state is as it was, too: otherwise the first steps would differ.
+    # Compiling must not change the state of the optimizer either, or the first steps would differ.
     steps = case.batches[:4], rates(optimizer)[:4]
     np.testing.assert_allclose(compiled.train(*steps), plain.train(*steps), rtol=1e-5)
 
@@ -127,7 +130,7 @@ def test_the_same_seed_gives_the_same_result(contender: Contender) -> None:
     np.testing.assert_array_equal(losses[0], losses[1])
 
 
-def test_dropout_drops_in_training_alone(contender: Contender) -> None:
+def test_dropout_is_applied_only_in_training(contender: Contender) -> None:
     layer = sequential(Flatten(), Dropout(0.5), Dense(64, bias=False))
     case = make_case(layer, (4, 4, 1))._replace(model=resolve(layer, (4, 4, 1)))
     session = contender.session(case, MOMENTUM)

@@ -1,6 +1,6 @@
-"""The certificate passes what is right, and what it compares by.
+"""Certificates of correct backends, and how a certificate compares.
 
-test_planted_faults.py shows that it names what is wrong.
+Faulty backends are in test_planted_faults.py.
 """
 
 import msgspec
@@ -36,29 +36,29 @@ from bench.verification.case import OPTIMIZERS, make_case, without_dropout
 from bench.verification.certificate import TOLERANCES
 from bench.verification.certify import Subject, certify
 from bench.verification.compare import compare_weights, relative_difference
-from bench.verification.locate import beginnings
+from bench.verification.locate import prefixes
 from bench.verification.reference import make_reference, reference_for
 
 
-def test_what_is_right_passes():
+def test_a_correct_backend_passes():
     checks = checks_of(NumpyBackend(1))
     assert [check for check in checks if not check.passed] == []
     names = {check.name for check in checks}
     assert {"number of parameters", "round trip of the weights", "loss", "gradients"} <= names
     for optimizer in ("SGD with momentum", "SGD with Nesterov momentum", "SGD with L2", "Adam"):
         for steps in (1, 10, 50):
-            assert f"weights after {steps} of {optimizer}" in names
-            assert f"running statistics after {steps} of {optimizer}" in names
+            assert f"weights after step {steps} of {optimizer}" in names
+            assert f"running statistics after step {steps} of {optimizer}" in names
 
 
-def test_float64_passes_its_tighter_tolerance():
+def test_float64_passes_a_tolerance_of_1e_9():
     subject = Subject(NumpyBackend(1), Device("cpu"), "eager", "float64")
     checks = certify(subject, MODEL, SHAPE, OPTIMIZERS)
     assert all(check.passed for check in checks)
     assert TOLERANCES["float64"].forward == 1e-9
 
 
-def test_values_that_are_not_finite_never_pass():
+def test_values_that_are_not_finite_fail():
     good = np.ones(3)
     assert relative_difference(np.array([1, np.nan, 1]), good, 1.0) is None
     assert relative_difference(np.array([1, np.inf, 1]), good, 1.0) is None
@@ -67,8 +67,8 @@ def test_values_that_are_not_finite_never_pass():
     assert (check.passed, check.where) == (False, "a")
 
 
-def test_every_layer_has_a_beginning_and_a_merge_comes_after_its_parts():
-    last = [beginning[-1].path for beginning in beginnings(resolve(MODEL, SHAPE))]
+def test_a_merge_comes_after_the_layers_of_its_branches():
+    last = [prefix[-1].path for prefix in prefixes(resolve(MODEL, SHAPE))]
     assert last[3:7] == [
         "3.add/0.identity",
         "3.add/1.sequential/0.conv",
@@ -87,13 +87,13 @@ def test_every_layer_has_a_beginning_and_a_merge_comes_after_its_parts():
             lambda: Mutant(
                 changed_layer(BatchNorm, lambda layer: BatchNorm(1 - layer.momentum, layer.epsilon))
             ),
-            "running statistics after 1 of SGD with momentum",
+            "running statistics after step 1 of SGD with momentum",
         ),
         (
             lambda: Mutant(
                 changed_optimizer(Sgd, lambda rule: msgspec.structs.replace(rule, nesterov=False))
             ),
-            "weights after 1 of SGD with Nesterov momentum",
+            "weights after step 1 of SGD with Nesterov momentum",
         ),
         (
             lambda: Mutant(changed_layer(Dense, lambda layer: Dense(layer.units, bias=False))),
@@ -105,31 +105,31 @@ def test_every_layer_has_a_beginning_and_a_merge_comes_after_its_parts():
         ),
     ],
 )
-def test_faults_are_named_within_the_tolerance_of_a_short_precision(make, name, precision):
-    """The fault alone: NumPy's float32 stands for a backend in the short type."""
+def test_faults_exceed_the_tolerance_of_a_low_precision(make, name, precision):
+    """NumPy in float32 stands in for a backend in low precision, so only the fault shows."""
     subject = Subject(make(), Device("cpu"), "eager", precision)
     checks = {check.name: check for check in certify(subject, MODEL, SHAPE, OPTIMIZERS)}
     assert not checks[name].passed
 
 
-def test_dropout_is_set_to_zero_wherever_it_is():
+def test_dropout_is_set_to_0_in_nested_layers():
     layer = sequential(Dropout(0.5), add(Identity(), sequential(Dropout(0.2))))
     assert without_dropout(layer) == Sequential(
         (Dropout(0.0), Add((Identity(), Sequential((Dropout(0.0),)))))
     )
 
 
-def test_the_reference_is_kept_and_a_damaged_one_made_anew(tmp_path):
+def test_the_reference_is_cached_and_a_damaged_file_is_replaced(tmp_path):
     case = make_case(sequential(GlobalAvgPool(), Dense(3)), (4, 4, 2))
-    made = reference_for(case, OPTIMIZERS, tmp_path)
+    first = reference_for(case, OPTIMIZERS, tmp_path)
     (path,) = tmp_path.glob("*.npz")
-    kept = reference_for(case, OPTIMIZERS, tmp_path)
-    for reference in (kept, make_reference(case, OPTIMIZERS)):
-        np.testing.assert_array_equal(reference.answers.inference, made.answers.inference)
-        trained, wanted = (each.trajectories["Adam"][50] for each in (reference, made))
+    cached = reference_for(case, OPTIMIZERS, tmp_path)
+    for reference in (cached, make_reference(case, OPTIMIZERS)):
+        np.testing.assert_array_equal(reference.initial.inference, first.initial.inference)
+        trained, wanted = (each.trajectories["Adam"][50] for each in (reference, first))
         for name in wanted:
             np.testing.assert_array_equal(trained[name], wanted[name])
     path.write_bytes(path.read_bytes()[:100])
     again = reference_for(case, OPTIMIZERS, tmp_path)
-    np.testing.assert_array_equal(again.answers.inference, made.answers.inference)
+    np.testing.assert_array_equal(again.initial.inference, first.initial.inference)
     assert path.stat().st_size > 100

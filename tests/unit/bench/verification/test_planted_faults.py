@@ -1,4 +1,4 @@
-"""Every fault that is planted is named by the certificate."""
+"""Certificates of backends with a planted fault: a check that names the fault must fail."""
 
 import msgspec
 import numpy as np
@@ -51,15 +51,15 @@ def test_wrong_padding_at_stride_2_is_named():
     assert faults["logits in training"].where == "4.conv"
 
 
-def test_batch_norm_momentum_reversed_is_named():
+def test_a_reversed_batch_norm_momentum_is_named():
     reverse = changed_layer(BatchNorm, lambda layer: BatchNorm(1 - layer.momentum, layer.epsilon))
     faults = failed(Mutant(reverse))
-    assert "running statistics after 1 of SGD with momentum" in faults
-    assert faults["running statistics after 1 of Adam"].where.startswith("1.batch_norm/")
+    assert "running statistics after step 1 of SGD with momentum" in faults
+    assert faults["running statistics after step 1 of Adam"].where.startswith("1.batch_norm/")
     assert not any(name.startswith(("weights", "logits")) for name in faults)
 
 
-def test_an_epsilon_of_a_thousandth_is_named():
+def test_a_wrong_epsilon_is_named():
     faults = failed(Mutant(changed_layer(BatchNorm, lambda layer: BatchNorm(layer.momentum, 1e-3))))
     assert faults["logits in inference"].where == "1.batch_norm"
 
@@ -78,14 +78,14 @@ def test_a_summed_loss_is_named():
     assert not any(name.startswith("logits") for name in faults)
 
 
-def test_nesterov_ignored_is_named():
+def test_missing_nesterov_momentum_is_named():
     plain = changed_optimizer(Sgd, lambda rule: msgspec.structs.replace(rule, nesterov=False))
     faults = failed(Mutant(plain))
-    assert "weights after 1 of SGD with Nesterov momentum" in faults
+    assert "weights after step 1 of SGD with Nesterov momentum" in faults
     assert all("Nesterov" in name for name in faults)
 
 
-def test_weight_decay_decoupled_is_named():
+def test_decoupled_weight_decay_is_named():
     class Decoupled(NumpySession):
         def train(self, batches, learning_rates):
             values = self._store.values.flat
@@ -102,11 +102,11 @@ def test_weight_decay_decoupled_is_named():
         return session
 
     faults = failed(Mutant(session=decoupled))
-    assert "weights after 10 of SGD with L2" in faults
+    assert "weights after step 10 of SGD with L2" in faults
     assert all("L2" in name or "Adam" in name for name in faults)
 
 
-def test_adams_epsilon_inside_the_root_is_named():
+def test_an_epsilon_inside_the_root_of_adam_is_named():
     def inside(rule, weights, gradients):
         if not isinstance(rule, Adam):
             return right(rule, weights, gradients)
@@ -125,7 +125,7 @@ def test_adams_epsilon_inside_the_root_is_named():
 
     right = numpy_session.update_rule
     faults = failed(Mutant(planted=lambda: replaced(numpy_session, "update_rule", inside)))
-    assert "weights after 1 of Adam" in faults
+    assert "weights after step 1 of Adam" in faults
     assert all("Adam" in name for name in faults)
 
 
@@ -162,8 +162,8 @@ def test_an_extra_relu_is_named():
     assert faults["logits in inference"].where == "6.dense"
 
 
-def test_a_pool_that_pays_every_equal_value_is_named():
-    """As Theano's own does: of an even background all values of a window are the largest."""
+def test_a_pool_gradient_for_every_equal_value_is_named():
+    """Theano's own pooling does this. On a constant background all values of a window are equal."""
 
     def to_all(right):
         def lower(layer, node, store, wanted):
@@ -180,23 +180,24 @@ def test_a_pool_that_pays_every_equal_value_is_named():
 
     pooled = sequential(Conv(4, 3), MaxPool(2), Flatten(), Dense(5))
     faults = failed(Mutant(planted=lambda: relowered(MaxPool, to_all)), pooled, (8, 8, 2))
-    assert {"gradients", "weights after 1 of SGD with momentum"} <= set(faults)
+    assert {"gradients", "weights after step 1 of SGD with momentum"} <= set(faults)
     assert not any(name.startswith("logits") for name in faults)
 
 
 def test_a_skipped_batch_is_named():
     class Skipping(NumpySession):
         def train(self, batches, learning_rates):
-            kept = [step for step in range(len(batches)) if step != 3]
-            return super().train(batches[kept], learning_rates[kept])
+            others = [step for step in range(len(batches)) if step != 3]
+            return super().train(batches[others], learning_rates[others])
 
     faults = failed(Mutant(session=Skipping))
-    assert "weights after 50 of SGD with momentum" in faults
-    assert "weights after 10 of SGD with momentum" not in faults, "there, calls have one step"
+    assert "weights after step 50 of SGD with momentum" in faults
+    # Only a call of several steps can skip one, and the first ten calls have one step.
+    assert "weights after step 10 of SGD with momentum" not in faults
 
 
-def test_a_velocity_that_holds_the_rate_is_named():
-    """Keras's form of momentum, which differs once the learning rate changes."""
+def test_a_velocity_that_includes_the_rate_is_named():
+    """Keras defines momentum like this. It differs only after the learning rate has changed."""
 
     def holding(rule, weights, gradients):
         if not isinstance(rule, Sgd) or rule.nesterov:
@@ -211,11 +212,11 @@ def test_a_velocity_that_holds_the_rate_is_named():
 
     right = numpy_session.update_rule
     faults = failed(Mutant(planted=lambda: replaced(numpy_session, "update_rule", holding)))
-    assert "weights after 1 of SGD with momentum" not in faults
-    assert "weights after 10 of SGD with momentum" in faults
+    assert "weights after step 1 of SGD with momentum" not in faults
+    assert "weights after step 10 of SGD with momentum" in faults
 
 
-def test_gradients_that_change_the_statistics_are_named():
+def test_gradients_that_update_the_statistics_are_named():
     class Careless(NumpySession):
         def gradients(self, batch):
             found = super().gradients(batch)
