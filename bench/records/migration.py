@@ -22,7 +22,10 @@ _PLACE = re.compile(r"-at([0-9a-f]+)-r\d+$")
 
 
 def _nest_jobs(value: dict[str, Any]) -> dict[str, Any]:
-    """Move the coordinates in a manifest's plan, a record or a certificate into a job."""
+    """Move the coordinates in a manifest's plan, a record or a certificate into a job.
+
+    A record's `environment` becomes `variables`, because a job has an environment too.
+    """
     if "plan" in value:
         return {**value, "plan": [_nest_planned_job(each) for each in value["plan"]]}
     if "checks" in value:  # a certificate, which is valid for every batch size
@@ -34,6 +37,7 @@ def _nest_jobs(value: dict[str, Any]) -> dict[str, Any]:
         job["threads"] = int(threads[1])
     if place := _PLACE.search(name):
         job["place"] = place[1]
+    others["variables"] = others.pop("environment", {})
     return {**others, "job": job}
 
 

@@ -215,7 +215,7 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         started_at: start of the trial, ISO 8601 in UTC.
         exit_status: the worker's exit status; negative is a signal.
         other_runs: runs of this suite on the same machine at the same time.
-        environment: environment variables that the worker started with.
+        variables: environment variables that the worker started with.
         log: end of the worker's output, if the trial did not end well.
     """
 
@@ -266,7 +266,7 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     started_at: str | None = None
     exit_status: int | None = None
     other_runs: int = 0
-    environment: dict[str, str] = {}
+    variables: dict[str, str] = {}
     log: str = ""
 
 

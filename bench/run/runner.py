@@ -241,7 +241,7 @@ def _with_end(
         outcome=verdict.outcome,
         reason=verdict.reason,
         exit_status=end.exit_status,
-        environment=end.environment,
+        variables=end.environment,
         log="" if verdict.outcome == "ok" else end.log,
         framework_version=record.framework_version or _imported_version(events),
     )

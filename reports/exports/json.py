@@ -6,7 +6,7 @@ from reports.documents.run_report import Edition
 from reports.exports.html.payload import payload_of
 
 # A worker's variables and what it printed stay in trials.jsonl: a report goes to other people.
-_LEFT_OUT = ("environment", "log")
+_LEFT_OUT = ("variables", "log")
 
 
 def json_text(edition: Edition) -> str:

@@ -84,7 +84,7 @@ def one(numbers, backend, mode, model, batch_size, repeat):
         inference=msgspec.structs.replace(records.INFERENCE, latency_p50_seconds=1e-4 * near),
         limit=records.LIMIT,
         noise=records.NOISE,
-        environment=ENVIRONMENT,
+        variables=ENVIRONMENT,
     )
 
 

@@ -107,10 +107,10 @@ def test_a_trial_that_works_is_measured(experiment, tmp_path):
     phases = [event.phase for event in observer.events if isinstance(event, PhaseBegan)]
     assert phases == ["import", "data", "build", "compile", "inference"]
     assert record.import_seconds > 0
-    assert record.environment["FAKE_VARIABLE"] == "set by the recipe"
-    assert record.environment["FAKE_COLD"] == "1"
-    assert record.environment["OMP_NUM_THREADS"] == "1"
-    caches = {record.environment[name] for name in CACHE_VARIABLES}
+    assert record.variables["FAKE_VARIABLE"] == "set by the recipe"
+    assert record.variables["FAKE_COLD"] == "1"
+    assert record.variables["OMP_NUM_THREADS"] == "1"
+    caches = {record.variables[name] for name in CACHE_VARIABLES}
     assert len(caches) == 1, "all compilers keep what they made in the trial's own folder"
     assert not Path(caches.pop()).exists(), "which goes with the trial"
 
