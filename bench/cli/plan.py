@@ -96,7 +96,7 @@ def _table(preview: _Preview) -> Table:
         (
             job.model,
             str(job.batch_size),
-            job.backend,
+            job.backend_title,
             job.mode,
             job.device,
             job.precision,

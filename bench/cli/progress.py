@@ -145,14 +145,18 @@ def checking(job: Job) -> str:
         device = f"{job.world_size} x {device}"
     if job.hosts > 1:
         device = f"{device} of {job.hosts} hosts"
-    who = f"{job.backend} {job.mode} on {device}{precision}"
+    who = f"{job.backend_title} {job.mode} on {device}{precision}"
     return f"checking {who}: {job.model}"
 
 
 def in_words(trial: Trial) -> str:
     """The trial in a few words."""
     job = trial.job
-    words = [f"{job.backend} {job.mode} on {job.device}", job.model, f"batch {job.batch_size}"]
+    words = [
+        f"{job.backend_title} {job.mode} on {job.device}",
+        job.model,
+        f"batch {job.batch_size}",
+    ]
     return ", ".join([*words, *job.words(), f"repeat {trial.repeat}"])
 
 

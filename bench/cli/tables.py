@@ -38,7 +38,7 @@ def plan_table(trials: Sequence[Trial], versions: Mapping[str, str | None]) -> T
             str(number),
             trial.job.model,
             str(trial.job.batch_size),
-            trial.job.backend,
+            trial.job.backend_title,
             versions[trial.job.backend] or "not installed",
             trial.job.mode,
             trial.job.device,

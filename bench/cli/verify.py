@@ -178,7 +178,7 @@ def _row(certificate: Certificate) -> tuple[str, ...]:
     steps = [check.difference for check in certificate.checks if " after " in check.name]
     known = [difference for difference in steps if difference is not None]
     return (
-        certificate.job.backend,
+        certificate.job.backend_title,
         certificate.job.mode,
         places(certificate.job),
         certificate.job.precision,
@@ -210,7 +210,7 @@ def failure_lines(made: Sequence[Certificate], details: bool = False) -> list[st
     lines = []
     for each in made:
         job = each.job
-        who = f"{job.backend} {job.mode} on {places(job)} in {job.precision}, {job.model}"
+        who = f"{job.backend_title} {job.mode} on {places(job)} in {job.precision}, {job.model}"
         if each.error:
             lines.append(f"{who}: {each.error}")
         for check in each.checks if details else each.failures:

@@ -60,6 +60,11 @@ class Job(msgspec.Struct, frozen=True):
         """Processes or devices per machine."""
         return self.world_size // self.hosts
 
+    @property
+    def backend_title(self) -> str:
+        """The backend as names and tables show it."""
+        return self.backend
+
     def compared_with(self) -> Job:
         """Return what a ranking has in common: jobs may be ranked together if this is equal."""
         return msgspec.structs.replace(self, backend="", mode="")
@@ -109,5 +114,5 @@ class Trial(msgspec.Struct, frozen=True):
     def name(self) -> str:
         """The trial's name, unique in its run."""
         job = self.job
-        contender = "-".join([job.backend, job.mode, job.device, *job.words()])
+        contender = "-".join([job.backend_title, job.mode, job.device, *job.words()])
         return f"{job.model}-b{job.batch_size}-{contender}-r{self.repeat}"
