@@ -208,7 +208,8 @@ class _Reader(NamedTuple):
     def selector(self, place: Place, value: Any, *, several: bool = True) -> Selector:
         table = self.table(place, value)
         kinds = {field.name: field.type for field in msgspec.structs.fields(Job)}
-        del kinds["place"]  # a digest that nobody types
+        for name in ("place", "environment"):  # a digest, and more than one value
+            del kinds[name]
         self.check_keys(place, table, kinds)
         for key, each in table.items():
             values = each if several and isinstance(each, list) else [each]

@@ -5,13 +5,15 @@ of the user's shell cannot change one framework's speed; what a worker got is in
 """
 
 import os
+import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
 from backends.api import Recipe
+from bench.errors import ChoiceError
 from bench.spec.job import Job
 
 KEPT = (
@@ -45,6 +47,9 @@ ALLOCATOR_VARIABLES = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2*
 
 # Where compilers keep what they made: Triton and CUDA's driver would else use the home folder.
 CACHE_VARIABLES = ("TMPDIR", "XDG_CACHE_HOME", "TRITON_CACHE_DIR", "CUDA_CACHE_PATH")
+
+_SUITE_VARIABLES = ("PYTHONHASHSEED", "PYTHONUNBUFFERED", *CACHE_VARIABLES)
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 SOURCE_ROOT = Path(__file__).resolve().parents[2]
 # What a worker imports of this suite. The folder that holds them can hold this environment's
@@ -80,7 +85,29 @@ def launch_of(recipe: Recipe, more: Mapping[str, str] | None = None) -> Launch:
 
 def launch_of_job(recipe: Recipe, job: Job, more: Mapping[str, str] | None = None) -> Launch:
     """Return how the worker of a job starts, with `more` variables."""
-    return launch_of(recipe, {**(more or {}), **parallel_variables(recipe, job.local_size)})
+    own = dict(each.split("=", 1) for each in job.environment)
+    return launch_of(recipe, {**(more or {}), **parallel_variables(recipe, job.local_size), **own})
+
+
+def job_environment(shared: Mapping[str, str], own: Sequence[str]) -> tuple[str, ...]:
+    """Return the environment of a job: `NAME=value` each, in order of their names.
+
+    Args:
+        shared: variables of all jobs, by name.
+        own: variables of this contender, `NAME=value` each; they replace shared ones.
+
+    Raises:
+        ChoiceError: the suite sets a variable of that name itself.
+    """
+    variables = {**shared, **dict(each.split("=", 1) for each in own)}
+    for name in variables:
+        if name in THREAD_VARIABLES:
+            raise ChoiceError(f"{name} cannot be set per contender: use --threads")
+        if not _NAME.fullmatch(name):
+            raise ChoiceError(f"{name!r} is no name of an environment variable")
+        if name in (*KEPT, *_SUITE_VARIABLES):
+            raise ChoiceError(f"{name} cannot be set per contender: the suite sets it for all")
+    return tuple(f"{name}={variables[name]}" for name in sorted(variables))
 
 
 def parallel_variables(recipe: Recipe, local_size: int) -> dict[str, str]:

@@ -127,6 +127,7 @@ class Matrix(msgspec.Struct, frozen=True, kw_only=True):
         hosts: numbers of machines to spread them over; combinations that do not divide evenly are
             left out.
         scalings: "strong" leaves the batch size as it is, "weak" multiplies it by the world size.
+        environments: each backend's sets of environment variables; by default one empty set.
     """
 
     models: Sequence[str]
@@ -140,6 +141,7 @@ class Matrix(msgspec.Struct, frozen=True, kw_only=True):
     world_sizes: Sequence[int] = (1,)
     hosts: Sequence[int] = (1,)
     scalings: Sequence[Scaling] = ("strong",)
+    environments: Mapping[str, Sequence[tuple[str, ...]]] = {}
 
     def jobs(self) -> list[Job]:
         """Return every combination once, backend by backend."""
@@ -156,6 +158,7 @@ class Matrix(msgspec.Struct, frozen=True, kw_only=True):
                 threads=threads,
                 world_size=world_size,
                 hosts=hosts,
+                environment=environment,
             )
             for model in self.models
             for batch_size in self.batch_sizes
@@ -170,6 +173,7 @@ class Matrix(msgspec.Struct, frozen=True, kw_only=True):
             for hosts in self.hosts
             if world_size % hosts == 0
             for scaling in self.scalings
+            for environment in self.environments.get(backend, ((),))
         )
         return list(dict.fromkeys(made))
 

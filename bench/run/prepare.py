@@ -17,11 +17,12 @@ from bench.data.prepare import prepare
 from bench.errors import ChoiceError, RecordError, check_known
 from bench.machine.cpus import Processes, choose_cpus, local_sizes, share_cpus
 from bench.machine.environments.choice import BackendChoice, choose_backends
+from bench.machine.environments.selector import parse_selector
 from bench.machine.hardware import usable_cpus
 from bench.records.manifest import DatasetFacts, Manifest, MissingBackend, ModelFacts
 from bench.run.devices import devices_of, wants_gpu
 from bench.run.executor import Executor
-from bench.run.launch import notes_on_variables
+from bench.run.launch import job_environment, notes_on_variables
 from bench.run.models import facts_of, load_models
 from bench.run.plan import (
     Matrix,
@@ -286,7 +287,15 @@ def _matrix(
         world_sizes=options.world_size,
         hosts=options.hosts,
         scalings=options.scaling,
+        environments={name: _environments(options, name) for name in modes},
     )
+
+
+def _environments(options: MatrixOptions, backend: str) -> list[tuple[str, ...]]:
+    """Return the environments of the backend's contenders."""
+    own = [each for each in map(parse_selector, options.backends) if each.text == backend]
+    sets = [each.environment for each in own] or [()]
+    return [job_environment(options.environment, each) for each in sets]
 
 
 def _check_selectors(request: Request, jobs: Sequence[Job], threads: int) -> None:

@@ -37,6 +37,7 @@ Scalings = Annotated[list[Scaling], Meta(min_length=1, description="strong, weak
 Arms = Annotated[
     list[Arm], Meta(min_length=1, description="controlled, native or controlled,native")
 ]
+Variables = Annotated[dict[str, str], Meta(description='a table of text like {XLA_FLAGS = "..."}')]
 Epochs = Annotated[int, Meta(ge=1, le=100_000, description="a whole number from 1 to 100,000")]
 Accuracy = Annotated[float, Meta(gt=0, le=1, description="a share of the test images like 0.98")]
 OptimizerName = Annotated[Literal["sgd", "adam"], Meta(description="sgd or adam")]
@@ -76,6 +77,7 @@ class MatrixOptions(msgspec.Struct, frozen=True, kw_only=True):
         hosts: machines that these are on.
         scaling: whether a batch size is that of all processes or of each.
         arm: who chooses what a user usually leaves unspecified.
+        environment: variables of all workers; a backend like `jax[NAME=value]` adds its own.
     """
 
     backends: Names = _some(ALL)
@@ -91,6 +93,7 @@ class MatrixOptions(msgspec.Struct, frozen=True, kw_only=True):
     hosts: Counts = _some(1)
     scaling: Scalings = _some("strong")
     arm: Arms = _some("controlled")
+    environment: Variables = {}
 
 
 class RunOptions(msgspec.Struct, frozen=True, kw_only=True):

@@ -40,6 +40,7 @@ class Job(msgspec.Struct, frozen=True):
         world_size: processes or devices that share each batch.
         place: kind of machine that runs the job (`bench.machine.hardware.place_of`); empty is any.
         hosts: number of identical machines that the world is spread over.
+        environment: environment variables of the worker, `NAME=value` each, sorted by name.
     """
 
     model: str
@@ -54,6 +55,7 @@ class Job(msgspec.Struct, frozen=True):
     world_size: int = 1
     place: str = ""
     hosts: int = 1
+    environment: tuple[str, ...] = ()
 
     @property
     def local_size(self) -> int:
@@ -62,12 +64,12 @@ class Job(msgspec.Struct, frozen=True):
 
     @property
     def backend_title(self) -> str:
-        """The backend as names and tables show it."""
-        return self.backend
+        """The backend as names and tables show it, with its environment."""
+        return f"{self.backend}[{','.join(self.environment)}]" if self.environment else self.backend
 
     def compared_with(self) -> Job:
         """Return what a ranking has in common: jobs may be ranked together if this is equal."""
-        return msgspec.structs.replace(self, backend="", mode="")
+        return msgspec.structs.replace(self, backend="", mode="", environment=())
 
     def certified(self) -> Job:
         """Return what a certificate depends on; its batch size is 0, which stands for any."""
@@ -80,6 +82,7 @@ class Job(msgspec.Struct, frozen=True):
             precision=self.precision,
             world_size=self.world_size,
             hosts=self.hosts,
+            environment=self.environment,
         )
 
     def words(self) -> list[str]:

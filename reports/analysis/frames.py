@@ -26,7 +26,7 @@ RANKING = (
     *("until_accuracy", "train_samples", "machine", "spec"),
 )
 # What was asked for alike; only what its worker imported is known afterwards.
-ASKED = (*RANKING, "run", "backend", "mode")
+ASKED = (*RANKING, "run", "backend", "mode", "environment")
 CONTENDER = (*ASKED, "framework_version", "equivalence")
 
 _TEXT = ("trial", "device_title", "outcome", "reason")
@@ -51,6 +51,7 @@ def record_frame(
         name: list(map(attrgetter(attribute_of(name)), records)) for name in (*_TEXT, *asked)
     }
     columns |= {metric.key: metric.column(records) for metric in METRICS}
+    columns["environment"] = [" ".join(variables) for variables in columns["environment"]]
     columns["machine"] = [machines.get(machine, machine) for machine in columns["machine"]]
     columns["spec"] = [specs.get(model, "") for model in columns["model"]]
     frame = pd.DataFrame(columns)
@@ -91,10 +92,15 @@ def grouped(trials: pd.DataFrame) -> pd.DataFrame:
 
 def _labelled(trials: pd.DataFrame) -> pd.DataFrame:
     alike = trials.groupby(["ranking", "backend", "mode"])
-    several = {name: alike[name].transform("nunique") > 1 for name in ("framework_version", "run")}
+    several = {
+        name: alike[name].transform("nunique") > 1
+        for name in ("framework_version", "run", "environment")
+    }
     version = " " + trials["framework_version"].astype(object).fillna("of unknown version")
     run = " (" + trials["run"].astype(object) + ")"
     label = trials["backend"].astype(object) + " " + trials["mode"].astype(object)
+    own = " " + trials["environment"].astype(object)
+    label += own.where(several["environment"] & (trials["environment"] != ""), "")
     label += version.where(several["framework_version"], "") + run.where(several["run"], "")
     return trials.assign(label=label.map({text: plain(text) for text in label.unique()}))
 

@@ -56,7 +56,9 @@ def choose_backends(
             if recipe is None
         ]
         return BackendChoice([recipe for recipe in by_name.values() if recipe], missing)
-    selectors = [parse_selector(text) for text in received]
+    parsed = [parse_selector(text) for text in received]
+    # Contenders that differ only in their environment variables share a recipe.
+    selectors = list({each.text: each for each in parsed}.values())
     check_known([each.name for each in selectors], known, "backend")
     chosen = [_choose(each, known[each.name], on_gpu, notify) for each in selectors]
     return BackendChoice(chosen, [])

@@ -179,7 +179,7 @@ def test_the_documented_schemas_are_up_to_date(name):
 
 
 def test_a_record_is_valid_by_its_schema(record):
-    document = msgspec.to_builtins(record)
+    document = json.loads(msgspec.json.encode(record))
     schema = json_schemas()["trials.jsonl"]
     jsonschema.validate(document, schema)
     with pytest.raises(jsonschema.ValidationError):

@@ -1,6 +1,16 @@
 """What a worker starts with, and what of the user's shell does not reach it."""
 
-from bench.run.launch import notes_on_variables, worker_environment
+import pytest
+
+from backends.registry import recipes
+from bench.errors import ChoiceError
+from bench.run.launch import (
+    job_environment,
+    launch_of_job,
+    notes_on_variables,
+    worker_environment,
+)
+from bench.spec.job import Job
 
 
 def test_compilers_reach_a_worker_and_its_record(monkeypatch, tmp_path):
@@ -24,3 +34,31 @@ def test_variables_that_change_speed_are_named_because_workers_do_not_get_them(
 
 def test_a_shell_without_such_variables_needs_no_note():
     assert notes_on_variables({"PATH": "/bin", "HOME": "/root"}) == []
+
+
+def test_a_contenders_variables_replace_those_of_all_and_reach_its_worker(tmp_path):
+    environment = job_environment({"B": "shared", "A": "1"}, ["B=own=2"])
+    assert environment == ("A=1", "B=own=2")
+    job = Job("mlp", 64, "numpy", "eager", "cpu", environment=environment)
+    launch = launch_of_job(recipes()["numpy"], job, {"B": "recipe"})
+    variables = worker_environment(launch.variables, 1, tmp_path)
+    assert (variables["A"], variables["B"]) == ("1", "own=2")
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("OMP_NUM_THREADS", "use --threads"),
+        ("PYTHONPATH", "the suite sets it for all"),
+        ("TMPDIR", "the suite sets it for all"),
+    ],
+)
+def test_variables_of_the_suite_cannot_be_set_per_contender(name, advice):
+    with pytest.raises(ChoiceError, match=f"{name} cannot be set per contender: {advice}"):
+        job_environment({}, [f"{name}=1"])
+
+
+@pytest.mark.parametrize("name", ["", "A B", "1A", "A=B"])
+def test_what_is_no_name_of_a_variable_is_refused(name):
+    with pytest.raises(ChoiceError, match="is no name of an environment variable"):
+        job_environment({name: "1"}, [])

@@ -107,6 +107,14 @@ def test_only_what_is_not_usual_is_in_a_trials_name():
     assert Trial(other, 0, 2).name == "mlp-b64-a-x-cpu-native-tf32-pipeline-threads2-world4-r2"
 
 
+def test_each_set_of_environment_variables_is_a_contender_of_the_same_ranking():
+    environments = {"a": [(), ("A=1", "B=x,y")]}
+    plain, changed = replace(SMALL, environments=environments).jobs()
+    assert plain.compared_with() == changed.compared_with()
+    assert plain.certified() != changed.certified()
+    assert Trial(changed, 0, 1).name == "mlp-b64-a[A=1,B=x,y]-x-cpu-r1"
+
+
 def test_every_trial_has_a_name_of_its_own():
     planned = Matrix(
         models=["mlp"],

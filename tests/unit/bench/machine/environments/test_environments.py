@@ -36,6 +36,14 @@ def no_index(monkeypatch):
         ("keras-jax", Selector("keras-jax", "keras-jax")),
         ("jax==0.9.*", Selector("jax==0.9.*", "jax", "==0.9.*")),
         ("jax@/a b/python", Selector("jax@/a b/python", "jax", "", "/a b/python")),
+        ("jax[A=1]", Selector("jax", "jax", environment=("A=1",))),
+        (
+            "jax==0.9.*[XLA_FLAGS=--a=1,2 --b,B=x=y]",
+            Selector(
+                "jax==0.9.*", "jax", "==0.9.*", environment=("XLA_FLAGS=--a=1,2 --b", "B=x=y")
+            ),
+        ),
+        ("jax@/a b/python[A=]", Selector("jax@/a b/python", "jax", "", "/a b/python", ("A=",))),
     ],
 )
 def test_a_selector_says_name_version_and_interpreter(text, selector):
@@ -48,6 +56,17 @@ def test_a_selector_says_name_version_and_interpreter(text, selector):
 def test_what_is_no_selector_is_refused(text):
     with pytest.raises(ChoiceError, match="received"):
         parse_selector(text)
+
+
+@pytest.mark.parametrize("text", ["jax[]", "jax[A]", "jax[1A=2]", "jax[=2]"])
+def test_what_is_no_variable_is_refused(text):
+    with pytest.raises(ChoiceError, match="write environment variables as NAME=value"):
+        parse_selector(text)
+
+
+def test_contenders_that_differ_in_their_variables_share_a_recipe():
+    chosen = choose_backends(["numpy[A=1]", "numpy", "numpy[A=2]"])
+    assert [recipe.name for recipe in chosen.recipes] == ["numpy"]
 
 
 def test_a_version_replaces_the_recipes_own_and_frees_its_bounds_but_not_its_pins():
