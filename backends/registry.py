@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Optional
 
 from backends.api import Recipe
-from bench.spec.plugins import loaded, points_of, refusal
+from bench.spec.plugins import entry_points_of, load_entry_point, plugin_error
 
 # The module of each of this project's backends, and the name of its recipe there.
 BUILT_IN = {
@@ -39,15 +39,15 @@ def recipes() -> dict[str, Recipe]:
 
     Raises:
         bench.errors.PluginError: an entry point fails to load, is no recipe, or takes a name
-            that is taken.
+            of another backend.
     """
     found = {name: _built_in(name) for name in BUILT_IN}
-    for point in points_of(GROUP):
-        recipe = loaded(point)
+    for point in entry_points_of(GROUP):
+        recipe = load_entry_point(point)
         if not isinstance(recipe, Recipe):
-            raise refusal(point, f"received {recipe!r}, expected a backends.api.Recipe")
+            raise plugin_error(point, f"received {recipe!r}, expected a backends.api.Recipe")
         if recipe.name in found:
-            raise refusal(point, f"the name {recipe.name!r} is taken")
+            raise plugin_error(point, f"there is another backend of the name {recipe.name!r}")
         found[recipe.name] = recipe
     return found
 

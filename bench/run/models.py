@@ -7,7 +7,7 @@ from bench.errors import ChoiceError, ShapeError
 from bench.machine.environments.selector import ALL
 from bench.records.manifest import DatasetFacts, ModelFacts
 from bench.spec.layers import Layer
-from bench.spec.models import load, names_for, widened
+from bench.spec.models import load, names_for, widen
 from bench.spec.parameters import count_macs, count_parameters, count_training_flops
 from bench.spec.shapes import resolve
 
@@ -69,7 +69,7 @@ def load_models(
                 "function"
             )
         for width in widths:
-            wide = widened(layer, width)
+            wide = widen(layer, width)
             facts[name if width == 1 else f"{name}-width{width:g}"] = _model_facts(
                 name, wide, dataset
             )

@@ -1,4 +1,4 @@
-"""The spec: layers, shapes, weights and training, stated without any framework.
+"""The spec: layers, shapes, weights and training, defined without any framework.
 
-Needs NumPy and msgspec only, since every worker imports it.
+It needs only NumPy and msgspec, because every worker imports it.
 """

@@ -1,8 +1,8 @@
-"""The layer vocabulary: immutable values that state a model without naming a framework.
+"""The layers: immutable values that describe a model without naming a framework.
 
-One rule: a layer is a function from one feature map to one feature map. Eleven leaves and four
-composites state every model; a composite holds its parts in a tuple. Every value round-trips
-through JSON (`to_json`, `from_json`), where the field `kind` names the class.
+Every layer is a function from one feature map to one feature map. There are eleven simple layers
+and four composites, which contain their parts in a tuple. Layers can be written as JSON and read
+again (`to_json`, `from_json`); the field `kind` names the class.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ PADDINGS = ("same", "valid")
 
 
 def kind_of(class_name: str) -> str:
-    """The name of a layer class as written in JSON and in weight paths: `AvgPool` is `avg_pool`."""
+    """Return the name of a class in JSON and in weight paths: `AvgPool` is `avg_pool`."""
     return re.sub(r"(?<!^)(?=[A-Z])", "_", class_name).lower()
 
 
-LARGEST = 2**31 - 1  # no extent, count or window of a layer is larger
+LARGEST = 2**31 - 1  # the limit of every size and count of a layer
 
 
 def _require(condition: bool, received: str, expected: str) -> None:
@@ -33,7 +33,7 @@ def _positive(**fields: Any) -> None:
     for name, value in fields.items():
         is_whole = isinstance(value, int) and not isinstance(value, bool)
         fits = is_whole and 1 <= value <= LARGEST
-        wanted = f"{name} a whole number of 1 or more and at most {LARGEST:,}"
+        wanted = f"{name} to be a whole number from 1 to {LARGEST:,}"
         _require(fits, f"{name}={value!r:.60}", wanted)
 
 
@@ -49,16 +49,23 @@ def _padding(padding: Any, kernel: int, name: str) -> None:
 class LayerBase(
     msgspec.Struct, frozen=True, tag_field="kind", tag=kind_of, forbid_unknown_fields=True
 ):
-    """What all layers share: immutability and a JSON form."""
+    """The base of all layers, which makes them immutable and gives them a JSON form."""
 
     @property
     def kind(self) -> str:
-        """The layer's name in JSON and in weight paths."""
+        """Return the layer's name in JSON and in weight paths."""
         return kind_of(type(self).__name__)
 
 
 class Dense(LayerBase, frozen=True):
-    """A matrix product and a bias: (features,) -> (units,). Kernel (in, out), bias (out,)."""
+    """A matrix product and a bias: (features,) -> (units,).
+
+    The weights are kernel (in, out) and bias (out,).
+
+    Attributes:
+        units: number of outputs.
+        bias: whether the layer has a bias.
+    """
 
     units: int
     bias: bool = True
@@ -70,8 +77,16 @@ class Dense(LayerBase, frozen=True):
 class Conv(LayerBase, frozen=True):
     """Two-dimensional cross-correlation: (h, w, c) -> (h', w', filters).
 
-    Kernel (k, k, c / groups, filters), bias (filters,). Padding "same" is k // 2 zeros on every
-    side whatever the stride; "valid" is none. Output size: (size + 2 * padding - k) // stride + 1.
+    The weights are kernel (k, k, c / groups, filters) and bias (filters,). The output size is
+    (size + 2 * padding - k) // stride + 1.
+
+    Attributes:
+        filters: number of output channels.
+        kernel: height and width k of the kernel.
+        stride: step between windows, in pixels.
+        padding: "same" adds k // 2 zeros on every side for any stride; "valid" adds none.
+        groups: groups of channels that are convolved separately.
+        bias: whether the layer has a bias.
     """
 
     filters: int
@@ -92,7 +107,16 @@ class Conv(LayerBase, frozen=True):
 
 
 class DepthwiseConv(LayerBase, frozen=True):
-    """One k x k filter a channel: (h, w, c) -> (h', w', c). Kernel (k, k, 1, c), bias (c,)."""
+    """A convolution with one k x k filter per channel: (h, w, c) -> (h', w', c).
+
+    The weights are kernel (k, k, 1, c) and bias (c,).
+
+    Attributes:
+        kernel: height and width k of the filters.
+        stride: as for `Conv`.
+        padding: as for `Conv`.
+        bias: whether the layer has a bias.
+    """
 
     kernel: int
     stride: int = 1
@@ -105,12 +129,16 @@ class DepthwiseConv(LayerBase, frozen=True):
 
 
 class BatchNorm(LayerBase, frozen=True):
-    """Normalise each channel over the batch and the image (Ioffe and Szegedy, 2015).
+    """Batch normalisation of each channel over batch, height and width (Ioffe and Szegedy, 2015).
 
-    Training: y = scale * (x - mean) / sqrt(variance + epsilon) + shift with the batch's mean and
-    biased variance. Running statistics: r = momentum * r + (1 - momentum) * batch, where the
-    batch's variance enters unbiased (divided by n - 1). Inference uses the running statistics.
-    Weights: scale, shift, and the statistics mean, variance, each (c,).
+    In training, y = scale * (x - mean) / sqrt(variance + epsilon) + shift with the batch's mean and
+    biased variance. The running statistics become r = momentum * r + (1 - momentum) * batch, with
+    the batch's unbiased variance (divided by n - 1). Inference uses the running statistics. The
+    weights are scale, shift, mean and variance, each (c,).
+
+    Attributes:
+        momentum: weight of the previous running statistics.
+        epsilon: added to the variance.
     """
 
     momentum: float = 0.9
@@ -122,7 +150,11 @@ class BatchNorm(LayerBase, frozen=True):
 
 
 class Activation(LayerBase, frozen=True):
-    """An elementwise function. `gelu` is the exact form, with erf; `silu` is x * sigmoid(x)."""
+    """An elementwise function.
+
+    Attributes:
+        function: one of `ACTIVATIONS`. `gelu` is the exact form with erf; `silu` is x * sigmoid(x).
+    """
 
     function: str
 
@@ -132,9 +164,12 @@ class Activation(LayerBase, frozen=True):
 
 
 class MaxPool(LayerBase, frozen=True):
-    """The largest value of each size x size window; the stride is the size unless given.
+    """The largest value of each window.
 
-    Padding "same" is size // 2 on every side with values that never win; "valid" is none.
+    Attributes:
+        size: height and width of the window.
+        stride: step between windows; None means the size.
+        padding: "same" adds size // 2 values of minus infinity on every side; "valid" adds none.
     """
 
     size: int
@@ -147,12 +182,17 @@ class MaxPool(LayerBase, frozen=True):
 
     @property
     def steps(self) -> int:
-        """The stride in force."""
+        """Return the stride, which is the size by default."""
         return self.size if self.stride is None else self.stride
 
 
 class AvgPool(LayerBase, frozen=True):
-    """The mean of each size x size window, without padding; the stride is the size unless given."""
+    """The mean of each window, without padding.
+
+    Attributes:
+        size: height and width of the window.
+        stride: step between windows; None means the size.
+    """
 
     size: int
     stride: Optional[int] = None
@@ -162,7 +202,7 @@ class AvgPool(LayerBase, frozen=True):
 
     @property
     def steps(self) -> int:
-        """The stride in force."""
+        """Return the stride, which is the size by default."""
         return self.size if self.stride is None else self.stride
 
 
@@ -171,11 +211,15 @@ class GlobalAvgPool(LayerBase, frozen=True):
 
 
 class Flatten(LayerBase, frozen=True):
-    """All values in the order height, width, channel: (h, w, c) -> (h * w * c,)."""
+    """All values as a vector, in the order height, width, channel: (h, w, c) -> (h * w * c,)."""
 
 
 class Dropout(LayerBase, frozen=True):
-    """In training, zero a share `rate` of the values and divide the rest by 1 - rate."""
+    """In training, random values are set to zero and the others are divided by 1 - rate.
+
+    Attributes:
+        rate: share of the values that is set to zero.
+    """
 
     rate: float
 
@@ -184,11 +228,15 @@ class Dropout(LayerBase, frozen=True):
 
 
 class Identity(LayerBase, frozen=True):
-    """The input, unchanged: the plain shortcut of a residual block."""
+    """The unchanged input, for example the shortcut of a residual block."""
 
 
 class _Composite(LayerBase, frozen=True):
-    """A layer made of layers."""
+    """A layer that consists of other layers.
+
+    Attributes:
+        parts: the layers, at least one.
+    """
 
     parts: tuple[Layer, ...]
 
@@ -196,25 +244,25 @@ class _Composite(LayerBase, frozen=True):
         is_layers = isinstance(self.parts, tuple) and all(
             isinstance(part, LayerBase) for part in self.parts
         )
-        if not is_layers:  # the parts of a deep model are long to print
+        if not is_layers:  # printing all parts of a deep model would take too long
             _require(False, f"parts={self.parts!r:.80}", "a tuple of layers")
         _require(len(self.parts) > 0, "no parts", "at least one layer")
 
 
 class Sequential(_Composite, frozen=True):
-    """Each part applied to the output of the one before."""
+    """Each part is applied to the output of the previous part."""
 
 
 class Add(_Composite, frozen=True):
-    """The sum of the parts, each applied to the same input; all outputs have one shape."""
+    """The sum of the outputs of all parts for the same input; all outputs have the same shape."""
 
 
 class Concatenate(_Composite, frozen=True):
-    """The outputs of the parts side by side along the channels."""
+    """The outputs of all parts for the same input, concatenated along the channels."""
 
 
 class Multiply(_Composite, frozen=True):
-    """The elementwise product of the parts; a part of shape (c,) scales the channels of a map."""
+    """The elementwise product of the parts' outputs; one of shape (c,) scales channels of a map."""
 
 
 Layer = Union[
@@ -237,22 +285,22 @@ Layer = Union[
 
 
 def sequential(*parts: Layer) -> Sequential:
-    """`Sequential` with the parts as arguments."""
+    """Make a `Sequential` of the arguments."""
     return Sequential(parts)
 
 
 def add(*parts: Layer) -> Add:
-    """`Add` with the parts as arguments."""
+    """Make an `Add` of the arguments."""
     return Add(parts)
 
 
 def concatenate(*parts: Layer) -> Concatenate:
-    """`Concatenate` with the parts as arguments."""
+    """Make a `Concatenate` of the arguments."""
     return Concatenate(parts)
 
 
 def multiply(*parts: Layer) -> Multiply:
-    """`Multiply` with the parts as arguments."""
+    """Make a `Multiply` of the arguments."""
     return Multiply(parts)
 
 
@@ -260,15 +308,15 @@ _DECODER: msgspec.json.Decoder[Layer] = msgspec.json.Decoder(Layer)
 
 
 def to_json(layer: Layer) -> bytes:
-    """The layer as JSON."""
+    """Encode a layer as JSON."""
     return msgspec.json.encode(layer)
 
 
 def from_json(text: Union[bytes, str]) -> Layer:
-    """The layer that the JSON states.
+    """Decode a layer from JSON.
 
     Raises:
-        msgspec.ValidationError: an unknown field or kind, or a value out of range, with its path.
-        msgspec.DecodeError: not JSON.
+        msgspec.ValidationError: an unknown field or kind, or an invalid value; names its path.
+        msgspec.DecodeError: the text is not JSON.
     """
     return _DECODER.decode(text)

@@ -1,7 +1,8 @@
-"""Which weights a model has, and what they cost: from the spec alone, without an array.
+"""The weights of a model and the cost of its computation, derived from the spec alone.
 
-Canonical layout: Dense kernel (in, out); convolution kernel (height, width, in / groups, out);
-everything else (channels,). A weight is addressed by its layer's path and its name.
+The canonical layout of a Dense kernel is (in, out), that of a convolution kernel
+(height, width, in / groups, out), and that of all other weights (channels,). A weight's address
+consists of its layer's path and its name.
 """
 
 from __future__ import annotations
@@ -17,10 +18,14 @@ from bench.spec.shapes import Node, Shape
 
 
 class WeightSpec(msgspec.Struct, frozen=True):
-    """One weight: its shape, whether training changes it by gradient, and its first values.
+    """The shape and the initial values of one weight.
 
-    `fan_in` is the number of inputs to one output for a kernel (drawn from a normal distribution
-    with variance 2 / fan_in, He et al., 2015) and 0 for a weight that starts at `constant`.
+    Attributes:
+        shape: in the canonical layout.
+        trainable: whether training changes it by its gradient.
+        fan_in: for a kernel, the number of inputs of one output. The initial values are drawn from
+            a normal distribution with variance 2 / fan_in (He et al., 2015). Otherwise 0.
+        constant: the initial value of a weight that is no kernel.
     """
 
     shape: Shape
@@ -31,7 +36,7 @@ class WeightSpec(msgspec.Struct, frozen=True):
 
 @singledispatch
 def _layer_weights(layer: Any, node: Node) -> dict[str, WeightSpec]:
-    """A layer without weights; those that have some are registered below."""
+    """Return no weights; the rules of layers with weights are registered below."""
     return {}
 
 
@@ -70,12 +75,17 @@ def _(layer: BatchNorm, node: Node) -> dict[str, WeightSpec]:
 
 
 def weight_name(path: str, name: str) -> str:
-    """The address of the weight `name` of the layer at `path` (empty for a model of one layer)."""
+    """Return a weight's address.
+
+    Args:
+        path: of the layer; empty for a model of a single layer.
+        name: of the weight within its layer.
+    """
     return f"{path}/{name}" if path else name
 
 
 def weight_specs(model: Node) -> dict[str, WeightSpec]:
-    """Every weight of the model by its address, in the order of execution."""
+    """List the weights of a model by their addresses, in the order of execution."""
     return {
         weight_name(node.path, name): spec
         for node in model.walk()
@@ -84,15 +94,15 @@ def weight_specs(model: Node) -> dict[str, WeightSpec]:
 
 
 def count_parameters(model: Node) -> int:
-    """The number of trainable parameters; running statistics are not counted."""
+    """Count the trainable parameters; running statistics do not count."""
     return sum(math.prod(spec.shape) for spec in weight_specs(model).values() if spec.trainable)
 
 
 def count_macs(model: Node) -> int:
-    """Multiply-accumulates of one forward pass of one example.
+    """Count the multiply-accumulates of a forward pass of one example.
 
-    Counts the products of Dense, Conv and DepthwiseConv kernels, as the published figures do;
-    biases, normalisation, activations and pooling are left out.
+    As in publications, only the products of Dense, Conv and DepthwiseConv kernels count; biases,
+    normalisation, activations and pooling do not.
     """
     return sum(_kernel_macs(node) for node in model.walk())
 
@@ -106,24 +116,24 @@ def _kernel_macs(node: Node) -> int:
 
 
 def count_training_flops(model: Node) -> int:
-    """Floating-point operations of one training step on one example, two for each product.
+    """Count the floating-point operations of a training step on one example.
 
-    For a kernel with m multiply-accumulates forward (`count_macs`): 2 m forward, 2 m for the
-    kernel's gradient, and 2 m for the gradient of the layer's input, which is left out where
-    nothing that is trained lies before the layer: so for the first. Everything that `count_macs`
-    leaves out is left out here, and the optimizer's update too: the count is a lower bound of what
-    a step does with direct products.
+    A kernel with m multiply-accumulates in the forward pass (`count_macs`) needs 2 m operations
+    forward, 2 m for its own gradient, and 2 m for the gradient of the layer's input. The input's
+    gradient is only needed if there is a trainable layer before, so not for the first one. Like
+    `count_macs`, this omits everything but kernels, and also the optimizer's update, so it is a
+    lower bound for a step that computes its products directly.
     """
     return 2 * _training_macs(model, passes_gradient_on=False)
 
 
 def _training_macs(node: Node, passes_gradient_on: bool) -> int:
-    """Multiply-accumulates of a step below the node.
+    """Count the multiply-accumulates of a training step in a node and its parts.
 
     Args:
         node: a layer with its parts.
-        passes_gradient_on: whether something that is trained lies before it, so that the gradient
-            of its input is needed.
+        passes_gradient_on: whether there is a trainable layer before it, so that the gradient of
+            its input is needed.
     """
     if not node.children:
         return _kernel_macs(node) * (3 if passes_gradient_on else 2)

@@ -1,4 +1,4 @@
-"""What other packages bring through entry points."""
+"""Loads the backends and models that other packages provide through entry points."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import Any
 from bench.errors import PluginError
 
 
-def points_of(group: str) -> list[EntryPoint]:
-    """The entry points of a group."""
+def entry_points_of(group: str) -> list[EntryPoint]:
+    """List the entry points of a group."""
     try:
         return list(entry_points(group=group))
-    except TypeError:  # Python 3.9 gives all groups at once
+    except TypeError:  # Python 3.9 returns all groups at once
         every: Any = entry_points()
         return list(every.get(group, ()))
 
 
-def loaded(point: EntryPoint) -> object:
-    """What the entry point brings.
+def load_entry_point(point: EntryPoint) -> object:
+    """Load the object of an entry point.
 
     Raises:
-        PluginError: it cannot be imported.
+        PluginError: the object cannot be imported.
     """
     try:
         return point.load()
@@ -29,8 +29,13 @@ def loaded(point: EntryPoint) -> object:
         raise PluginError(f"{_name(point)}: {type(error).__name__}: {error}") from error
 
 
-def refusal(point: EntryPoint, what: str) -> PluginError:
-    """The error that says what is wrong with what the entry point brings."""
+def plugin_error(point: EntryPoint, what: str) -> PluginError:
+    """Make the error that an entry point's object is invalid.
+
+    Args:
+        point: the entry point.
+        what: the rest of the message.
+    """
     return PluginError(f"{_name(point)}: {what}")
 
 

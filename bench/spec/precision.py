@@ -1,15 +1,15 @@
-"""The precisions of the arithmetic, and what each means in every framework.
+"""The precisions of the arithmetic, which mean the same in every framework.
 
-- float64, float32: everything in that type; on a GPU with TF32 off.
-- tf32: float32, but a GPU's matrix units round the operands of dense and convolution layers to
-  11 bits, and add in float32.
+- float64, float32: everything has this type; TF32 is off on a GPU.
+- tf32: as float32, but a GPU's matrix units round the operands of dense and convolution layers to
+  a significand of 11 bits and accumulate in float32.
 - bfloat16, float16: mixed precision. Weights, running statistics, the optimizer's state and the
-  gradients that it is given are float32. The images, the kernels and the biases are rounded to
-  the short type, and so is what each layer hands on, and what it hands back in the backward pass.
-  Batch normalisation computes in float32 and rounds its output; logits are raised to float32
-  before the loss.
-- float16 has no room for small gradients: the loss is multiplied by 1024 before the backward
-  pass, and the gradients of the weights, in float32, are divided by it.
+  gradients that the optimizer receives are float32. Images, kernels and biases are rounded to the
+  short type, as are the output of each layer and the gradient of each layer's input. Batch
+  normalisation computes in float32 and rounds its output. Logits are converted to float32 before
+  the loss.
+- float16 cannot represent small gradients, so the loss is multiplied by 1024 before the backward
+  pass, and the float32 gradients of the weights are divided by 1024.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ _LOSS_SCALES = {"float16": 1024.0}
 
 
 def is_mixed(precision: str) -> bool:
-    """Whether layers compute in a shorter type than the weights are kept in."""
+    """Return whether layers compute in a shorter type than that of the weights."""
     return precision in ("bfloat16", "float16")
 
 
 def loss_scale(precision: str) -> float:
-    """What the loss is multiplied by in the backward pass: a power of two, so nothing is rounded.
+    """Return the factor of the loss in the backward pass, a power of two to avoid rounding.
 
-    Constant, so that every framework does the same; Micikevicius et al., Mixed Precision
-    Training, 2018, section 3.2.
+    It is constant so that every framework does the same (Micikevicius et al., Mixed Precision
+    Training, 2018, section 3.2).
     """
     return _LOSS_SCALES.get(precision, 1.0)

@@ -1,8 +1,9 @@
-"""Shape inference: a model and an input shape become a tree of nodes that know their shapes.
+"""Shape inference: converts a model and an input shape to a tree of nodes with shapes.
 
-A shape leaves out the batch: (height, width, channels) for a feature map, (features,) for a
-vector. Paths name a layer by its way from the root, `2.add/0.sequential/1.conv`, and weights by
-their layer's path and their own name, `2.add/0.sequential/1.conv/kernel`.
+A shape does not include the batch: it is (height, width, channels) for a feature map and
+(features,) for a vector. The path of a layer leads to it from the root, for example
+`2.add/0.sequential/1.conv`. A weight's address is its layer's path and its own name, for example
+`2.add/0.sequential/1.conv/kernel`.
 """
 
 from __future__ import annotations
@@ -32,11 +33,19 @@ from bench.spec.layers import (
 
 Shape = tuple[int, ...]
 
-DEEPEST = 50  # composites within composites: published models have fewer than ten
+DEEPEST = 50  # nested composites; published models nest fewer than ten
 
 
 class Node(msgspec.Struct, frozen=True):
-    """A layer in its place: the path from the root, the shapes in and out, and its parts."""
+    """A layer in its model.
+
+    Attributes:
+        layer: the layer.
+        path: from the root; empty for the root.
+        input_shape: shape of the layer's input.
+        output_shape: shape of the layer's output.
+        children: nodes of a composite's parts.
+    """
 
     layer: Layer
     path: str
@@ -45,7 +54,7 @@ class Node(msgspec.Struct, frozen=True):
     children: tuple[Node, ...] = ()
 
     def walk(self) -> Iterator[Node]:
-        """This node and all below it, in the order of execution, a composite before its parts."""
+        """Yield this node and all nodes below it in the order of execution, composites first."""
         yield self
         for child in self.children:
             yield from child.walk()
@@ -60,10 +69,10 @@ def resolve(layer: Layer, input_shape: Shape, path: str = "") -> Node:
         path: the path of `layer`; empty for the root.
 
     Raises:
-        ShapeError: a layer does not fit the shape it is given, or lies too deep.
+        ShapeError: a layer does not fit the shape of its input, or is nested too deeply.
     """
     if path.count("/") >= DEEPEST:
-        raise ShapeError(path, "layers nested deeper", f"at most {DEEPEST} composites in another")
+        raise ShapeError(path, "layers nested deeper", f"at most {DEEPEST} nested composites")
     children = _children(layer, input_shape, path)
     output_shape = _output_shape(layer, input_shape, path, children)
     return Node(layer, path, input_shape, output_shape, children)
@@ -85,7 +94,7 @@ def _children(layer: Layer, shape: Shape, path: str) -> tuple[Node, ...]:
 
 @singledispatch
 def _output_shape(layer: Any, shape: Shape, path: str, children: tuple[Node, ...]) -> Shape:
-    """The rule of a layer that keeps its input's shape; the others are registered below."""
+    """Return the shape of the input; the rules of layers that change it are registered below."""
     if not isinstance(layer, LayerBase):
         raise ShapeError(path, f"{layer!r:.60}", "a layer of bench.spec")
     return shape
@@ -106,7 +115,7 @@ def _windows(layer: LayerBase, shape: Shape, path: str, size: int, stride: int, 
 
 
 def padding_of(padding: str, size: int) -> int:
-    """How many rows and columns the padding adds on each side of the map."""
+    """Return the number of rows and columns that the padding adds on each side of the map."""
     return size // 2 if padding == "same" else 0
 
 

@@ -1,4 +1,4 @@
-"""The training spec: what every framework does with the model, step by step, and in which order."""
+"""The training spec: the optimizers, the batches of each epoch and the scaling of pixels."""
 
 from __future__ import annotations
 
@@ -19,15 +19,21 @@ def _check(name: str, value: Any, valid: bool, expected: str) -> None:
 class OptimizerBase(
     msgspec.Struct, frozen=True, tag_field="kind", tag=kind_of, forbid_unknown_fields=True
 ):
-    """What both optimizers share: immutability and a JSON form."""
+    """The base of both optimizers, which makes them immutable and gives them a JSON form."""
 
 
 class Sgd(OptimizerBase, frozen=True):
-    """Stochastic gradient descent with momentum, on every trainable weight w with gradient g.
+    """Stochastic gradient descent with momentum.
 
-    g = g + l2 * w; v = momentum * v + g; w = w - learning_rate * (g + momentum * v if nesterov
-    else v). The velocity v starts at 0 and does not hold the learning rate (Sutskever et al.,
-    2013, in the form of PyTorch).
+    For every trainable weight w with gradient g: g = g + l2 * w; v = momentum * v + g;
+    w = w - learning_rate * (g + momentum * v if nesterov else v). The velocity v starts at 0 and
+    does not include the learning rate (Sutskever et al., 2013, as PyTorch implements it).
+
+    Attributes:
+        learning_rate: above 0.
+        momentum: factor of the velocity; 0 means no momentum.
+        nesterov: whether to use Nesterov's momentum.
+        l2: factor of the L2 penalty.
     """
 
     learning_rate: float = 0.01
@@ -44,10 +50,18 @@ class Sgd(OptimizerBase, frozen=True):
 
 
 class Adam(OptimizerBase, frozen=True):
-    """Adam (Kingma and Ba, 2015), bias-corrected, epsilon outside the root.
+    """Adam (Kingma and Ba, 2015) with bias correction and epsilon outside the root.
 
-    g = g + l2 * w; m = beta1 * m + (1 - beta1) * g; v = beta2 * v + (1 - beta2) * g * g;
+    For every trainable weight w with gradient g in step t: g = g + l2 * w;
+    m = beta1 * m + (1 - beta1) * g; v = beta2 * v + (1 - beta2) * g * g;
     w = w - learning_rate * (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + epsilon).
+
+    Attributes:
+        learning_rate: above 0.
+        beta1: decay of the first moment.
+        beta2: decay of the second moment.
+        epsilon: added to the root of the second moment.
+        l2: factor of the L2 penalty.
     """
 
     learning_rate: float = 0.001
@@ -68,9 +82,16 @@ Optimizer = Union[Sgd, Adam]
 
 
 class TrainSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How the model is trained. The loss is softmax cross-entropy on logits, mean over the batch.
+    """How the model is trained.
 
-    An epoch is every example once in an order drawn from the seed, in full batches only.
+    The loss is the softmax cross-entropy of the logits, averaged over the batch. An epoch uses
+    every example once, in a random order and in full batches only.
+
+    Attributes:
+        batch_size: examples per step.
+        epochs: number of epochs.
+        seed: determines the order of the examples.
+        optimizer: the optimizer.
     """
 
     batch_size: int = 64
@@ -85,33 +106,42 @@ class TrainSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def epoch_batches(examples: int, train: TrainSpec, epoch: int) -> IntArray:
-    """The example indices of each step of one epoch: (steps, batch), int32.
+    """Draw the examples of each step of one epoch.
 
-    The order depends on the seed and the epoch alone; the remainder that fills no batch is left
+    The order depends only on the seed and the epoch. Examples that do not fill a batch are left
     out.
 
+    Args:
+        examples: number of training examples.
+        train: the training spec.
+        epoch: number of the epoch.
+
+    Returns:
+        Indices of examples, (steps, batch), int32.
+
     Raises:
-        ValueError: fewer examples than one batch holds.
+        ValueError: there are fewer examples than one batch needs.
     """
     steps = examples // train.batch_size
     if steps == 0:
         raise ValueError(
             f"received {examples} training examples and batch size {train.batch_size}, "
-            "expected at least one full batch: make the batch smaller"
+            "expected at least one full batch; choose a smaller batch size"
         )
     order = np.random.default_rng([train.seed, epoch]).permutation(examples).astype(np.int32)
     return order[: steps * train.batch_size].reshape(steps, train.batch_size)
 
 
 def learning_rates(train: TrainSpec, steps: int) -> FloatArray:
-    """The learning rate of each of the coming steps: (steps,), float32."""
+    """Return the learning rate of each of the next steps: (steps,), float32."""
     return np.full(steps, train.optimizer.learning_rate, np.float32)
 
 
 def scale_pixels(images: IntArray) -> FloatArray:
-    """Pixels of 0 to 255 as float32 in -1 to 1: (x / 255 - 0.5) / 0.5, rounded once.
+    """Scale pixels from 0 ... 255 to -1 ... 1 as float32: (x / 255 - 0.5) / 0.5, rounded once.
 
-    As (x - 127.5) / 127.5, where the difference is exact: twice as fast as a table's look-ups.
+    It is computed as (x - 127.5) / 127.5, in which the difference is exact. This is twice as fast
+    as looking the values up in a table.
     """
     scaled: FloatArray = np.subtract(images, 127.5, dtype=np.float32)
     scaled /= 127.5

@@ -1,4 +1,4 @@
-"""The first values of a model's weights, and the names of the array types that go with them."""
+"""The initial values of a model's weights, and the types of arrays."""
 
 from __future__ import annotations
 
@@ -18,10 +18,17 @@ Weights = dict[str, FloatArray]
 
 
 def initial_weights(model: Node, seed: int) -> Weights:
-    """The first values of every weight, float32, the same on every machine for one seed.
+    """Draw the initial values of every weight; the same seed gives the same values everywhere.
 
-    Each kernel has a random stream of its own, keyed by the seed and the weight's address, so a
-    weight does not depend on which others exist.
+    Each kernel has its own random stream, which depends on the seed and the weight's address, so
+    its values do not depend on the other weights.
+
+    Args:
+        model: the root of the model.
+        seed: of the random streams.
+
+    Returns:
+        float32 arrays by the weights' addresses.
     """
     return {name: _draw(name, spec, seed) for name, spec in weight_specs(model).items()}
 

@@ -1,13 +1,13 @@
-"""Models as specs: a model is a function from a number of classes to a layer.
+"""The models: functions that take a number of classes and return a layer.
 
-A family a file. Its functions take depths and widths as plain arguments; the registry gives the
-published and the small forms their names. Batch normalisation has the spec's defaults throughout,
-whatever momentum and epsilon a paper's own code has.
+There is one file per family. Its functions take depths and widths as arguments; the registry gives
+names to the published models and their small versions. Batch normalisation always uses the spec's
+default momentum and epsilon, which may differ from those in a paper's own code.
 """
 
 from bench.spec.models.loading import LoadedModel, load
 from bench.spec.models.registry import MODELS, ModelEntry, all_models, build, entry, names_for
-from bench.spec.models.width import widened
+from bench.spec.models.width import widen
 
 __all__ = [
     "MODELS",
@@ -18,5 +18,5 @@ __all__ = [
     "entry",
     "load",
     "names_for",
-    "widened",
+    "widen",
 ]

@@ -1,4 +1,4 @@
-"""The blocks that several families share, as runs of layers that a `Sequential` takes in."""
+"""The blocks that several families share, as sequences of layers for a `Sequential`."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ Layers = tuple[Layer, ...]
 
 
 def conv_norm(filters: int, kernel: int, stride: int = 1) -> Layers:
-    """A convolution and its normalisation, which makes the convolution's bias redundant."""
+    """Return a convolution and its normalisation, which makes a bias redundant."""
     return Conv(filters, kernel, stride, bias=False), BatchNorm()
 
 
 def conv_norm_act(filters: int, kernel: int, stride: int = 1, function: str = "relu") -> Layers:
-    """Convolution, normalisation, activation."""
+    """Return convolution, normalisation and activation."""
     return (*conv_norm(filters, kernel, stride), Activation(function))
 
 
 def depthwise_norm_act(kernel: int, stride: int = 1, function: str = "relu") -> Layers:
-    """Depthwise convolution, normalisation, activation."""
+    """Return depthwise convolution, normalisation and activation."""
     return DepthwiseConv(kernel, stride, bias=False), BatchNorm(), Activation(function)
 
 
 def norm_act_conv(filters: int, kernel: int, stride: int = 1) -> Layers:
-    """The pre-activation order: normalisation, ReLU, convolution (He et al., 2016b)."""
+    """Return normalisation, ReLU and convolution, the pre-activation order (He et al., 2016b)."""
     return BatchNorm(), Activation("relu"), Conv(filters, kernel, stride, bias=False)
 
 
@@ -53,6 +53,6 @@ def squeeze_excite(channels: int, squeezed: int, function: str = "relu") -> Mult
 
 
 def classifier(classes: int, dropout: float = 0.0) -> Layers:
-    """The mean of each channel, then one logit a class."""
+    """Return the mean of each channel and a dense layer with one logit per class."""
     drop = (Dropout(dropout),) if dropout else ()
     return GlobalAvgPool(), *drop, Dense(classes)

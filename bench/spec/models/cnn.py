@@ -17,8 +17,8 @@ from bench.spec.layers import (
 def lenet5(classes: int = 10) -> Layer:
     """LeNet-5 (LeCun, Bottou, Bengio and Haffner, 1998) as it is commonly trained.
 
-    Every feature map of the second convolution sees all of the first's, the pooling has no
-    weights, and the last layer is dense where the paper has radial basis functions.
+    Unlike in the paper, every feature map of the second convolution uses all maps of the first,
+    the pooling has no weights, and the last layer is dense instead of radial basis functions.
     """
     return sequential(
         Conv(6, 5),
@@ -37,7 +37,7 @@ def lenet5(classes: int = 10) -> Layer:
 
 
 def cnn(classes: int = 10, filters: tuple[int, ...] = (32, 64), units: int = 128) -> Layer:
-    """A 3x3 convolution, ReLU and a halving max pool for each of `filters`, then two dense."""
+    """Stack 3x3 convolution, ReLU and max pool for each of `filters`, and two dense layers."""
     body: list[Layer] = []
     for width in filters:
         body += [Conv(width, 3), Activation("relu"), MaxPool(2)]

@@ -1,4 +1,4 @@
-"""DenseNet: every layer sees all feature maps before it (Huang et al., 2017)."""
+"""DenseNet: every layer uses the feature maps of all layers before it (Huang et al., 2017)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bench.spec.models.resnet import imagenet_stem, small_stem
 
 
 def dense_layer(growth: int) -> Layer:
-    """The input beside `growth` new channels, made through a bottleneck four times as wide."""
+    """Concatenate the input and `growth` new channels from a bottleneck four times as wide."""
     new = sequential(*norm_act_conv(4 * growth, 1), *norm_act_conv(growth, 3))
     return concatenate(Identity(), new)
 

@@ -1,6 +1,6 @@
 """EfficientNet: gated inverted residuals, scaled in depth and width together (Tan and Le, 2019).
 
-Stochastic depth, with which the paper trains, is left out: the layers of the spec have none.
+The paper trains with stochastic depth, which is left out because the spec has no such layer.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """GoogLeNet: convolutions of several sizes side by side (Szegedy et al., 2015).
 
 As published: convolutions with a bias and no batch normalisation, and true 5x5 convolutions. The
-two local response normalisations and the auxiliary classifiers, which serve training alone, are
-left out; neither changes the number of parameters of the network that predicts.
+two local response normalisations are left out, as are the auxiliary classifiers, which are only
+used in training. Neither changes the number of parameters that are used in prediction.
 """
 
 from __future__ import annotations

@@ -18,8 +18,8 @@ class Stage(NamedTuple):
     """Blocks of one width.
 
     Attributes:
-        expansion: how many times wider a block is in its middle; 1 leaves the widening out.
-        channels: what each block gives.
+        expansion: how many times wider a block is in its middle; 1 omits the widening.
+        channels: output channels of each block.
         depth: the number of blocks.
         stride: of the first block; the others have 1.
         kernel: of the depthwise convolutions.
@@ -53,9 +53,9 @@ def inverted_residuals(
 
 
 def _block(inputs: int, stage: Stage, stride: int, function: str, gated: bool) -> Layer:
-    """Widen, filter each channel, narrow without activation; add the input where it fits.
+    """Widen, filter each channel and narrow without activation; add the input if shapes agree.
 
-    The gate is as narrow as a quarter of the block's input (Tan and Le, 2019).
+    The gate has a quarter of the channels of the block's input (Tan and Le, 2019).
     """
     middle = inputs * stage.expansion
     widen = conv_norm_act(middle, 1, function=function) if stage.expansion > 1 else ()

@@ -1,4 +1,4 @@
-"""A model from what the user typed: a name, or a function in a file of the user's own."""
+"""Loads a model by its name, or from a function in the user's own file."""
 
 from __future__ import annotations
 
@@ -18,22 +18,27 @@ FORM = "path/to/file.py:function"
 
 
 class LoadedModel(NamedTuple):
-    """A model and the name under which records and reports show it."""
+    """A model.
+
+    Attributes:
+        name: in records and reports.
+        layer: the model.
+    """
 
     name: str
     layer: Layer
 
 
 def load(reference: str, classes: int) -> LoadedModel:
-    """The model that a reference names.
+    """Load a model.
 
     Args:
-        reference: the name of a model of the suite, or `path/to/file.py:function`. The function
-            returns a layer and takes either `classes` or nothing.
-        classes: how many classes the data set has.
+        reference: a model's name, or `path/to/file.py:function`. The function returns a layer and
+            takes either `classes` or nothing.
+        classes: the number of classes of the data set.
 
     Raises:
-        ModelError: there is no such model, or the user's function does not give one.
+        ModelError: there is no such model, or the user's function does not return one.
     """
     path, colon, function = reference.rpartition(":")
     if colon:
@@ -57,13 +62,13 @@ def _module(path: Path) -> ModuleType:
     if spec is None or spec.loader is None:
         raise ModelError(f"the file {str(path)!r}", "a file that Python can import")
     module = importlib.util.module_from_spec(spec)
-    # Dataclasses look their own module up by its name while the file runs.
+    # Dataclasses look up their own module by its name while the file is executed.
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         raise ModelError(
-            f"{_sentence(error)} from running {path}", "a file that runs without a fault"
+            f"{_sentence(error)} from running {path}", "a file that runs without an error"
         ) from error
     return module
 
@@ -77,9 +82,9 @@ def _function(module: ModuleType, path: Path, name: str) -> Callable[..., Any]:
         for key, value in vars(module).items()
         if inspect.isfunction(value) and value.__module__ == module.__name__
     ]
-    held = "a name that holds no function" if hasattr(module, name) else "a name that is not there"
-    has = f"one of its functions: {', '.join(own)}" if own else "a function; the file has none"
-    raise ModelError(f"{name!r} of {path}, {held}", has)
+    problem = "is no function" if hasattr(module, name) else "does not exist"
+    wanted = f"one of its functions: {', '.join(own)}" if own else "a function; the file has none"
+    raise ModelError(f"the name {name!r}, which {problem} in {path}", wanted)
 
 
 def _call(function: Callable[..., Any], reference: str, classes: int) -> Layer:
@@ -87,9 +92,11 @@ def _call(function: Callable[..., Any], reference: str, classes: int) -> Layer:
     try:
         layer = function(**arguments)
     except (Exception, SystemExit) as error:
-        raise ModelError(f"{_sentence(error)} from {reference}", "it to return a layer") from error
+        raise ModelError(
+            f"{_sentence(error)} from {reference}", "a function that returns a layer"
+        ) from error
     if not isinstance(layer, LayerBase):
-        wanted = "a layer of bench.spec.layers: let the function return one"
+        wanted = "a layer of bench.spec.layers as its return value"
         raise ModelError(f"{type(layer).__name__} from {reference}", wanted)
     return _checked(layer, reference)
 
@@ -100,17 +107,17 @@ def _arguments(function: Callable[..., Any], reference: str, classes: int) -> di
     try:
         signature.bind(**arguments)
     except TypeError as error:
-        wanted = "no parameter or `classes`: give any other a default"
+        wanted = "no parameter or only `classes`; give other parameters a default"
         raise ModelError(f"{reference} with the parameters {signature}", wanted) from error
     return arguments
 
 
 def _checked(layer: LayerBase, reference: str) -> Layer:
-    """The layer as a worker will read it, which checks the type of every field."""
+    """Encode and decode the layer as for a worker, which checks the type of every field."""
     try:
         return from_json(to_json(layer))  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        wanted = "layers of bench.spec.layers with fields of the types they state"
+        wanted = "layers of bench.spec.layers with fields of valid types"
         raise ModelError(f"{_sentence(error)} in the layer from {reference}", wanted) from error
 
 

@@ -1,4 +1,4 @@
-"""MobileNets: convolutions split into one filter a channel and a mix of the channels."""
+"""MobileNets: depthwise convolutions, with one filter per channel, and 1x1 convolutions."""
 
 from __future__ import annotations
 

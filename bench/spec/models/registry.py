@@ -1,4 +1,4 @@
-"""The models that come with the suite, by name."""
+"""The models by name."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from bench.spec.models import (
 )
 from bench.spec.models.cnn import cnn, lenet5
 from bench.spec.models.mlp import linear_mlp, mlp
-from bench.spec.plugins import loaded, points_of, refusal
+from bench.spec.plugins import entry_points_of, load_entry_point, plugin_error
 from bench.spec.shapes import Shape, resolve
 
 
 class ModelEntry(NamedTuple):
-    """A model of the suite.
+    """A model.
 
     Attributes:
         build: makes the model for a number of classes.
-        summary: one line for a person.
-        input_shape: the (height, width, channels) that the model is meant for.
-        classes: the number of classes that the model is meant for.
-        published: whether it is a paper's own form, at its full size; the others are small
-            enough to train on MNIST in minutes.
+        summary: one line of description.
+        input_shape: (height, width, channels) of the images that the model was designed for.
+        classes: the number of classes that the model was designed for.
+        published: whether it is the full-size model of a paper. The others are small enough to
+            be trained on MNIST in minutes.
     """
 
     build: Callable[[int], Layer]
@@ -88,33 +88,33 @@ GROUP = "bench.models"
 
 @cache
 def all_models() -> dict[str, ModelEntry]:
-    """The suite's models and those that other packages bring, by name.
+    """List all models, including those that other packages provide, by name.
 
-    A package adds a model through the entry point group `bench.models`, under the model's name;
-    the value is a `ModelEntry`.
+    A package provides a model by an entry point in the group `bench.models`. Its name is the
+    model's name, its value a `ModelEntry`.
 
     Raises:
-        bench.errors.PluginError: an entry point fails to load, is no `ModelEntry`, or takes a
-            name that is taken.
+        bench.errors.PluginError: an entry point cannot be loaded, is no `ModelEntry`, or has the
+            name of another model.
     """
     found = dict(MODELS)
-    for point in points_of(GROUP):
-        model = loaded(point)
+    for point in entry_points_of(GROUP):
+        model = load_entry_point(point)
         if not isinstance(model, ModelEntry):
-            raise refusal(
+            raise plugin_error(
                 point, f"received {model!r:.100}, expected a bench.spec.models.ModelEntry"
             )
         if point.name in found:
-            raise refusal(point, f"the name {point.name!r} is taken")
+            raise plugin_error(point, f"there is another model of the name {point.name!r}")
         found[point.name] = model
     return found
 
 
 def entry(name: str) -> ModelEntry:
-    """The model of that name.
+    """Find a model by its name.
 
     Raises:
-        ModelError: no model has it; names the known ones and the nearest.
+        ModelError: there is no such model. The message lists all names and the most similar one.
     """
     found = all_models()
     if name in found:
@@ -126,19 +126,27 @@ def entry(name: str) -> ModelEntry:
 
 
 def build(name: str, classes: int | None = None) -> Layer:
-    """The model of that name, for `classes` classes or for the number that it is meant for.
+    """Build a model.
+
+    Args:
+        name: of the model.
+        classes: the number of classes; None for the number that the model was designed for.
 
     Raises:
-        ModelError: no model has that name.
+        ModelError: there is no such model.
     """
     found = entry(name)
     return found.build(found.classes if classes is None else classes)
 
 
 def names_for(input_shape: Shape) -> tuple[str, ...]:
-    """The names of all models that are meant for images of this shape.
+    """List the names of all models that can be trained with images of a shape.
 
-    A published form is meant for its own input shape alone, a small one for whatever fits it.
+    Published models are only trained with the shape that they were designed for, small models with
+    any shape that fits their layers.
+
+    Args:
+        input_shape: (height, width, channels).
     """
     return tuple(name for name, found in all_models().items() if _is_meant_for(found, input_shape))
 

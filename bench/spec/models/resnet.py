@@ -27,8 +27,8 @@ def basic(inputs: int, outputs: int, stride: int) -> Layer:
 def bottleneck_body(outputs: int, stride: int) -> Layers:
     """A 1x1 convolution to a quarter of the width, a 3x3 one, and a 1x1 one back.
 
-    The 3x3 convolution has the stride, as in the implementation whose cost is quoted as 4.1
-    billion multiply-accumulates; the paper has it in the first 1x1, for 3.8 billion.
+    The 3x3 convolution has the stride, as in the common implementation with 4.1 billion
+    multiply-accumulates. In the paper, the first 1x1 convolution has it, which needs 3.8 billion.
     """
     middle = outputs // 4
     return (
@@ -50,7 +50,7 @@ def resnet(
 
     Args:
         stem: the first layers.
-        channels: what the stem gives.
+        channels: output channels of the stem.
         block: makes one residual block.
         widths: channels of each stage; every stage but the first halves the map.
         depths: blocks of each stage.

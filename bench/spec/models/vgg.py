@@ -15,7 +15,7 @@ from bench.spec.layers import (
 
 
 def vgg(classes: int, widths: tuple[int, ...], depths: tuple[int, ...], units: int) -> Layer:
-    """A stack of 3x3 convolutions and a halving max pool a stage, then three dense layers.
+    """Stack 3x3 convolutions and a halving max pool per stage, and three dense layers.
 
     Args:
         classes: number of logits.

@@ -10,7 +10,7 @@ from bench.spec.models.resnet import resnet
 def _block(inputs: int, outputs: int, stride: int) -> Layer:
     """Two 3x3 convolutions, each after normalisation and ReLU.
 
-    Where the shape changes, the 1x1 shortcut too takes the normalised and activated input.
+    If the shape changes, the input of the 1x1 shortcut is also normalised and activated.
     """
     if inputs == outputs and stride == 1:
         return add(Identity(), sequential(*norm_act_conv(outputs, 3), *norm_act_conv(outputs, 3)))

@@ -1,4 +1,4 @@
-"""The width multiplier: a model with so many times the channels and units in every layer."""
+"""The width multiplier, which multiplies the channels and units of every layer."""
 
 import msgspec
 
@@ -8,23 +8,23 @@ from bench.spec.layers import Conv, Dense, Layer
 _WIDTH = {Dense: "units", Conv: "filters"}
 
 
-def widened(layer: Layer, factor: float) -> Layer:
-    """The model with the units and filters of all layers but the last multiplied, and rounded.
+def widen(layer: Layer, factor: float) -> Layer:
+    """Multiply the units and filters of all layers but the last, and round them.
 
-    The last layer with units or filters of its own gives the classes and stays as it is. The
-    multiplier is that of Howard et al. (2017), "MobileNets", section 3.3, for any model.
+    The last layer with units or filters determines the classes and is not changed. This is the
+    width multiplier of Howard et al. (2017), "MobileNets", section 3.3, for any model.
 
     Args:
         layer: the model.
-        factor: above 0; 1 leaves the model as it is.
+        factor: above 0; 1 returns the model unchanged.
 
     Raises:
-        ModelError: a layer would have no unit left.
+        ModelError: a layer would have no units or filters.
     """
-    return layer if factor == 1 else _widened(layer, factor, is_last=True)
+    return layer if factor == 1 else _widen(layer, factor, is_last=True)
 
 
-def _widened(layer: Layer, factor: float, *, is_last: bool) -> Layer:
+def _widen(layer: Layer, factor: float, *, is_last: bool) -> Layer:
     if type(layer) in _WIDTH:
         return layer if is_last else _wide(layer, factor)
     parts = getattr(layer, "parts", None)
@@ -32,8 +32,7 @@ def _widened(layer: Layer, factor: float, *, is_last: bool) -> Layer:
         return layer
     last = max((place for place, part in enumerate(parts) if _has_width(part)), default=-1)
     made = tuple(
-        _widened(part, factor, is_last=is_last and place == last)
-        for place, part in enumerate(parts)
+        _widen(part, factor, is_last=is_last and place == last) for place, part in enumerate(parts)
     )
     return msgspec.structs.replace(layer, parts=made)
 
@@ -43,7 +42,7 @@ def _wide(layer: Layer, factor: float) -> Layer:
     width = getattr(layer, name)
     if round(width * factor) < 1:
         raise ModelError(
-            f"width {factor:g} and a layer with {width} {name}", "a width that leaves one at least"
+            f"width {factor:g} and a layer with {width} {name}", "a width that leaves at least one"
         )
     return msgspec.structs.replace(layer, **{name: round(width * factor)})
 

@@ -80,7 +80,7 @@ def test_a_tree_resolves_with_positive_shapes_or_says_why_not(layer):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Dense(0), "received units=0, expected units a whole number of 1 or more"),
+        (lambda: Dense(0), "received units=0, expected units to be a whole number from 1"),
         (lambda: Dense(True), "received units=True"),
         (lambda: Dense(1.5), "received units=1.5"),
         (lambda: Conv(-1, 3), "received filters=-1"),

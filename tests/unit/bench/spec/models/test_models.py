@@ -20,7 +20,7 @@ from bench.spec.layers import (
     sequential,
     to_json,
 )
-from bench.spec.models import MODELS, build, load, names_for, widened
+from bench.spec.models import MODELS, build, load, names_for, widen
 from bench.spec.parameters import count_macs, count_parameters
 from bench.spec.shapes import resolve
 
@@ -217,13 +217,17 @@ def test_a_users_model_does_not_take_the_name_of_one_of_the_suite(user_file):
 @pytest.mark.parametrize(
     ("function", "received", "expected"),
     [
-        ("absent", "'absent' of .*mine.py, a name that is not there", "one of its .*takes_nothing"),
-        ("constant", "'constant' of .*, a name that holds no function", "one of its functions"),
-        ("takes_too_much", r"with the parameters \(depth, width\)", "no parameter or `classes`"),
+        ("absent", "'absent', which does not exist in .*mine.py", "one of its .*takes_nothing"),
+        ("constant", "'constant', which is no function in ", "one of its functions"),
+        (
+            "takes_too_much",
+            r"with the parameters \(depth, width\)",
+            "no parameter or only `classes`",
+        ),
         ("returns_nothing", "NoneType from .*returns_nothing", "a layer of bench.spec.layers"),
-        ("raises", "ValueError .*units=0", "it to return a layer"),
-        ("leaves", "SystemExit .* from .*leaves", "it to return a layer"),
-        ("wrong_type", r"Expected `bool`, got `str` - at `\$.bias`", "fields of the types"),
+        ("raises", "ValueError .*units=0", "a function that returns a layer"),
+        ("leaves", "SystemExit .* from .*leaves", "a function that returns a layer"),
+        ("wrong_type", r"Expected `bool`, got `str` - at `\$.bias`", "fields of valid types"),
     ],
 )
 def test_a_fault_in_a_users_function_is_a_sentence(user_file, function, received, expected):
@@ -268,18 +272,16 @@ def test_a_file_without_a_function_is_told_the_form():
 @pytest.mark.parametrize("name", names_for((28, 28, 1)))
 @pytest.mark.parametrize("factor", [0.5, 2, 3])
 def test_every_model_can_be_widened(name, factor):
-    plain, wide = (
-        resolve(each, (28, 28, 1)) for each in (build(name), widened(build(name), factor))
-    )
+    plain, wide = (resolve(each, (28, 28, 1)) for each in (build(name), widen(build(name), factor)))
     assert wide.output_shape == plain.output_shape
     assert (count_macs(wide) > count_macs(plain)) == (factor > 1)
 
 
 def test_the_last_layer_keeps_its_width():
-    wide = widened(sequential(Flatten(), Dense(6), Activation("relu"), Dense(10)), 1.5)
+    wide = widen(sequential(Flatten(), Dense(6), Activation("relu"), Dense(10)), 1.5)
     assert [part.units for part in wide.parts if isinstance(part, Dense)] == [9, 10]
 
 
 def test_a_width_that_leaves_nothing_is_refused():
     with pytest.raises(ModelError, match="6 units"):
-        widened(sequential(Dense(6), Dense(10)), 0.05)
+        widen(sequential(Dense(6), Dense(10)), 0.05)
