@@ -22,7 +22,7 @@ from bench.run.executor import Executor
 from bench.run.launch import launch_of
 from bench.run.outcome import verdict_of
 from bench.verification.sources import digest_of
-from bench.worker.protocol import Devices, Event, LimitTask, Rates
+from bench.worker.protocol import Devices, Event, PeakRateTask, Rates
 
 # Matrix products are timed in these precisions; trials in others have no peak rate.
 _COMPARED = ("float32", "bfloat16")
@@ -103,7 +103,7 @@ def _measure(
     recipe: Recipe, version: str, device: str, setting: PeakRateSettings, executor: Executor
 ) -> PeakRates:
     events: list[Event] = []
-    task = LimitTask(
+    task = PeakRateTask(
         adapter=recipe.adapter, threads=setting.threads, cpus=setting.cpus, device=device
     )
     end = executor.run(task, launch_of(recipe), setting.timeout, events.append)

@@ -17,7 +17,7 @@ from backends.api import Backend, Unsupported
 from bench.worker.clock import check_clock
 from bench.worker.hosts import FollowingBackend, MeetingError, seated
 from bench.worker.parallel import FollowerError
-from bench.worker.peak import measure_limits
+from bench.worker.peak import measure_peak_rates
 from bench.worker.process import age, bind_to, end_with_parent, resident_memory
 from bench.worker.protocol import (
     ClockTask,
@@ -25,7 +25,7 @@ from bench.worker.protocol import (
     Event,
     Failed,
     Imported,
-    LimitTask,
+    PeakRateTask,
     PhaseBegan,
     PhaseEnded,
     Probe,
@@ -96,8 +96,8 @@ def _run(task: Task, backend: Backend, tell: Tell) -> None:
         tell(Devices({device.name: device.title for device in backend.devices()}))
     elif isinstance(task, VerifyTask):
         verify(task, backend, tell)
-    elif isinstance(task, LimitTask):
-        measure_limits(task, backend, tell)
+    elif isinstance(task, PeakRateTask):
+        measure_peak_rates(task, backend, tell)
     elif isinstance(task, ClockTask):
         check_clock(task, backend, tell)
     elif isinstance(task, TrainTask):

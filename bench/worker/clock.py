@@ -1,4 +1,4 @@
-"""Whether the clock waits for the device: twice the steps take twice the time."""
+"""Check that the training clock waits for the device: twice the steps must take twice the time."""
 
 from __future__ import annotations
 
@@ -12,26 +12,29 @@ from bench.spec.shapes import Node, resolve
 from bench.spec.training import Sgd
 from bench.spec.weights import FloatArray, initial_weights
 from bench.worker.process import peak_memory
-from bench.worker.protocol import ClockChecked, ClockTask, Finished
-from bench.worker.training import Tell, find_device
+from bench.worker.protocol import ClockChecked, ClockTask, Emit, Finished
+from bench.worker.training import find_device
 
 _EXAMPLES = 2048
 _FIRST_STEPS = 16
-_MOST_STEPS = 20_000
+_MAX_STEPS = 20_000
 _PAIRS = 9
 _TRIES = 3
 _NEARLY_TWICE = 1.87
-_LONGEST = 5  # times the wanted seconds, of a call
+_MAX_CALL = 5  # longest call, as a multiple of the requested seconds
 
 
-def check_clock(task: ClockTask, backend: Backend, tell: Tell) -> None:
-    """Time training calls of so many steps and of twice as many, in turn.
+def check_clock(task: ClockTask, backend: Backend, emit: Emit) -> None:
+    """Time training calls of some number of steps and of twice that number, alternately.
 
-    The data is random: what is learned does not matter. A rate of 0 keeps the weights finite.
+    Args:
+        task: the model and the requested time per call.
+        backend: the backend.
+        emit: called with each event.
     """
     model = resolve(task.model, task.input_shape)
     calls = _Calls(_session(model, task, backend), task, model)
-    steps = _enough_steps(calls, task.seconds)
+    steps = _choose_steps(calls, task.seconds)
     for count in (steps, 2 * steps):
         calls.train(count)  # compiles for this number of steps
     single = [calls.train(steps)]
@@ -40,11 +43,12 @@ def check_clock(task: ClockTask, backend: Backend, tell: Tell) -> None:
         double.append(calls.train(2 * steps))
         single.append(calls.train(steps))
     leftover = [calls.leftover(steps) for _ in range(_PAIRS)]
-    tell(ClockChecked(steps, tuple(single), tuple(double), median(leftover)))
-    tell(Finished(peak_memory(), None))
+    emit(ClockChecked(steps, tuple(single), tuple(double), median(leftover)))
+    emit(Finished(peak_memory(), None))
 
 
 def _session(model: Node, task: ClockTask, backend: Backend) -> Session:
+    """Create a session on random data: only the times matter here."""
     random = np.random.default_rng(0)
     return backend.session(
         Workload(
@@ -60,7 +64,7 @@ def _session(model: Node, task: ClockTask, backend: Backend) -> Session:
 
 
 class _Calls:
-    """Calls of one session, each under the clock that trials have."""
+    """Calls of one session, timed like those of a trial."""
 
     def __init__(self, session: Session, task: ClockTask, model: Node) -> None:
         self._session = session
@@ -68,22 +72,29 @@ class _Calls:
         self._images: FloatArray = np.zeros((task.batch_size, *model.input_shape), np.float32)
 
     def train(self, steps: int) -> float:
-        """Seconds of one training call."""
+        """Measure the seconds of one training call."""
         batches = np.arange(steps * self._batch, dtype=np.int32) % _EXAMPLES
-        rates = np.zeros(steps, np.float32)
+        rates = np.zeros(steps, np.float32)  # keeps the weights finite over any number of steps
         start = perf_counter()
         self._session.train(batches.reshape(steps, self._batch), rates)
         return perf_counter() - start
 
-    def finished(self, steps: int) -> float:
-        """Seconds until a training call's work is done, whatever its clock says."""
+    def train_and_predict(self, steps: int) -> float:
+        """Measure the seconds of a training call and a prediction.
+
+        The prediction needs the trained weights, so this time is right even if the training call
+        returns before the device has finished.
+        """
         start = perf_counter()
         self.train(steps)
         self._session.predict(self._images)
         return perf_counter() - start
 
     def leftover(self, steps: int) -> float:
-        """How much longer a prediction takes just after a training call than another after it."""
+        """Measure how many seconds a prediction waits for the training call before it.
+
+        This is the time of the first prediction after the call minus that of the second.
+        """
         self.train(steps)
         start = perf_counter()
         self._session.predict(self._images)
@@ -92,28 +103,29 @@ class _Calls:
         return max(0.0, first - (perf_counter() - start - first))
 
 
-def _enough_steps(calls: _Calls, wanted: float) -> int:
-    """How many steps take the wanted seconds, about, and dwarf what a call costs without a step.
+def _choose_steps(calls: _Calls, seconds: float) -> int:
+    """Choose a number of steps that takes about the requested seconds.
 
-    Keras's `fit` takes 0.1 s to begin: of short calls, twice the steps are not twice the time.
-    Where they never are, the clock is wrong, and the longest calls will say so.
+    The number is increased until the fixed cost of a call is small in comparison, since it would
+    hide that twice the steps take twice the time: Keras's `fit`, for example, takes 0.1 s to start.
+    If that is never the case, the clock may be wrong, and the longest calls are used.
     """
     steps = _FIRST_STEPS
-    calls.finished(steps)
-    while (seconds := calls.finished(steps)) < wanted / 4 and steps < _MOST_STEPS:
-        steps = min(_MOST_STEPS, 8 * steps)
-        calls.finished(steps)  # compiles
-    steps = max(1, min(_MOST_STEPS, round(steps * wanted / seconds)))
-    while steps < _MOST_STEPS and not _dwarfs(calls, steps, _LONGEST * wanted):
-        steps = min(_MOST_STEPS, 2 * steps)
+    calls.train_and_predict(steps)
+    while (measured := calls.train_and_predict(steps)) < seconds / 4 and steps < _MAX_STEPS:
+        steps = min(_MAX_STEPS, 8 * steps)
+        calls.train_and_predict(steps)  # compiles
+    steps = max(1, min(_MAX_STEPS, round(steps * seconds / measured)))
+    while steps < _MAX_STEPS and not _is_enough(calls, steps, _MAX_CALL * seconds):
+        steps = min(_MAX_STEPS, 2 * steps)
     return steps
 
 
-def _dwarfs(calls: _Calls, steps: int, longest: float) -> bool:
-    """Whether twice the steps take nearly twice the time, or the longest that is waited for."""
+def _is_enough(calls: _Calls, steps: int, limit: float) -> bool:
+    """Return whether twice the steps take nearly twice the time, or a call exceeds the limit."""
     for count in (steps, 2 * steps):
-        calls.finished(count)  # compiles
-    # The least of several: a disturbance only adds.
-    once = min(calls.finished(steps) for _ in range(_TRIES))
-    twice = min(calls.finished(2 * steps) for _ in range(_TRIES))
-    return once > longest or twice > _NEARLY_TWICE * once
+        calls.train_and_predict(count)  # compiles
+    # The minimum of several tries, because disturbances only add time.
+    once = min(calls.train_and_predict(steps) for _ in range(_TRIES))
+    twice = min(calls.train_and_predict(2 * steps) for _ in range(_TRIES))
+    return once > limit or twice > _NEARLY_TWICE * once

@@ -1,4 +1,4 @@
-"""How fast a backend can compute and copy at all: its best matrix product and its best copy."""
+"""Measure the peak rates of a backend: its fastest matrix product and its fastest copy."""
 
 from __future__ import annotations
 
@@ -7,39 +7,50 @@ from typing import Callable, Optional
 
 from backends.api import Backend, Device
 from bench.worker.process import peak_memory
-from bench.worker.protocol import Devices, Finished, LimitTask, Rates
-from bench.worker.training import Tell, find_device
+from bench.worker.protocol import Devices, Emit, Finished, PeakRateTask, Rates
+from bench.worker.training import find_device
 from bench.worker.usage import read_usage, usage_since
 
 PRECISIONS = ("float32", "bfloat16")
 _SIZES = (256, 512, 1024, 2048, 4096, 8192)
-_LONG_ENOUGH = 0.02  # seconds of one product: starting it no longer counts
-_COPIED_BYTES = 2**28  # more than any processor's caches hold
-_SECONDS = 0.2  # for the repeats of one measurement
-_MOST_REPEATS = 40
+_LONG_ENOUGH = 0.02  # seconds of one product, next to which the cost of a call is negligible
+_COPIED_BYTES = 2**28  # larger than the caches of any processor
+_SECONDS = 0.2  # time for the repeats of one measurement
+_MAX_REPEATS = 40
 
 
-def measure_limits(task: LimitTask, backend: Backend, tell: Tell) -> None:
-    """Measure the backend's best rates on the task's device, and name the libraries it uses."""
-    tell(Devices({each.name: each.title for each in backend.devices()}))
+def measure_peak_rates(task: PeakRateTask, backend: Backend, emit: Emit) -> None:
+    """Measure the backend's peak rates on the task's device.
+
+    Args:
+        task: the device.
+        backend: the backend.
+        emit: called with each event.
+    """
+    # Reported first, so that an unsupported device can be told from other errors.
+    emit(Devices({each.name: each.title for each in backend.devices()}))
     device = find_device(backend, task.device)
     before = read_usage()
     rates = {precision: _matrix_rate(backend, device, precision) for precision in PRECISIONS}
     copy = backend.copy(_COPIED_BYTES, device)
-    copied = None if copy is None else 2 * _COPIED_BYTES / fastest(copy)  # read and written
-    tell(
+    # Each copied byte is read and written.
+    copy_rate = None if copy is None else 2 * _COPIED_BYTES / fastest(copy)
+    emit(
         Rates(
             matrix_flops_per_second={name: rate for name, rate in rates.items() if rate},
-            copy_bytes_per_second=copied,
+            copy_bytes_per_second=copy_rate,
             libraries=_thread_pools(),
             usage=usage_since(before),
         )
     )
-    tell(Finished(peak_memory(), None))
+    emit(Finished(peak_memory(), None))
 
 
 def _matrix_rate(backend: Backend, device: Device, precision: str) -> Optional[float]:
-    """The best rate over the sizes, in operations a second: 2 n^3 for two n x n matrices."""
+    """Measure the highest rate over the sizes, in FLOP/s; None if the precision is unsupported.
+
+    The product of two n x n matrices takes 2 n^3 operations.
+    """
     best: Optional[float] = None
     for size in _SIZES:
         multiply = backend.multiply(size, device, precision)
@@ -53,13 +64,14 @@ def _matrix_rate(backend: Backend, device: Device, precision: str) -> Optional[f
 
 
 def fastest(work: Callable[[], object]) -> float:
-    """The least seconds that the work took, after once for warm-up.
+    """Repeat the work, and return the seconds of the fastest repeat, after a warm-up.
 
-    The least, where this project else takes medians: a limit is what nothing disturbed.
+    A peak rate is that of an undisturbed device, so this is the minimum, whereas other measurements
+    use the median.
     """
     work()
     times: list[float] = []
-    while not times or (sum(times) < _SECONDS and len(times) < _MOST_REPEATS):
+    while not times or (sum(times) < _SECONDS and len(times) < _MAX_REPEATS):
         start = perf_counter()
         work()
         times.append(perf_counter() - start)
@@ -67,18 +79,19 @@ def fastest(work: Callable[[], object]) -> float:
 
 
 def _thread_pools() -> Optional[tuple[str, ...]]:
-    """The BLAS and OpenMP libraries that this process has loaded; None without threadpoolctl.
+    """List the BLAS and OpenMP libraries of this process; None if threadpoolctl is not installed.
 
-    Libraries that are built into the framework's own, as in TensorFlow and JAX, do not show.
+    It does not find libraries that are linked into the framework, as in TensorFlow and JAX.
     """
     try:
         from threadpoolctl import threadpool_info
     except ImportError:
         return None
-    return tuple(_described(pool) for pool in threadpool_info())
+    return tuple(_describe(pool) for pool in threadpool_info())
 
 
-def _described(pool: dict[str, object]) -> str:
+def _describe(pool: dict[str, object]) -> str:
+    """Return a library's name, version and number of threads in one line."""
     words = (pool.get(key) for key in ("internal_api", "version", "architecture"))
     known = " ".join(str(word) for word in words if word)
     return f"{known}, {pool.get('num_threads')} threads"

@@ -1,4 +1,4 @@
-"""What a worker asks of the operating system: its CPUs, its memory, and to end with its parent."""
+"""Operating system calls of a worker: its CPUs, memory and age, and ending with its parent."""
 
 from __future__ import annotations
 
@@ -15,24 +15,31 @@ _PR_SET_PDEATHSIG = 1  # from <linux/prctl.h>
 
 
 def end_with_parent() -> None:
-    """Have the kernel kill this process when its parent ends, so that no worker is left behind."""
+    """Have the kernel kill this process when its parent ends, on Linux.
+
+    A worker would otherwise continue when the runner is killed.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def bind_to(cpus: tuple[int, ...]) -> None:
-    """Bind this process to the CPUs: the one setting that reaches every framework's threads.
+    """Bind this process to CPUs, where the system supports it.
 
-    Threads that run already are bound too, each by itself; those that come inherit it.
+    This is the only setting that every thread of every framework obeys. Threads that exist are
+    bound one by one; new threads inherit the setting.
+
+    Args:
+        cpus: numbers of the CPUs; empty changes nothing.
     """
     if cpus and hasattr(os, "sched_setaffinity"):
         for thread in _threads():
-            with suppress(ProcessLookupError):  # it has ended
+            with suppress(ProcessLookupError):  # the thread has ended
                 os.sched_setaffinity(thread, cpus)
 
 
 def _threads() -> list[int]:
-    """The threads of this process; 0, the one that asks, where the system does not tell."""
+    """Return the thread ids of this process, or 0, the calling thread, if they are unknown."""
     try:
         return [int(name) for name in os.listdir("/proc/self/task")]
     except OSError:
@@ -40,31 +47,30 @@ def _threads() -> list[int]:
 
 
 def resident_memory() -> Optional[int]:
-    """Bytes of memory that this process holds now; None where the system does not tell."""
+    """Return the resident memory of this process in bytes; None if it is unknown."""
     return _status_field("VmRSS:")
 
 
 def peak_memory() -> Optional[int]:
-    """The kernel's high-water mark of this process's resident memory, in bytes.
-
-    Not `ru_maxrss` where there is a choice: on Linux it survives exec and would start at the
-    size of the process that started this one.
-    """
+    """Return the highest resident memory of this process so far, in bytes."""
     peak = _status_field("VmHWM:")
     if peak is not None:
         return peak
+    # On Linux, this value survives exec, so it may be the peak of the process that started this
+    # one. It is used only on systems without /proc.
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def age() -> Optional[float]:
-    """Seconds since this process was started; None where the system does not tell.
+    """Return the seconds since this process was started; None if they are unknown.
 
-    The kernel keeps the start in clock ticks, hundredths of a second, since the machine's own.
+    The resolution is one clock tick of the kernel, usually 10 ms.
     """
     try:
         with open("/proc/self/stat", encoding="ascii", errors="replace") as stat:
-            # The name, in brackets, may hold spaces; the start is the 22nd field.
+            # Field 22 is the start in clock ticks since the machine was started. Field 2, the
+            # program's name in parentheses, may contain spaces, so fields are counted after it.
             ticks = int(stat.read().rpartition(")")[2].split()[19])
     except (OSError, ValueError, IndexError):
         return None
@@ -72,6 +78,7 @@ def age() -> Optional[float]:
 
 
 def _status_field(name: str) -> Optional[int]:
+    """Read a field of /proc/self/status, which is in KiB, and return it in bytes."""
     try:
         with open("/proc/self/status", encoding="ascii", errors="replace") as status:
             for line in status:

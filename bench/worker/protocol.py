@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Optional, Union
+from typing import Any, Callable, Optional, Union
 
 import msgspec
 
@@ -112,7 +112,7 @@ class VerifyTask(TaskBase, frozen=True, kw_only=True):
     references: Optional[str] = None
 
 
-class LimitTask(TaskBase, frozen=True, kw_only=True):
+class PeakRateTask(TaskBase, frozen=True, kw_only=True):
     """Measure how fast the framework multiplies matrices and copies memory on the device."""
 
     device: str
@@ -142,7 +142,7 @@ class FollowTask(TaskBase, frozen=True, kw_only=True):
     """Do what the worker of host 0 does, as it says, until it ends; tells nothing but a failure."""
 
 
-Task = Union[Probe, TrainTask, VerifyTask, LimitTask, ClockTask, FollowTask]
+Task = Union[Probe, TrainTask, VerifyTask, PeakRateTask, ClockTask, FollowTask]
 
 
 class EventBase(msgspec.Struct, frozen=True, tag_field="event", tag=kind_of):
@@ -338,6 +338,8 @@ Event = Union[
     Finished,
     Failed,
 ]
+
+Emit = Callable[[Event], None]  # reports an event to the runner
 
 _TASKS: msgspec.json.Decoder[Task] = msgspec.json.Decoder(Task)
 _EVENTS: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)

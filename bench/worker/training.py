@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from statistics import median
 from time import perf_counter
-from typing import Any, Callable, NamedTuple, Optional
+from typing import Any, NamedTuple, Optional
 
 import numpy as np
 import numpy.typing as npt
@@ -22,8 +22,8 @@ from bench.worker.inference import measure
 from bench.worker.predictions import explain
 from bench.worker.process import age, peak_memory
 from bench.worker.protocol import (
+    Emit,
     EpochEnded,
-    Event,
     Failed,
     Finished,
     FirstStep,
@@ -34,7 +34,7 @@ from bench.worker.protocol import (
 )
 from bench.worker.usage import read_usage, usage_since
 
-Tell = Callable[[Event], None]
+Tell = Emit
 
 
 class Split(NamedTuple):

@@ -1,6 +1,6 @@
-"""Who used the CPUs for a while: this process, others, or other machines on the same host.
+"""Measure who used the CPUs: this process, other processes, or other virtual machines.
 
-Linux tells through /proc and the control group's files; what it does not tell is None.
+The values come from /proc and the control groups of Linux. Those that are unavailable are None.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from typing import NamedTuple, Optional
 import msgspec
 
 _PROC_STAT = Path("/proc/stat")
-_BUSY_FIELDS = (0, 1, 2, 5, 6)  # of a CPU's line there: user, nice, system, irq, softirq
+_BUSY_FIELDS = (0, 1, 2, 5, 6)  # of a CPU's line in /proc/stat: user, nice, system, irq, softirq
 _STEAL_FIELD = 7
-# Where version 2 of the control groups, and version 1, tell of the CPU limit, and in which unit.
+# File, pattern and unit in seconds of the throttled time, in version 2 and 1 of control groups.
 _THROTTLING = (
     (Path("/sys/fs/cgroup/cpu.stat"), r"throttled_usec (\d+)", 1e-6),
     (Path("/sys/fs/cgroup/cpu/cpu.stat"), r"throttled_time (\d+)", 1e-9),
@@ -26,15 +26,15 @@ _THROTTLING = (
 
 
 class Usage(msgspec.Struct, frozen=True):
-    """Who used this process's CPUs for a while. Seconds; None where the system does not tell.
+    """Usage of the CPUs that this process may run on, during an interval. None means unknown.
 
     Attributes:
-        wall_seconds: how long it was.
-        cpu_seconds: CPU time of this process, all its threads.
-        involuntary_switches: how often the kernel took a CPU from one of its threads.
-        other_seconds: CPU time of all other processes.
-        steal_seconds: time in which the hypervisor gave the CPUs to other machines.
-        throttled_seconds: time in which a control group's CPU limit held this process up.
+        wall_seconds: length of the interval.
+        cpu_seconds: CPU time of all threads of this process.
+        involuntary_switches: number of times the kernel preempted one of its threads.
+        other_seconds: CPU time of all other processes on these CPUs.
+        steal_seconds: time that the hypervisor gave these CPUs to other virtual machines.
+        throttled_seconds: time that the CPU limit of a control group stopped this process.
     """
 
     wall_seconds: float
@@ -46,7 +46,16 @@ class Usage(msgspec.Struct, frozen=True):
 
 
 class Reading(NamedTuple):
-    """Totals since some beginning: two of them tell the usage between."""
+    """Totals since a fixed time. The difference of two readings is the usage between them.
+
+    Attributes:
+        wall: seconds of the clock.
+        cpu: CPU seconds of this process.
+        switches: involuntary context switches of this process.
+        busy: busy seconds of the CPUs that this process may run on.
+        steal: stolen seconds of the same CPUs.
+        throttled: throttled seconds of the control group.
+    """
 
     wall: float
     cpu: float
@@ -57,7 +66,7 @@ class Reading(NamedTuple):
 
 
 def read_usage() -> Reading:
-    """The totals now; takes about a tenth of a millisecond, so keep it off a clock."""
+    """Read the totals. This takes about 0.1 ms, so call it while no measurement is running."""
     own = resource.getrusage(resource.RUSAGE_SELF)
     busy, steal = _cpu_times()
     cpu = own.ru_utime + own.ru_stime
@@ -65,10 +74,10 @@ def read_usage() -> Reading:
 
 
 def usage_since(before: Reading) -> Usage:
-    """The usage since a reading.
+    """Compute the usage since a reading.
 
-    The kernel counts a CPU's time in ticks, mostly of 10 ms, and a process's own exactly: over
-    some tens of milliseconds `other_seconds` is rounding and little else.
+    The kernel counts the time of a CPU in ticks of usually 10 ms, but that of a process exactly.
+    In intervals shorter than 100 ms, `other_seconds` is therefore mostly a rounding error.
     """
     now = read_usage()
     cpu = now.cpu - before.cpu
@@ -84,11 +93,16 @@ def usage_since(before: Reading) -> Usage:
 
 
 def total_usage(parts: Iterable[Optional[Usage]]) -> Optional[Usage]:
-    """The sum; None of nothing, or where a part is missing, and so for each of its fields."""
-    known = list(parts)
-    if not known or None in known:
+    """Add up usages.
+
+    Returns:
+        The sum, in which a field is None if it is None in any part; None if there are no parts or
+        if any part is None.
+    """
+    usages = list(parts)
+    if not usages or None in usages:
         return None
-    columns = {name: [getattr(part, name) for part in known] for name in Usage.__struct_fields__}
+    columns = {name: [getattr(usage, name) for usage in usages] for name in Usage.__struct_fields__}
     summed = {name: None if None in values else sum(values) for name, values in columns.items()}
     return msgspec.convert(summed, Usage)
 
@@ -98,23 +112,27 @@ def _difference(now: Optional[float], before: Optional[float]) -> Optional[float
 
 
 def _cpu_times() -> tuple[Optional[float], Optional[float]]:
-    """Busy and stolen seconds of the CPUs that this process may use, together."""
+    """Read the total busy and stolen seconds of the CPUs that this process may run on."""
     try:
         lines = _PROC_STAT.read_text(encoding="ascii").splitlines()
-        own = {f"cpu{number}" for number in os.sched_getaffinity(0)}
-        ticks = os.sysconf("SC_CLK_TCK")
+        usable = {f"cpu{number}" for number in os.sched_getaffinity(0)}
+        ticks_per_second = os.sysconf("SC_CLK_TCK")
     except (OSError, AttributeError):  # not Linux
         return None, None
-    mine = [line for line in lines if line.partition(" ")[0] in own]
-    fields = [[int(value) for value in line.split()[1:]] for line in mine]
-    if not fields:
+    counters = [
+        [int(value) for value in values.split()]
+        for name, _, values in (line.partition(" ") for line in lines)
+        if name in usable
+    ]
+    if not counters:
         return None, None
-    busy = sum(values[field] for values in fields for field in _BUSY_FIELDS)
-    steal = sum(values[_STEAL_FIELD] for values in fields)
-    return busy / ticks, steal / ticks
+    busy = sum(values[field] for values in counters for field in _BUSY_FIELDS)
+    steal = sum(values[_STEAL_FIELD] for values in counters)
+    return busy / ticks_per_second, steal / ticks_per_second
 
 
 def _throttled() -> Optional[float]:
+    """Read the seconds for which the CPU limit of the control group has stopped its processes."""
     for path, pattern, unit in _THROTTLING:
         try:
             match = re.search(pattern, path.read_text(encoding="ascii"))
