@@ -21,7 +21,7 @@ HELP = {
     "What to compare": {
         "backends": "Backends to compare: `all` that are installed or have an environment, or "
         "names from `bench list backends`. `jax==0.9.*` runs in its own environment, "
-        "`jax@/path/to/python` in yours.",
+        "`jax@/path/to/python` in yours, `jax[NAME=value]` with an environment variable.",
         "models": "Models to train: names from `bench list models`, `all` that fit the images, or "
         "a function of yours that returns a layer, path/to/file.py:function. The file is executed.",
         "widths": "Factors of the units and filters of every layer but the last: 0.5,1,2.",
