@@ -1,4 +1,4 @@
-"""What anybody might hand to this program, as hypothesis strategies."""
+"""Hypothesis strategies for invalid and hostile input: files, specs, records and commands."""
 
 import gzip
 import json
@@ -20,18 +20,18 @@ HEADERS = st.lists(st.integers(0, 2**32 - 1), max_size=6).map(lambda shape: head
 
 @st.composite
 def damaged(draw: Any, texts: st.SearchStrategy[bytes]) -> bytes:
-    """The bytes, or some cut off, lengthened or altered."""
+    """Change single bytes, cut the end off or append bytes; or change nothing."""
     data = bytearray(draw(texts))
     for _ in range(draw(st.integers(0, 2))):
         if data:
             data[draw(st.integers(0, len(data) - 1))] = draw(st.integers(0, 255))
-    kept = draw(st.one_of(st.just(len(data)), st.integers(0, len(data))))
-    return bytes(data[:kept] + draw(st.one_of(st.just(b""), st.binary(max_size=8))))
+    length = draw(st.one_of(st.just(len(data)), st.integers(0, len(data))))
+    return bytes(data[:length] + draw(st.one_of(st.just(b""), st.binary(max_size=8))))
 
 
 @st.composite
 def idx_bytes(draw: Any) -> bytes:
-    """A valid file, a lying header or plain noise; damaged, packed, and damaged again."""
+    """Draw a valid file, a false header or noise; then damage, perhaps compress, and damage it."""
     data = draw(damaged(st.one_of(IDX_ARRAYS.map(encoded), HEADERS, st.binary(max_size=40))))
     if draw(st.booleans()):
         data = gzip.compress(data) + draw(st.one_of(st.just(b""), st.just(data)))
@@ -78,7 +78,7 @@ GOOD_SPECS = st.sampled_from([to_json(entry.build(10)) for entry in MODELS.value
 
 
 def as_json(value: Any) -> bytes:
-    """As Python writes it: NaN and Infinity too, and surrogates escaped."""
+    """Encode as Python does, with NaN, Infinity and escaped surrogates."""
     return json.dumps(value).encode()
 
 
@@ -86,8 +86,11 @@ SPECS = damaged(st.one_of(LAYERS.map(as_json), LAYERS.map(as_json), DEEP, GOOD_S
 
 
 def run_files(manifest: bytes, record: bytes) -> st.SearchStrategy[tuple[bytes, bytes]]:
-    """A run's two files: a field replaced in either, a line repeated or torn, or bytes altered."""
-    known = json.loads(manifest), json.loads(record)
+    """Draw the manifest and the records of a run.
+
+    Fields are replaced or missing, records are repeated or cut off, or bytes are changed.
+    """
+    originals = json.loads(manifest), json.loads(record)
 
     def changed(document: dict[str, Any]) -> st.SearchStrategy[bytes]:
         names = st.sampled_from([*document, "unknown"])
@@ -102,8 +105,8 @@ def run_files(manifest: bytes, record: bytes) -> st.SearchStrategy[tuple[bytes, 
             dropped,
         )
 
-    manifests = damaged(st.one_of(st.just(manifest), changed(known[0])))
-    lines = st.lists(damaged(st.one_of(st.just(record), changed(known[1]))), max_size=3)
+    manifests = damaged(st.one_of(st.just(manifest), changed(originals[0])))
+    lines = st.lists(damaged(st.one_of(st.just(record), changed(originals[1]))), max_size=3)
     return st.tuples(manifests, lines.map(lambda each: b"\n".join(each)))
 
 

@@ -1,4 +1,4 @@
-"""IDX files and the folders of a data set, as tests need them: whole, odd and damaged."""
+"""Write IDX files and the folders of small data sets."""
 
 import struct
 from pathlib import Path

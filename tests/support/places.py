@@ -1,4 +1,4 @@
-"""The folders that tests read."""
+"""Folders that tests read."""
 
 from pathlib import Path
 

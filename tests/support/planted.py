@@ -1,7 +1,4 @@
-"""Faults planted for real in the NumPy backend in float32, so that no test needs a framework.
-
-The certificate knows nothing of that.
-"""
+"""Faults planted in the NumPy backend in float32, so that no test needs a framework."""
 
 from contextlib import contextmanager, nullcontext
 
@@ -33,22 +30,31 @@ SHAPE = (8, 6, 2)
 
 
 class Mutant(NumpyBackend):
-    """NumPy with a fault: another workload, another session, or another function inside it."""
+    """NumPy with a fault.
+
+    Args:
+        workload: changes the workload before a session is created from it.
+        session: the class of the session.
+        planted: returns a context in which a function of the NumPy backend is replaced.
+    """
 
     def __init__(self, workload=lambda given: given, session=NumpySession, planted=nullcontext):
         self._workload = workload
-        self._made = session
+        self._session_class = session
         self._planted = planted
 
     def session(self, given):
-        """In float32, whatever precision the certificate is for; hence without the checks."""
+        """Create a session in float32, whatever the precision of the certificate is.
+
+        This overrides `session`, which would refuse other precisions.
+        """
         with self._planted():
-            made = self._made(self._workload(given)._replace(precision="float32"))
-        return Planted(made, self._planted)
+            workload = self._workload(given)._replace(precision="float32")
+            return Planted(self._session_class(workload), self._planted)
 
 
 class Planted:
-    """A session whose every call runs with the fault planted, and the reference without."""
+    """A session that plants the fault during each of its calls, so not in the reference."""
 
     def __init__(self, session, planted):
         self._inner = session
@@ -65,15 +71,17 @@ class Planted:
 
 
 def checks_of(backend, model=MODEL, shape=SHAPE):
+    """Return all checks of the backend."""
     return certify(Subject(backend, Device("cpu"), "eager", "float32"), model, shape, OPTIMIZERS)
 
 
 def failed(backend, model=MODEL, shape=SHAPE):
+    """Return the failed checks of the backend, by name."""
     return {check.name: check for check in checks_of(backend, model, shape) if not check.passed}
 
 
 def changed_layer(kind, change):
-    """A workload whose layers of a kind are changed, with the weights that these then have."""
+    """Return a function that changes all layers of a kind in a workload, and its weights to fit."""
 
     def replace(layer):
         if isinstance(layer, kind):
@@ -90,6 +98,7 @@ def changed_layer(kind, change):
 
 
 def changed_optimizer(kind, change):
+    """Return a function that changes an optimizer of a kind in a workload."""
     return lambda given: (
         given._replace(optimizer=change(given.optimizer))
         if isinstance(given.optimizer, kind)
@@ -99,6 +108,7 @@ def changed_optimizer(kind, change):
 
 @contextmanager
 def replaced(holder, name, value):
+    """Replace an attribute during the block."""
     before = getattr(holder, name)
     setattr(holder, name, value)
     try:
@@ -109,7 +119,12 @@ def replaced(holder, name, value):
 
 @contextmanager
 def relowered(kind, lower):
-    """Lower a layer in another way, made from the right one."""
+    """Change how a kind of layer is lowered during the block.
+
+    Args:
+        kind: the class of the layer.
+        lower: receives the correct function and returns the faulty one.
+    """
     right = lowering._lower.dispatch(kind)
     lowering._lower.register(kind, lower(right))
     try:
@@ -119,6 +134,8 @@ def relowered(kind, lower):
 
 
 def summed_loss():
+    """Return a backend whose loss is the sum over the batch instead of the mean."""
+
     def summed(logits, labels):
         loss, gradient = right(logits, labels)
         return loss * len(labels), gradient * len(labels)

@@ -1,4 +1,4 @@
-"""Finding the processes that a test started, wherever they went."""
+"""Find the processes that a test has started, directly or through other processes."""
 
 import contextlib
 import os
@@ -9,18 +9,24 @@ import psutil
 
 
 def started_here(marker: Path) -> list[str]:
-    """The other processes whose environment names the folder; what a worker starts inherits it."""
-    found = []
+    """List the running processes whose environment contains the path of a folder.
+
+    Processes inherit the environment, so this includes all descendants of a marked process.
+
+    Returns:
+        One line per process, with its id and command.
+    """
+    marked = []
     for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
+        with contextlib.suppress(psutil.Error):  # it has ended, or belongs to another user
             alive = process.status() != psutil.STATUS_ZOMBIE and process.pid != os.getpid()
             if alive and str(marker) in str(process.environ()):
-                found.append(f"{process.pid} {process.cmdline()}")
-    return found
+                marked.append(f"{process.pid} {process.cmdline()}")
+    return marked
 
 
 def none_left(marker: Path, seconds: float = 10) -> bool:
-    """Whether all of them are gone; the kernel may take a moment to end one that it kills."""
+    """Return whether all these processes end within some seconds."""
     deadline = time.monotonic() + seconds
     while started_here(marker):
         if time.monotonic() > deadline:

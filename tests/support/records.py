@@ -1,4 +1,4 @@
-"""Records made by hand, whose numbers are known."""
+"""Records with known numbers, and run folders that contain them."""
 
 from pathlib import Path
 
@@ -71,7 +71,7 @@ EPOCHS = ((0.50, 0.93), (0.25, 0.96), (0.25, 0.975))
 
 
 def trial(backend="torch", mode="eager", repeat=1, **changes):
-    """A trial that ended well: 0.2 s of start, 3 epochs, 300 MiB of which 100 after the import."""
+    """Create the record of a successful trial of three epochs, with some fields changed."""
     base = TrialRecord(
         trial="",
         job=Job("mlp", 64, backend, mode, "cpu"),
@@ -105,7 +105,7 @@ def trial(backend="torch", mode="eager", repeat=1, **changes):
 
 
 def changed(record, **changes):
-    """The record with other values of its own fields and of its job's, but for `threads`."""
+    """Change fields of a record and of its job. `threads` is the record's field, not the job's."""
     coordinates = {
         name: changes.pop(name)
         for name in Job.__struct_fields__
@@ -116,6 +116,7 @@ def changed(record, **changes):
 
 
 def repeated(backend, mode, throughputs, **changes):
+    """Create one successful trial per throughput."""
     return [
         trial(backend, mode, repeat, throughput_images_per_second=value, **changes)
         for repeat, value in enumerate(throughputs, start=1)
@@ -123,6 +124,7 @@ def repeated(backend, mode, throughputs, **changes):
 
 
 def failed(backend="torch", mode="compile", outcome="timeout", reason="too slow", **changes):
+    """Create the record of a failed trial, which has no measurements."""
     return trial(
         backend,
         mode,
@@ -141,7 +143,7 @@ def failed(backend="torch", mode="compile", outcome="timeout", reason="too slow"
 
 
 def store(folder: Path, trials, **changes) -> Path:
-    """The run folder of the trials."""
+    """Write the run folder of the trials, with some fields of the manifest changed."""
     folder.mkdir()
     manifest = msgspec.structs.replace(MANIFEST, **changes)
     (folder / "manifest.json").write_bytes(msgspec.json.encode(manifest))

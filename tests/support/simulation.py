@@ -1,6 +1,6 @@
-"""How often the statistics are right, by simulation: `python -m support.simulation`.
+"""Measure by simulation how often the statistics are correct: `python -m support.simulation`.
 
-Prints the tables of docs/statistics.md. A test runs smaller ones:
+This prints the tables of docs/statistics.md. A test runs smaller simulations:
 `tests/unit/bench/statistics/test_simulation.py`.
 """
 
@@ -21,7 +21,7 @@ _MANY = 200_000
 
 
 def ratio_coverage(shape: Shape, blocks: int, rounds: int, paired: bool = True) -> float:
-    """The share of intervals that hold the true ratio of two contenders, 1.1."""
+    """Return the share of intervals that contain the true ratio of two contenders, 1.1."""
     random = np.random.default_rng([blocks, rounds])
     method = paired_ratio if paired else independent_ratio
     found = (
@@ -32,7 +32,7 @@ def ratio_coverage(shape: Shape, blocks: int, rounds: int, paired: bool = True) 
 
 
 def median_coverage(shape: Shape, blocks: int, rounds: int) -> float:
-    """The share of intervals that hold the true median of one contender."""
+    """Return the share of intervals that contain the true median of a contender."""
     random = np.random.default_rng([blocks, rounds])
     truth = float(np.median(throughputs(random, shape, _MANY, 0.02, (1.0,))))
     found = (
@@ -43,7 +43,7 @@ def median_coverage(shape: Shape, blocks: int, rounds: int) -> float:
 
 
 def bootstrap_coverage(shape: Shape, blocks: int, rounds: int, resamples: int = 1000) -> float:
-    """The same of the percentile bootstrap, which is not used, for comparison."""
+    """Return the same share for the percentile bootstrap, which evenbench does not use."""
     random = np.random.default_rng([blocks, rounds])
     truth = float(np.median(throughputs(random, shape, _MANY, 0.02, (1.0,))))
     hits = []
@@ -56,7 +56,7 @@ def bootstrap_coverage(shape: Shape, blocks: int, rounds: int, resamples: int = 
 
 
 def false_families(shape: Shape, contenders: int, blocks: int, rounds: int) -> float:
-    """The share of families in which any difference is claimed where there is none."""
+    """Return the share of families with at least one false claim, if all contenders are equal."""
     return _share(
         max(compare_all(samples).ranks, key=lambda rank: rank or 0) != 1
         for samples in _families(shape, [1.0] * contenders, blocks, 0.02, rounds)
@@ -66,7 +66,7 @@ def false_families(shape: Shape, contenders: int, blocks: int, rounds: int) -> f
 def detections(
     shape: Shape, contenders: int, blocks: int, spread: float, rounds: int, slowdown: float
 ) -> float:
-    """How often the one slower contender is shown to be slower than the first of the others."""
+    """Return how often the one slower contender is shown to be slower than the first contender."""
     speeds = [1.0] * (contenders - 1) + [1.0 - slowdown]
     return _share(
         compare_all(samples).verdict(0, contenders - 1) == "higher"
@@ -77,6 +77,7 @@ def detections(
 def _families(
     shape: Shape, speeds: Sequence[float], blocks: int, spread: float, rounds: int
 ) -> Iterable[list[Sample]]:
+    """Simulate families of contenders, one per round of the simulation."""
     random = np.random.default_rng([len(speeds), blocks, rounds])
     for _ in range(rounds):
         values = throughputs(random, shape, blocks, spread, speeds)
@@ -93,11 +94,21 @@ def stopped(
     interval: float = 0.02,
     most: int = 150,
 ) -> tuple[float, float, float]:
-    """`--repeats auto` where nothing differs.
+    """Simulate runs with `--repeats auto` and equal contenders.
+
+    Args:
+        shape: shape of the noise.
+        contenders: number of contenders.
+        spread: relative standard deviation from trial to trial.
+        rounds: number of runs.
+        fewest: minimum number of repeats.
+        in_turn: number of successive repeats after which the intervals must be narrow enough.
+        interval: half-width of an interval that is narrow enough.
+        most: maximum number of repeats.
 
     Returns:
-        The share of the first pair's intervals that hold the true ratio once the run has stopped,
-        the share of families with a false claim, and the median number of repeats.
+        The share of runs whose first interval contains the true ratio, the share of runs with a
+        false claim, and the median number of repeats.
     """
     random = np.random.default_rng([contenders, rounds, fewest])
     holds, false, repeats = [], [], []
@@ -112,7 +123,7 @@ def stopped(
 
 
 def _blocks_run(values: Values, fewest: int, in_turn: int, interval: float) -> int:
-    """After how many blocks every ratio was known so well so often in turn."""
+    """Return the number of repeats after which all intervals were narrow enough."""
     met = 0
     for blocks in range(fewest, len(values)):
         columns = values[:blocks].T.tolist()
@@ -123,6 +134,7 @@ def _blocks_run(values: Values, fewest: int, in_turn: int, interval: float) -> i
 
 
 def _widest(columns: Sequence[Sequence[float]]) -> float:
+    """Return the half-width of the widest interval of a ratio."""
     pairs = ((a, b) for place, a in enumerate(columns) for b in columns[place + 1 :])
     return max(paired_ratio(a, b).reach for a, b in pairs)
 
@@ -132,7 +144,7 @@ def _share(hits: Iterable[bool]) -> float:
 
 
 def print_tables(rounds: int) -> None:
-    """Every table, as Markdown."""
+    """Print all tables as Markdown."""
     sizes = (3, 4, 5, 6, 8, 10, 20)
     heading = [f"{size}" for size in sizes]
     alike = {name: shape for name, shape in SHAPES.items() if name != "drift"}

@@ -1,4 +1,7 @@
-"""What takes anything: given an input, a target says whether it was accepted; it raises a bug."""
+"""Targets of fuzzing: parts of the program that must accept or refuse any input.
+
+A target returns whether it accepted the input. Any other exception than a refusal is a bug.
+"""
 
 import sys
 from collections.abc import Callable
@@ -25,19 +28,19 @@ def idx_target(folder: Path, data: bytes) -> bool:
     try:
         read_idx(path)
     except DataError as error:
-        return _told(error, f"{path}: received ")
+        return _refused(error, f"{path}: received ")
     return True
 
 
-def _told(error: ValueError, beginning: str) -> bool:
-    """False, for a refusal, which names the file first."""
+def _refused(error: ValueError, beginning: str) -> bool:
+    """Check that the message starts with the name of the file; return False."""
     if not str(error).startswith(beginning):
-        raise AssertionError(f"the refusal does not name the file: {error}")
+        raise AssertionError(f"the message does not name the file: {error}")
     return False
 
 
 def spec_target(folder: Path, text: bytes) -> bool:
-    """Decode the spec, infer its shapes, and write it again."""
+    """Decode the spec, infer its shapes, and encode it again."""
     try:
         layer = from_json(text)
     except (msgspec.MsgspecError, ValueError, RecursionError):
@@ -57,12 +60,12 @@ def record_target(folder: Path, files: tuple[bytes, bytes]) -> bool:
     try:
         read_run(folder)
     except RecordError as error:
-        return _told(error, str(folder))
+        return _refused(error, str(folder))
     return True
 
 
 def cli_target(folder: Path, arguments: list[str]) -> bool:
-    """Give the arguments to `bench run --dry-run`, with a data set that loads at once."""
+    """Run `bench run --dry-run` with the arguments, on a small data set."""
     typed = ["run", "--dry-run", "--data-dir", str(folder / "set"), "--batch-sizes", "4"]
     previous = sys.argv
     sys.argv = ["bench", *typed, *arguments]
@@ -75,11 +78,12 @@ def cli_target(folder: Path, arguments: list[str]) -> bool:
 
 
 class Target(NamedTuple):
-    """A part of the program that takes anything.
+    """A part of the program that must accept or refuse any input.
 
     Attributes:
-        inputs: what it is given.
-        accepts: says whether it took the input, in a folder that is its own; raises a bug alone.
+        inputs: the strategy that draws inputs.
+        accepts: returns whether it accepts an input; it may write to the folder. It raises an
+            exception only if it finds a bug.
     """
 
     inputs: st.SearchStrategy[Any]
@@ -87,7 +91,12 @@ class Target(NamedTuple):
 
 
 def targets(manifest: bytes, record: bytes) -> dict[str, Target]:
-    """The targets by name, from the two files of a run that is whole."""
+    """Return the targets by name.
+
+    Args:
+        manifest: the manifest of a valid run.
+        record: a record of the same run.
+    """
     return {
         "IDX loader": Target(idx_bytes(), idx_target),
         "spec decoder": Target(SPECS, spec_target),
@@ -97,5 +106,5 @@ def targets(manifest: bytes, record: bytes) -> dict[str, Target]:
 
 
 def furnish(folder: Path) -> None:
-    """Put into the folder what the command line's target reads."""
+    """Write the data set of the command line's target into the folder."""
     write_set(folder / "set", small_arrays(16, 4))

@@ -1,4 +1,4 @@
-"""A backend without a framework: its modes are the ways in which a trial can go."""
+"""A fake backend without a framework. Each mode succeeds or fails in its own way."""
 
 from backends.api import Recipe
 
@@ -58,7 +58,7 @@ ABSENT = Recipe(
 
 
 def _at_import(name: str) -> Recipe:
-    """A framework that is installed and goes wrong when it is imported."""
+    """Return the recipe of a framework that is installed but cannot be imported."""
     return Recipe(
         name=name,
         title=name.title(),

@@ -1,4 +1,4 @@
-"""The fake backend's session: trains nothing, and fails as its mode says."""
+"""The session of the fake backend. It trains nothing, and fails as its mode says."""
 
 import atexit
 import ctypes
@@ -15,7 +15,7 @@ import numpy as np
 from backends.api import Backend, Device, Gradients, Session, Unsupported
 from evenbench_fake import RECIPE
 
-STEP_SECONDS = 0.05  # of the modes that take their time
+STEP_SECONDS = 0.05  # duration of a step in the modes that take time
 
 
 class FakeBackend(Backend):
@@ -56,17 +56,17 @@ class FakeSession(Session):
         return np.full(len(batches), loss, np.float32)
 
     def _steady(self, steps):
-        """Work that takes a time for each step, and is over on return."""
+        """Sleep for a fixed time per step."""
         time.sleep(STEP_SECONDS * steps)
 
     def _early(self, steps):
-        """Return at once; the work goes on in the background."""
+        """Return at once, while the work continues in the background."""
         self._wait()
         self.background = threading.Thread(target=self._steady, args=[steps])
         self.background.start()
 
     def _dispatches(self, steps):
-        """Return early after a time that does grow with the steps, as a queue of kernels does."""
+        """Return early, after a time proportional to the steps, like a queue of kernels."""
         self._early(3 * steps)
         self._steady(steps)
 
@@ -106,12 +106,12 @@ def segfaults():
 
 
 def segfaults_natively():
-    """A library reads where nothing is."""
+    """Read an invalid address in a C library."""
     ctypes.CDLL(None).strlen(ctypes.c_void_p(8))
 
 
 def aborts():
-    """As a library does whose assertion fails."""
+    """Abort like a C library whose assertion fails."""
     ctypes.CDLL(None).abort()
 
 
@@ -124,7 +124,7 @@ def hangs():
 
 
 def hangs_natively():
-    """A library waits and holds the interpreter's lock: no Python code runs any more."""
+    """Wait in a C library that holds the GIL, so that no Python code can run."""
     ctypes.PyDLL(None).pause()
 
 
@@ -135,13 +135,13 @@ def deaf():
 
 
 def forks():
-    """Leave a child behind that holds every pipe of the worker."""
+    """Leave a child process that keeps every pipe of the worker open."""
     subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], close_fds=False)
     os._exit(3)
 
 
 def detaches():
-    """Leave a child in a session of its own that holds every pipe."""
+    """Leave a child process in a new session that keeps every pipe of the worker open."""
     command = [sys.executable, "-c", "import time; time.sleep(600)"]
     subprocess.Popen(command, close_fds=False, start_new_session=True)
     os._exit(3)
@@ -163,7 +163,7 @@ def starved():
 
 
 def killed_for_memory():
-    """What a library does that finds no memory and cannot say so in Python."""
+    """Abort like a C++ library that runs out of memory."""
     resource.setrlimit(resource.RLIMIT_AS, (2**30, 2**30))
     libc = ctypes.CDLL(None)
     libc.malloc.restype = ctypes.c_void_p
@@ -174,7 +174,7 @@ def killed_for_memory():
 
 
 def lingers():
-    """Take ever so long to take itself down."""
+    """Hang while the interpreter exits."""
     atexit.register(hangs)
 
 

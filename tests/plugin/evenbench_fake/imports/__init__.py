@@ -1,1 +1,1 @@
-"""Frameworks that are installed and go wrong when they are imported."""
+"""Frameworks that are installed but cannot be imported."""

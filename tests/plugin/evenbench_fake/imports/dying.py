@@ -1,4 +1,4 @@
-"""A broken wheel: its native library crashes while it is loaded."""
+"""A framework whose native library crashes while it is loaded."""
 
 import ctypes
 

@@ -1,3 +1,3 @@
-"""Built for another NumPy, as the C API of such a wheel says it."""
+"""A framework that was built for another version of NumPy."""
 
 raise ImportError("numpy.core.multiarray failed to import: built for NumPy 1.x")

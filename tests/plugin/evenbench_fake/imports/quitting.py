@@ -1,4 +1,4 @@
-"""Ends the interpreter."""
+"""A framework that ends the interpreter."""
 
 import sys
 

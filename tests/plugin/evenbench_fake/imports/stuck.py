@@ -1,4 +1,4 @@
-"""Waits for something that never comes."""
+"""A framework that waits for ever while it is imported."""
 
 import threading
 
