@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # the runner reads recipes without loading NumPy
     import numpy.typing as npt
 
     from backends.native import Defaults
+    from bench.spec.process_group import ProcessGroup
     from bench.spec.shapes import Node
     from bench.spec.training import Optimizer
     from bench.spec.weights import FloatArray, IntArray, Weights
@@ -85,6 +86,8 @@ class Recipe(msgspec.Struct, frozen=True):
         parallel_modes: the modes that train data-parallel over several processes or devices.
         parallel_environment: additional variables of a data-parallel trial's worker, where
             `{world_size}` stands for the number of processes or devices on its machine.
+        one_process_per_rank: whether each part of a shared batch takes its own worker process;
+            otherwise the parts are devices of one process.
         joins_hosts: whether several machines can share a data-parallel training.
         interpreter: set by the suite: the Python of the workers' environment; empty for this one.
         packages: set by the suite: installed versions in that environment, by canonical name.
@@ -109,6 +112,7 @@ class Recipe(msgspec.Struct, frozen=True):
     inputs: tuple[str, ...] = ("resident",)
     parallel_modes: tuple[str, ...] = ()
     parallel_environment: dict[str, str] = {}
+    one_process_per_rank: bool = False
     joins_hosts: bool = False
     interpreter: str = ""
     packages: dict[str, str] = {}
@@ -131,6 +135,10 @@ class Recipe(msgspec.Struct, frozen=True):
             return f"{self.title} does not support training over {hosts} hosts"
         where = f" at world size {world_size}"
         return _refusal(self.title, "mode", mode, self.parallel_modes, where)
+
+    def processes_for(self, local_size: int) -> int:
+        """Return the number of worker processes on a machine with so many parts of a batch."""
+        return local_size if self.one_process_per_rank else 1
 
     def precisions_on(self, device: str) -> tuple[str, ...]:
         """Return the precisions on a kind of device, `cpu`, `gpu:0` or `mps`."""
@@ -188,20 +196,6 @@ class Workload(NamedTuple):
     input: str = "resident"
     world_size: int = 1
 
-
-class Hosts(NamedTuple):
-    """The machines of a multi-machine training, with one worker process on each.
-
-    Attributes:
-        host: the number of this process's machine; 0 is the leader.
-        addresses: `host:port` of each machine, with a port that the framework may use.
-    """
-
-    host: int
-    addresses: tuple[str, ...]
-
-
-ALONE = Hosts(0, ("",))
 
 # A measurable operation: a call runs all of it and returns with the device idle.
 Work = Callable[[], object]
@@ -272,6 +266,15 @@ class Session(ABC):
         """Return the peak bytes of the device's allocator; None where unknown, never 0."""
         return None
 
+    def agree(self, decision: bool = True) -> bool:
+        """Wait for all processes of the group, then return the decision of rank 0.
+
+        Processes that share a training must make the same calls in the same order. Every decision
+        that depends on a clock or on predictions goes through this method. It is also the barrier
+        before a call that is timed.
+        """
+        return decision
+
     def communication_seconds(self) -> Optional[float]:
         """Return the seconds per step spent exchanging gradients; None where unknown."""
         return None
@@ -308,17 +311,17 @@ class Backend(ABC):
         """Return the inputs that a mode supports."""
         return self.recipe.inputs
 
-    def join(self, hosts: Hosts) -> None:
-        """Connect to the same backend on the other machines, before any other call.
+    def join(self, group: ProcessGroup) -> None:
+        """Join the other worker processes that run the same task, before any other call.
 
-        Afterwards `world_size` counts the processes or devices of all machines, with the same
-        number on each. Every session is made on all machines, and `compile`, `train` and
-        `gradients` are called on all of them in the same order.
+        Afterwards `world_size` counts the processes or devices of the whole group, with the same
+        number on each machine. Every process makes the same sessions and calls `compile`, `train`,
+        `gradients` and `agree` in the same order.
 
         Raises:
-            Unsupported: the framework does not support training over several machines.
+            Unsupported: the framework does not support training over several processes.
         """
-        raise Unsupported(f"{self.recipe.title} does not support training over several hosts")
+        raise Unsupported(f"{self.recipe.title} does not support training over several processes")
 
     def native_defaults(self, seed: int) -> Optional[Defaults]:
         """Return the framework's own default choices; None where it makes none.

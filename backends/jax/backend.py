@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Optional
 
-from backends.api import Backend, Device, Hosts, Session, Work, Workload
+from backends.api import Backend, Device, Session, Work, Workload
 from backends.jax import RECIPE, peak, platform
 from backends.jax.native import jax_defaults
 from backends.jax.session import JaxSession
 from backends.native import Defaults
+from bench.spec.process_group import ProcessGroup
 
 
 class JaxBackend(Backend):
@@ -23,9 +24,9 @@ class JaxBackend(Backend):
         no setting of its own.
         """
 
-    def join(self, hosts: Hosts) -> None:
+    def join(self, group: ProcessGroup) -> None:
         """Start JAX as one of several processes; see `Backend.join`."""
-        platform.join(hosts)
+        platform.join(group)
 
     def versions(self) -> dict[str, str]:
         """Return the versions of JAX, jaxlib and the accelerator's plug-in."""

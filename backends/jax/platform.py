@@ -6,24 +6,34 @@ from importlib.metadata import version
 from typing import Any, Optional
 
 import jax
+import numpy as np
+from jax.experimental import multihost_utils
 
-from backends.api import Device, Hosts, Unsupported
+from backends.api import Device, Unsupported
+from bench.spec.process_group import ProcessGroup
 
 # JAX's name of a platform, and the suite's; cuda and rocm both go by gpu.
 _KINDS = {"gpu": "gpu", "METAL": "mps", "mps": "mps"}
 
 
-def join(hosts: Hosts) -> None:
+def join(group: ProcessGroup) -> None:
     """Start JAX as one of several processes, which see each other's devices.
 
     Gloo is what exchanges between CPUs; accelerators have their own means.
     """
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
     jax.distributed.initialize(
-        coordinator_address=hosts.addresses[0],
-        num_processes=len(hosts.addresses),
-        process_id=hosts.host,
+        coordinator_address=group.addresses[0],
+        num_processes=group.size,
+        process_id=group.rank,
     )
+
+
+def agree(decision: bool) -> bool:
+    """Wait for the other processes and return the decision of process 0."""
+    if jax.process_count() == 1:
+        return decision
+    return bool(multihost_utils.broadcast_one_to_all(np.int32(decision)))
 
 
 def devices() -> list[Device]:

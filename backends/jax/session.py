@@ -129,6 +129,10 @@ class JaxSession(Session):
         held = _copied(self._everything())
         return {address: held[address] for address in self._addresses}
 
+    def agree(self, decision: bool = True) -> bool:
+        """Wait for all hosts and return the decision of rank 0; see `Session.agree`."""
+        return platform.agree(decision)
+
     def device_memory(self) -> Optional[int]:
         """Peak bytes in the first device's allocator; None on the CPU, where JAX does not count."""
         return platform.peak_memory(self._device)

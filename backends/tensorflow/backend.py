@@ -6,11 +6,12 @@ from typing import Optional
 
 import tensorflow as tf
 
-from backends.api import ALONE, Backend, Device, Hosts, Work, Workload
+from backends.api import Backend, Device, Work, Workload
 from backends.native import Defaults
 from backends.tensorflow import RECIPE, peak, platform
 from backends.tensorflow.native import keras_defaults
 from backends.tensorflow.session import TensorFlowSession
+from bench.spec.process_group import ALONE, ProcessGroup
 
 
 class TensorFlowBackend(Backend):
@@ -21,11 +22,11 @@ class TensorFlowBackend(Backend):
     def __init__(self, threads: int) -> None:
         """Set threads and memory growth; see `platform.configure`."""
         platform.configure(threads)
-        self._hosts = ALONE
+        self._group = ALONE
 
-    def join(self, hosts: Hosts) -> None:
-        """Remember the machines, which the first session connects to; see `Backend.join`."""
-        self._hosts = hosts
+    def join(self, group: ProcessGroup) -> None:
+        """Remember the group, which the first session connects to; see `Backend.join`."""
+        self._group = group
 
     def versions(self) -> dict[str, str]:
         """Return the versions of TensorFlow and of the GPU's libraries."""
@@ -57,4 +58,4 @@ class TensorFlowBackend(Backend):
 
     def _session(self, workload: Workload) -> TensorFlowSession:
         tf.config.experimental.enable_tensor_float_32_execution(workload.precision == "tf32")
-        return TensorFlowSession(workload, self._hosts)
+        return TensorFlowSession(workload, self._group)

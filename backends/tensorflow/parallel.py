@@ -14,9 +14,10 @@ from typing import Any, cast
 
 import tensorflow as tf
 
-from backends.api import Hosts, Unsupported, Workload, part_of
+from backends.api import Unsupported, Workload, part_of
 from backends.tensorflow import platform
 from backends.tensorflow.weights import copy_of
+from bench.spec.process_group import ProcessGroup
 
 
 class OneDevice:
@@ -59,6 +60,10 @@ class OneDevice:
     def first(self, result: Any) -> Any:
         """A part of the result that is alike on every replica."""
         return result
+
+    def agree(self, decision: bool) -> bool:
+        """Wait for the other hosts and return the decision of rank 0; see `Session.agree`."""
+        return decision
 
     def finish(self, variables: Sequence[tf.Variable]) -> None:
         """Return when the devices have done all that they were told, to the variables too."""
@@ -120,6 +125,21 @@ class Replicas(OneDevice):
 class HostsReplicas(Replicas):
     """The replicas of several machines, of which this process holds its machine's."""
 
+    def __init__(
+        self, name: str, number: int, strategy: tf.distribute.Strategy, is_first: bool
+    ) -> None:
+        """See the class; `is_first` says whether this process is rank 0."""
+        super().__init__(name, number, strategy)
+        self._is_first = is_first
+        self._total = tf.function(
+            lambda value: self.first(self.on_each(_summed, value)), autograph=False
+        )
+
+    def agree(self, decision: bool) -> bool:
+        """See `OneDevice.agree`: the sum of what only rank 0 adds."""
+        own = tf.constant(float(decision and self._is_first))
+        return bool(self._total(own) > 0)
+
     def finish(self, variables: Sequence[tf.Variable]) -> None:
         """See `OneDevice.finish`.
 
@@ -136,32 +156,40 @@ def _strategy(names: tuple[str, ...]) -> Any:
     return tf.distribute.MirroredStrategy(names)
 
 
+def _summed(value: tf.Tensor) -> tf.Tensor:
+    """The sum over the replicas, called in each."""
+    context = tf.distribute.get_replica_context()
+    own = tf.identity(value)  # on the replica's device, by which the reduction finds its place
+    (total,) = context.all_reduce(tf.distribute.ReduceOp.SUM, [own])
+    return total
+
+
 def _rank() -> Any:
     """The number of the replica that this is called in."""
     return tf.distribute.get_replica_context().replica_id_in_sync_group
 
 
 @cache
-def _hosts_strategy(hosts: Hosts, kind: str, number: int) -> Any:
+def _hosts_strategy(group: ProcessGroup, kind: str, number: int) -> Any:
     """The strategy of several machines, with so many devices of each."""
-    names = {"worker": list(hosts.addresses)}
+    names = {"worker": list(group.addresses)}
     resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
         tf.train.ClusterSpec(names),
         task_type="worker",
-        task_id=hosts.host,
+        task_id=group.rank,
         num_accelerators={"GPU": number} if kind == "gpu" else None,
         rpc_layer="grpc",
     )
     return tf.distribute.MultiWorkerMirroredStrategy(resolver)
 
 
-def devices_of(workload: Workload, hosts: Hosts) -> OneDevice:
+def devices_of(workload: Workload, group: ProcessGroup) -> OneDevice:
     """The devices that the workload asks for.
 
     Raises:
         Unsupported: there are fewer, or the strategy takes no such.
     """
-    machines = len(hosts.addresses)
+    machines = group.size  # one process on each
     own = workload.world_size // machines
     names = platform.names_from(workload.device, own)
     if len(names) < own:
@@ -172,8 +200,8 @@ def devices_of(workload: Workload, hosts: Hosts) -> OneDevice:
         )
     if machines > 1:
         _require_first(workload, own)
-        strategy = _hosts_strategy(hosts, workload.device.kind, own)
-        return HostsReplicas(names[0], workload.world_size, strategy)
+        strategy = _hosts_strategy(group, workload.device.kind, own)
+        return HostsReplicas(names[0], workload.world_size, strategy, group.rank == 0)
     return OneDevice(names[0]) if own == 1 else Replicas(names[0], own, _strategy(tuple(names)))
 
 

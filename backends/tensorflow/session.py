@@ -8,7 +8,7 @@ from typing import Any, Optional, cast
 import numpy as np
 import tensorflow as tf
 
-from backends.api import Gradients, Hosts, Session, Workload, part_of
+from backends.api import Gradients, Session, Workload, part_of
 from backends.tensorflow import platform
 from backends.tensorflow.lowering import Pass, Target, lower
 from backends.tensorflow.optimizers import Settings, update_rule
@@ -26,6 +26,7 @@ from backends.tensorflow.steps import (
 from backends.tensorflow.weights import copy_of, place_weights, trainable, typed
 from bench.spec.layers import Conv
 from bench.spec.precision import loss_scale
+from bench.spec.process_group import ProcessGroup
 from bench.spec.weights import FloatArray, IntArray, Weights
 
 # The type of the weights, and the type that layers compute in.
@@ -41,10 +42,10 @@ _PRECISIONS = {
 class TensorFlowSession(Session):
     """A model with its variables, its optimizer's state and its data on one device or several."""
 
-    def __init__(self, workload: Workload, hosts: Hosts) -> None:
+    def __init__(self, workload: Workload, group: ProcessGroup) -> None:
         """Lower the model; place weights and data, on all hosts in the same order."""
         self._device = platform.name_of(workload.device)
-        self._devices = devices_of(workload, hosts)
+        self._devices = devices_of(workload, group)
         self._dtype, self._short = _PRECISIONS[workload.precision]
         self._loss_scale = loss_scale(workload.precision)
         self._mode = workload.mode
@@ -121,6 +122,10 @@ class TensorFlowSession(Session):
     def weights(self) -> Weights:
         """Every weight and running statistic, in the session's precision."""
         return {address: copy_of(variable) for address, variable in self._variables.items()}
+
+    def agree(self, decision: bool = True) -> bool:
+        """Wait for all hosts and return the decision of rank 0; see `Session.agree`."""
+        return self._devices.agree(decision)
 
     def device_memory(self) -> Optional[int]:
         """The peak of TensorFlow's allocator on a GPU; it keeps none for the CPU."""

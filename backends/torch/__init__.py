@@ -21,5 +21,6 @@ RECIPE = Recipe(
     inputs=("resident", "pipeline"),
     gpu_precisions=("float16", "tf32"),
     parallel_modes=("eager",),
+    one_process_per_rank=True,
     joins_hosts=True,
 )

@@ -6,17 +6,17 @@ from typing import Optional
 
 import torch
 
-from backends.api import ALONE, Backend, Device, Hosts, Session, Work, Workload
+from backends.api import Backend, Device, Session, Work, Workload
 from backends.native import Defaults
 from backends.torch import RECIPE, peak, platform
 from backends.torch.native import torch_defaults
-from backends.torch.processes import shared_session
+from backends.torch.parallel import shared_session
 from backends.torch.session import TorchSession
+from bench.spec.process_group import ALONE, ProcessGroup
 
 _OUT_OF_MEMORY = (
     "DefaultCPUAllocator: can't allocate memory",
     "MPS backend out of memory",
-    "CUDA out of memory",  # reported by another process as text; see `backends.torch.processes`
 )
 
 
@@ -30,11 +30,11 @@ class TorchBackend(Backend):
         torch.set_num_threads(threads)
         # All batches have the same shape: let cuDNN try its algorithms once and use the fastest.
         torch.backends.cudnn.benchmark = True
-        self._hosts = ALONE
+        self._group = ALONE
 
-    def join(self, hosts: Hosts) -> None:
-        """Remember the machines, which the first session connects to; see `Backend.join`."""
-        self._hosts = hosts
+    def join(self, group: ProcessGroup) -> None:
+        """Remember the group, which the first session connects to; see `Backend.join`."""
+        self._group = group
 
     def versions(self) -> dict[str, str]:
         """Return the versions of torch and of the libraries that it computes with."""
@@ -70,5 +70,5 @@ class TorchBackend(Backend):
         if workload.mode == "compile" and workload.device.kind == "cpu":
             platform.require_compiler()
         if workload.world_size > 1:
-            return shared_session(workload, self._hosts)
+            return shared_session(workload, self._group)
         return TorchSession(workload)

@@ -1,7 +1,12 @@
-"""One process's part of data-parallel training: DistributedDataParallel on equal parts."""
+"""One process's part of data-parallel training: DistributedDataParallel on equal parts.
+
+Every process runs the whole task by itself; they meet in the collective calls of this module.
+"""
 
 from __future__ import annotations
 
+from datetime import timedelta
+from functools import cache
 from typing import Optional
 
 import numpy as np
@@ -9,13 +14,48 @@ import torch
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from backends.api import Gradients, Unsupported, Workload, part_of
+from backends.api import Device, Gradients, Unsupported, Workload, part_of
 from backends.torch.lowering import lower
 from backends.torch.session import TorchSession
 from bench.spec.layers import BatchNorm
+from bench.spec.process_group import ProcessGroup
 from bench.spec.weights import FloatArray, IntArray
 
 _NANOSECONDS = 1e-9
+# The runner ends a trial that takes too long. A process may have to wait while rank 0 measures
+# predictions, so torch's own limit must never be the shorter one.
+_LONGEST_WAIT = timedelta(days=1)
+
+
+def shared_session(workload: Workload, group: ProcessGroup) -> SharedSession:
+    """Make this process's session of a workload that the whole group shares.
+
+    Raises:
+        Unsupported: the processes cannot share the workload.
+    """
+    require_shareable(workload, group)
+    _connect(group, "nccl" if workload.device.kind == "gpu" else "gloo")
+    return SharedSession(own_workload(workload, group))
+
+
+@cache
+def _connect(group: ProcessGroup, exchange: str) -> None:
+    """Connect to the other processes, once for all sessions of this process."""
+    distributed.init_process_group(
+        exchange,
+        init_method=f"tcp://{group.addresses[0]}",
+        rank=group.rank,
+        world_size=group.size,
+        timeout=_LONGEST_WAIT,
+    )
+
+
+def own_workload(workload: Workload, group: ProcessGroup) -> Workload:
+    """Return the workload of this process, with its own GPU and its own stream of dropout."""
+    device = workload.device
+    if device.kind == "gpu":
+        device = Device(device.kind, device.index + group.local_rank, device.title)
+    return workload._replace(device=device, seed=workload.seed + group.rank)
 
 
 class SharedSession(TorchSession):
@@ -35,6 +75,11 @@ class SharedSession(TorchSession):
         weights = {address: self._mean(value) for address, value in own.weights.items()}
         loss = self._mean(np.array([own.loss]))
         return Gradients(self._all_rows(own.logits), float(loss[0]), weights)
+
+    def agree(self, decision: bool = True) -> bool:
+        """Wait for all processes and return the decision of rank 0; see `Session.agree`."""
+        own = decision and distributed.get_rank() == 0
+        return bool(self._mean(np.array([float(own)]))[0] > 0)
 
     def communication_seconds(self) -> Optional[float]:
         """Return torch's mean time from the start of a step's first exchange to its last's end.
@@ -86,22 +131,24 @@ def _with_shared_statistics(net: nn.Module) -> nn.Module:
     return converted
 
 
-def require_shareable(workload: Workload, hosts: int) -> None:
-    """Check that processes can share the workload, before any of them starts.
+def require_shareable(workload: Workload, group: ProcessGroup) -> None:
+    """Check that processes can share the workload, before they connect.
 
     Args:
         workload: of all processes together.
-        hosts: the number of machines that they run on.
+        group: the processes.
 
     Raises:
         Unsupported: they cannot.
     """
     device = workload.device
     prefix = f"PyTorch does not support world size {workload.world_size} on {device.name}: "
+    if workload.world_size != group.size:
+        raise Unsupported(prefix + f"this worker is one of {group.size} processes")
     if device.kind == "mps":
         raise Unsupported(prefix + "there is only one such device")
     if device.kind == "gpu":
-        last = device.index + workload.world_size // hosts
+        last = device.index + group.local_size
         if last > torch.cuda.device_count():
             raise Unsupported(prefix + f"it sees {torch.cuda.device_count()} GPUs")
     normalised = [node.path for node in workload.model.walk() if isinstance(node.layer, BatchNorm)]

@@ -1,4 +1,4 @@
-"""Trials on the nodes of a cluster: the plan shared among them, each node as a machine of its own.
+"""Run trials on the nodes of a cluster: the nodes share the plan, each as on a single machine.
 
-`ray_nodes` alone imports Ray.
+Only `ray_nodes` and `ray_group` import Ray.
 """

@@ -1,6 +1,6 @@
-"""What a node does: the suite's own trials, as on a machine alone, told to whoever asked.
+"""Run trials on a node of a cluster, as on a single machine, and report to the driver.
 
-Imports no cluster's library: the same function serves any that can call it and carry messages back.
+Imports no cluster library: any library can serve that calls these functions and carries messages.
 """
 
 import queue
@@ -11,22 +11,22 @@ from pathlib import Path
 import msgspec
 
 from bench.cache import cache_folder
-from bench.cluster.gang import Follower, GangExecutor, Helper
 from bench.cluster.messages import (
+    Answer,
     Arrived,
     Began,
     Certified,
     Checking,
     Disturbed,
     Ended,
-    Happened,
-    Look,
     Message,
     Order,
+    Progress,
     Question,
     Refused,
-    Told,
+    WorkerReported,
 )
+from bench.cluster.node_group import NodeGroupExecutor, NodeWorkers, OtherNode
 from bench.data.sources import find_source
 from bench.errors import UserError
 from bench.machine.disturbance import Watch
@@ -35,7 +35,7 @@ from bench.machine.hardware import machine_name, usable_cpus
 from bench.machine.other_runs import presence
 from bench.records.trial import TrialRecord
 from bench.run.certificates import certificates, equivalence_of, wanted_certificates
-from bench.run.executor import Executor, LocalExecutor
+from bench.run.executor import Executor
 from bench.run.outcome import INTERRUPTED
 from bench.run.preliminaries import peak_rates_of, run_certificate_settings
 from bench.run.prepare import Plan, recipes_of_run, remake_plan
@@ -45,11 +45,11 @@ from bench.spec.job import Trial
 from bench.verification.certificate import Certificate
 from bench.worker.protocol import Event
 
-Tell = Callable[[Message], None]
+Send = Callable[[Message], None]
 
 
-def look(question: Question) -> Look:
-    """What this node is and has; reads a few files, so that it disturbs no trial that runs here."""
+def answer(question: Question) -> Answer:
+    """Describe this node. Reads only a few files, so that it does not disturb a running trial."""
     refusal = ""
     found = {}
     try:
@@ -59,103 +59,102 @@ def look(question: Question) -> Look:
             find_source(Path(question.data_dir))
     except UserError as error:
         refusal = str(error)
-    return Look(holding_of(found), refusal)
+    return Answer(holding_of(found), refusal)
 
 
-def follower(order: Order) -> Follower:
-    """This node as one that shares the trials of another one.
+def node_workers(order: Order) -> NodeWorkers:
+    """Return this node's part in trials that another node leads.
 
     Raises:
         UserError: a backend of the run is not installed here, or the data set differs.
     """
     name = machine_name()
     recipes = recipes_of_run(name, order.manifest, lambda text: None)
-    cpus = usable_cpus()[: order.cpus]
-    return Follower(name, order.address, LocalExecutor(), recipes, cpus)
+    return NodeWorkers(name, order.address, recipes, usable_cpus()[: order.cpus])
 
 
 def work(
-    order: Order, trials: Sequence[Trial], helpers: Sequence[Helper] = ()
+    order: Order, trials: Sequence[Trial], others: Sequence[OtherNode] = ()
 ) -> Iterator[Message]:
-    """Run the trials of one ranking on this node, in order, and tell what happens as it does.
+    """Run the trials of one ranking on this node, in order, and report everything as it happens.
 
     Args:
-        order: what to know of the run.
-        trials: of the ranking.
-        helpers: the nodes that share each of them, where they have several hosts.
+        order: the run.
+        trials: the trials of the ranking.
+        others: the nodes that share each trial, if the trials have several hosts.
     """
     inbox: queue.SimpleQueue[Message | BaseException | None] = queue.SimpleQueue()
 
-    def follow() -> None:
+    def run_trials() -> None:
         try:
             with presence(cache_folder()):
-                _run(order, trials, helpers, inbox.put)
+                _run(order, trials, others, inbox.put)
         except UserError as error:
             inbox.put(Refused(str(error)))
-        except BaseException as error:  # the driver is to see it, not this thread's end
+        except BaseException as error:  # raised in the caller's thread, where the driver sees it
             inbox.put(error)
         finally:
             inbox.put(None)
 
     yield Arrived()
-    # Daemon: what is told to end does not wait for a trial.
-    threading.Thread(target=follow, daemon=True).start()
+    # A daemon, so that this process can be ended without waiting for the trial.
+    threading.Thread(target=run_trials, daemon=True).start()
     while (message := inbox.get()) is not None:
         if isinstance(message, BaseException):
             raise message
         yield message
 
 
-def _run(order: Order, trials: Sequence[Trial], helpers: Sequence[Helper], tell: Tell) -> None:
-    executor = GangExecutor(LocalExecutor(), order.address, helpers)
-    others = [helper.name for helper in helpers]
-    experiment = _known(_adapted(order, trials, tell), order, executor, tell)
+def _run(order: Order, trials: Sequence[Trial], others: Sequence[OtherNode], send: Send) -> None:
+    executor = NodeGroupExecutor(order.address, others)
+    names = [node.name for node in others]
+    experiment = _certified(_adapted(order, trials, send), order, executor, send)
     watch = Watch(len(trials), experiment.retries)
     for trial in trials:
-        tell(Began(trial, _shared(planned_record(trial, experiment, INTERRUPTED), others)))
-        found = measure(trial, experiment, executor, _Teller(tell), watch)
-        tell(Ended(_shared(found.record, others), found.explained))
+        send(Began(trial, _shared(planned_record(trial, experiment, INTERRUPTED), names)))
+        found = measure(trial, experiment, executor, _Reporter(send), watch)
+        send(Ended(_shared(found.record, names), found.explained))
 
 
-def _shared(record: TrialRecord, others: list[str]) -> TrialRecord:
-    """The record with the machines that shared the trial."""
-    return msgspec.structs.replace(record, other_machines=others)
+def _shared(record: TrialRecord, names: list[str]) -> TrialRecord:
+    """The record with the names of the other machines that shared the trial."""
+    return msgspec.structs.replace(record, other_machines=names)
 
 
-def _adapted(order: Order, trials: Sequence[Trial], tell: Tell) -> Plan:
-    """The trials as this node can do them: its frameworks, its data, its CPUs."""
+def _adapted(order: Order, trials: Sequence[Trial], send: Send) -> Plan:
+    """The trials with this node's frameworks, data and CPUs."""
     threads = order.manifest.cluster.threads if order.manifest.cluster else order.manifest.threads
     usable = usable_cpus()[: order.cpus]
     plan = remake_plan(
-        machine_name(), order.manifest, threads, usable, lambda text: tell(Told(text))
+        machine_name(), order.manifest, threads, usable, lambda text: send(Progress(text))
     )
     jobs = list(dict.fromkeys(trial.job for trial in trials))
     return msgspec.structs.replace(plan, jobs=jobs, trials=list(trials))
 
 
-def _known(plan: Plan, order: Order, executor: Executor, tell: Tell) -> Experiment:
+def _certified(plan: Plan, order: Order, executor: Executor, send: Send) -> Experiment:
     """The experiment with this node's certificates and peak rates, cached or made now."""
-    rates = peak_rates_of(plan, executor, lambda text: tell(Told(text)))
+    rates = peak_rates_of(plan, executor, lambda text: send(Progress(text)))
     experiment = msgspec.structs.replace(plan.experiment, peak_rates=tuple(rates))
     made: list[Certificate] = []
     if order.manifest.verified:
         settings = run_certificate_settings(plan)
         wanted = wanted_certificates(plan.jobs, experiment.unsupported)
-        made += certificates(wanted, settings, executor, lambda job: tell(Checking(job)))
-        tell(Certified(made))
+        made += certificates(wanted, settings, executor, lambda job: send(Checking(job)))
+        send(Certified(made))
     return msgspec.structs.replace(experiment, equivalence=equivalence_of(made))
 
 
-class _Teller:
-    """Tells what happens to a trial."""
+class _Reporter:
+    """Sends the driver what happens during a trial."""
 
-    def __init__(self, tell: Tell) -> None:
-        self._tell = tell
+    def __init__(self, send: Send) -> None:
+        self._send = send
 
     def trial_event(self, trial: Trial, event: Event) -> None:
-        """What the worker told."""
-        self._tell(Happened(event))
+        """Send an event of the worker."""
+        self._send(WorkerReported(event))
 
     def trial_disturbed(self, trial: Trial, record: TrialRecord) -> None:
-        """A measurement that is not kept."""
-        self._tell(Disturbed(record))
+        """Send a measurement that is discarded."""
+        self._send(Disturbed(record))

@@ -1,4 +1,4 @@
-"""From what is typed after --cluster to the nodes that a run measures on."""
+"""Find the nodes of a cluster that can measure a run."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from bench.cluster.driver import Crew
+from bench.cluster.driver import Driver
 from bench.cluster.lanes import Lanes, Node, can_share, homes_of
 from bench.cluster.ledger import Ledger
-from bench.cluster.messages import Look, Question
+from bench.cluster.messages import Answer, Question
 from bench.errors import ClusterError
 from bench.machine.hardware import place_of
 from bench.records.manifest import ClusterChoice, Manifest
@@ -38,10 +38,10 @@ class Cluster(NamedTuple):
 
     Attributes:
         ray_nodes: the connection.
-        choice: which of them, and how they share the plan.
-        nodes: those of use, each with its kind.
-        holdings: what each has of the backends, by its key.
-        left_out: a line for each node that is of no use.
+        choice: the options that say which nodes run which part of the plan.
+        nodes: the nodes that can take part, with their kinds of machine.
+        holdings: each node's hardware and backends, by its key.
+        left_out: one line for each node that cannot take part.
     """
 
     ray_nodes: "RayNodes"
@@ -64,9 +64,9 @@ class Cluster(NamedTuple):
         """Plan the trials for each kind of machine, or once where the nodes share the plan.
 
         Args:
-            plan: of the trials, without machines.
-            repeats: of each job.
-            seed: of the first repeat.
+            plan: the plan, without machines.
+            repeats: the number of repeats of each job.
+            seed: the seed of the first repeat.
 
         Raises:
             ClusterError: no node has the devices of a job.
@@ -78,7 +78,7 @@ class Cluster(NamedTuple):
             jobs = [job for job in jobs if self._is_possible(job) or not self._has_device(job)]
         for job in jobs:
             if not self._is_possible(job):
-                raise ClusterError(_lacking(job))
+                raise ClusterError(_impossible(job))
         return msgspec.structs.replace(
             plan,
             jobs=jobs,
@@ -111,10 +111,10 @@ class Cluster(NamedTuple):
         certificates = read_run(folder.path).certificates
         ledger = Ledger(session.plan.experiment, folder, observer, report, certificates)
         lanes = self._lanes(session.manifest, session.valid)
-        return Crew(self.ray_nodes, lanes, ledger, interrupts).run
+        return Driver(self.ray_nodes, lanes, ledger, interrupts).run
 
     def _lanes(self, manifest: Manifest, kept: Sequence[TrialRecord]) -> Lanes:
-        """The nodes ready for trials; a ranking with records goes on where these were made."""
+        """The nodes; a ranking with records continues on the node that made them."""
         lanes = Lanes(self.nodes)
         made = {each.job.compared_with(): (each.machine, each.hardware_digest) for each in kept}
         own = {(held.machine, held.hardware_digest): key for key, held in self.holdings.items()}
@@ -122,7 +122,7 @@ class Cluster(NamedTuple):
         return lanes
 
     def why_invalid(self, record: TrialRecord) -> str:
-        """Why a successful record is valid on no node; empty when it is valid on one."""
+        """Return why a successful record is valid on no node; empty if it is valid on one."""
         same = [
             msgspec.structs.replace(held, machine=record.machine)
             for held in self.holdings.values()
@@ -134,7 +134,7 @@ class Cluster(NamedTuple):
         return "" if "" in reasons else reasons[0]
 
     def _note(self) -> str:
-        """Which machines measure, for the reader of the report."""
+        """A note for the report that names the machines."""
         names = ", ".join(
             f"{node.name} ({node.cpus} CPUs, kind {node.place})" for node in self.nodes
         )
@@ -148,30 +148,30 @@ class Cluster(NamedTuple):
         return self._is_possible(msgspec.structs.replace(job, place=""))
 
 
-def _lacking(job: Job) -> str:
-    """What the cluster has not that the job needs."""
+def _impossible(job: Job) -> str:
+    """The message for a job that the cluster has no nodes for."""
     devices = job.device if job.local_size == 1 else f"{job.local_size} from {job.device} on"
     if job.hosts == 1:
         return (
-            f"received device {devices}, and no node of the cluster has it for Ray; expected one "
-            "that some node lends (ray start --num-gpus)"
+            f"no node of the cluster lends device {devices} to Ray; start a node that does "
+            "(ray start --num-gpus)"
         )
     return (
-        f"received {job.hosts} hosts with device {devices} each, and the cluster has not so many "
-        "nodes of one kind that lend it; expected fewer hosts, or more nodes that are alike"
+        f"the cluster does not have {job.hosts} nodes of one kind that lend device {devices}; use "
+        "fewer --hosts, or add nodes of one kind"
     )
 
 
 def connect(address: str, choice: ClusterChoice, question: Question) -> Cluster:
-    """Connect to a cluster and look at its nodes.
+    """Connect to a cluster and ask its nodes what they have.
 
     Args:
         address: `auto` or host:port.
-        choice: which nodes.
-        question: what each is asked.
+        choice: the options that say which nodes run which part of the plan.
+        question: the question to each node.
 
     Raises:
-        ClusterError: Ray is not installed, or the cluster is of no use.
+        ClusterError: Ray is not installed, or no node can take part.
     """
     try:
         from bench.cluster.ray_nodes import RayNodes
@@ -179,12 +179,12 @@ def connect(address: str, choice: ClusterChoice, question: Question) -> Cluster:
         if error.name != "ray":
             raise
         raise ClusterError(
-            f"received --cluster {address}, and Ray is not installed; install it with: {_INSTALL}"
+            f"--cluster {address} needs Ray, which is not installed; install it with: {_INSTALL}"
         ) from error
     ray_nodes = RayNodes(address, choice.accelerator_type)
     found = ray_nodes.found()
-    answers = ray_nodes.looks(found, question)
-    useful = {key: each for key, each in answers.items() if isinstance(each, Look)}
+    answers = ray_nodes.answers(found, question)
+    useful = {key: each for key, each in answers.items() if isinstance(each, Answer)}
     lines = [
         f"{node.name} is left out: {answers[node.key]}" for node in found if node.key not in useful
     ]
@@ -200,7 +200,7 @@ def connect(address: str, choice: ClusterChoice, question: Question) -> Cluster:
 
 
 def question_of(matrices: Sequence[MatrixOptions], data_dir: str) -> Question:
-    """What the nodes are asked before these matrices are planned."""
+    """Return the question to the nodes before these matrices are planned."""
     return Question(
         backends=tuple(dict.fromkeys(name for each in matrices for name in each.backends)),
         on_gpu=any(wants_gpu(each.devices) for each in matrices),

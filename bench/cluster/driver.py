@@ -1,7 +1,7 @@
-"""The driver of a run on several nodes: hands out trials, and records what comes back.
+"""The driver of a run on several nodes: it hands out trials and records what comes back.
 
-One thread a node waits for what the node tells; everything else, the run's folder too, happens in
-the caller's thread, message by message.
+One thread per node receives its messages. Everything else, writing to the run's folder too, happens
+in the caller's thread, one message after the other.
 """
 
 import queue
@@ -11,7 +11,7 @@ from typing import Protocol
 
 import msgspec
 
-from bench.cluster.lanes import Lanes, Node, Taken, fate
+from bench.cluster.lanes import Assignment, Lanes, Node, explain_moves
 from bench.cluster.ledger import Ledger
 from bench.cluster.messages import Message, Refused
 from bench.records.trial import TrialRecord
@@ -19,65 +19,71 @@ from bench.run.interrupts import Interrupts
 from bench.run.outcome import Verdict
 from bench.spec.job import Trial
 
-_LOOK_SECONDS = 0.25  # how soon an interrupt is seen
+_CHECK_SECONDS = 0.25  # how soon an interrupt is noticed
 
 
 class LostNodeError(Exception):
-    """A node tells nothing any more: says what is known of it.
+    """A node was lost: its messages ended before its trials did.
 
     Attributes:
-        is_alive: the node can be given work again.
-        helper: the one that is lost, where it is one that shared the trial.
+        is_alive: whether the first node can be given work again.
+        other: the node that is lost, if it is one that shared the first node's trial.
     """
 
-    def __init__(self, reason: str, is_alive: bool, helper: Node | None = None) -> None:
+    def __init__(self, reason: str, is_alive: bool, other: Node | None = None) -> None:
         super().__init__(reason)
         self.is_alive = is_alive
-        self.helper = helper
+        self.other = other
 
 
 class Nodes(Protocol):
     """Machines that run trials."""
 
-    def run(
-        self, node: Node, trials: Sequence[Trial], helpers: Sequence[Node]
-    ) -> Iterator[Message]:
-        """What the node tells while it works through the trials, as it comes.
+    def run(self, node: Node, trials: Sequence[Trial], others: Sequence[Node]) -> Iterator[Message]:
+        """Run trials on a node and yield its messages as they come.
 
         Args:
-            node: that does them, and leads where they have several hosts.
-            trials: in order.
-            helpers: the other hosts.
+            node: runs the trials; if they have several hosts, it is the first of them.
+            trials: the trials, in order.
+            others: the other hosts.
 
         Raises:
-            LostNodeError: it told nothing to the end.
+            LostNodeError: a node was lost before the trials ended.
         """
 
     def stop(self) -> None:
-        """End every trial that runs, and what runs it."""
+        """Kill every trial that runs, and its agent."""
 
 
-class _Over(msgspec.Struct, frozen=True):
-    """A node is through with what it took."""
+class _Done(msgspec.Struct, frozen=True):
+    """A node has finished its assignment."""
 
 
-_Said = tuple[Node, Message | _Over | BaseException]
+_Received = tuple[Node, Message | _Done | BaseException]
 
 
-class Crew:
-    """The nodes of a run and what they do, over all its blocks."""
+class Driver:
+    """Runs all trials of a run on its nodes, block by block."""
 
     def __init__(self, nodes: Nodes, lanes: Lanes, ledger: Ledger, interrupts: Interrupts) -> None:
+        """Create a driver.
+
+        Args:
+            nodes: run the trials.
+            lanes: decides which node runs which trials.
+            ledger: records the results.
+            interrupts: says whether the user asked for the end.
+        """
         self._nodes = nodes
         self._lanes = lanes
         self._ledger = ledger
         self._interrupts = interrupts
-        self._inbox: queue.SimpleQueue[_Said] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[_Received] = queue.SimpleQueue()
 
     def run(self, trials: Sequence[Trial]) -> Iterator[TrialRecord]:
-        """Run every trial on some node; each costs one record, on the disk when it comes.
+        """Run every trial on some node; yield each record once it is on the disk.
 
-        The first interrupt ends all that runs; each trial that was running is recorded so.
+        The first interrupt stops all trials; each trial that was running is recorded as such.
         """
         self._lanes.add(trials)
         while True:
@@ -86,77 +92,82 @@ class Crew:
             if self._lanes.is_done():
                 return
             for node in self._lanes.idle():
-                taken = self._lanes.take(node)
-                if taken.trials:
-                    threading.Thread(target=self._follow, args=(node, taken), daemon=True).start()
-            said = self._next()
-            if said is None:
+                assigned = self._lanes.take(node)
+                if assigned.trials:
+                    thread = threading.Thread(
+                        target=self._receive, args=(node, assigned), daemon=True
+                    )
+                    thread.start()
+            received = self._next()
+            if received is None:
                 yield from self._stopped()
                 return
-            node, what = said
-            yield from self._heard(node, what)
+            yield from self._handle(*received)
 
-    def _next(self) -> _Said | None:
-        """What a node says next; None once an interrupt came."""
+    def _next(self) -> _Received | None:
+        """The next message of any node; None after an interrupt."""
         while not self._interrupts.requested:
             try:
-                return self._inbox.get(timeout=_LOOK_SECONDS)
+                return self._inbox.get(timeout=_CHECK_SECONDS)
             except queue.Empty:
                 continue
         return None
 
-    def _heard(self, node: Node, what: Message | _Over | BaseException) -> Iterator[TrialRecord]:
-        match what:
+    def _handle(
+        self, node: Node, message: Message | _Done | BaseException
+    ) -> Iterator[TrialRecord]:
+        match message:
             case Refused():
                 self._lanes.refused(node)
-                self._ledger.tell(node, f"left out: {what.reason}")
+                self._ledger.announce(node, f"left out: {message.reason}")
             case LostNodeError():
-                yield from self._lost(node, what)
-            case _Over():
+                yield from self._lost(node, message)
+            case _Done():
                 self._lanes.done(node)
             case BaseException():
-                raise what
+                raise message
             case _:
-                for trial, record in self._noted(node, what):
+                for trial, record in self._recorded(node, message):
                     self._lanes.ended(node, trial)
                     yield record
 
-    def _noted(self, node: Node, what: Message) -> list[tuple[Trial, TrialRecord]]:
-        ended = self._ledger.note(node, what)
+    def _recorded(self, node: Node, message: Message) -> list[tuple[Trial, TrialRecord]]:
+        ended = self._ledger.note(node, message)
         return [ended] if ended else []
 
     def _lost(self, node: Node, lost: LostNodeError) -> Iterator[TrialRecord]:
         running = self._ledger.running(node)
-        # One that dies before a trial begins would do so again.
-        is_alive = lost.is_alive and (running is not None or lost.helper is not None)
-        given_up = self._lanes.lost(node, is_alive, lost.helper)
-        self._ledger.tell(lost.helper or node, f"lost: {lost}")
+        # A node that is lost before a trial begins would be lost again.
+        is_alive = lost.is_alive and (running is not None or lost.other is not None)
+        given_up = self._lanes.lost(node, is_alive, lost.other)
+        self._ledger.announce(lost.other or node, f"lost: {lost}")
         if given_up is not None:
-            verdict = Verdict("crashed", fate(self._lanes.moves[given_up]))
+            verdict = Verdict("crashed", explain_moves(self._lanes.moves[given_up]))
             yield self._ledger.give_up(given_up, verdict, node)
         elif running is not None:
-            where = "goes on with another node" if lost.helper else "goes to another node"
-            self._ledger.tell(node, f"{running.name} {where}")
+            where = "goes on with another node" if lost.other else "goes to another node"
+            self._ledger.announce(node, f"{running.name} {where}")
         self._ledger.forget(node)
 
     def _stopped(self) -> Iterator[TrialRecord]:
         self._nodes.stop()
-        while not self._inbox.empty():  # what was measured before the end is kept
-            node, what = self._inbox.get()
-            if not isinstance(what, (_Over, BaseException)):
-                yield from (record for _, record in self._noted(node, what))
+        while not self._inbox.empty():  # results that arrived before the end are kept
+            node, message = self._inbox.get()
+            if not isinstance(message, (_Done, BaseException)):
+                yield from (record for _, record in self._recorded(node, message))
         yield from self._ledger.interrupted()
 
-    def _follow(self, node: Node, taken: Taken) -> None:
+    def _receive(self, node: Node, assigned: Assignment) -> None:
         try:
-            for message in self._nodes.run(node, taken.trials, taken.helpers):
+            for message in self._nodes.run(node, assigned.trials, assigned.others):
                 self._inbox.put((node, message))
-            self._inbox.put((node, _Over()))
-        except BaseException as error:  # one that is none of a node's is the caller's to see
+            self._inbox.put((node, _Done()))
+        except BaseException as error:  # raised or handled in the caller's thread
             self._inbox.put((node, error))
 
 
 _STRANDED = Verdict(
     "unavailable",
-    "no node of the cluster is left that can run it: go on with bench run --resume when there is",
+    "no node of the cluster is left that can run it: continue with bench run --resume when there "
+    "is one",
 )

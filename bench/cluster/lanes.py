@@ -1,7 +1,7 @@
-"""Which trial goes to which node: pure decisions, without a cluster.
+"""Decide which node runs which trials, without a cluster.
 
-A ranking never mixes machines, so all trials that it compares go to one node. A node that is lost
-gives its trials back, and they go to another.
+A ranking never mixes machines, so all its trials go to one node. The trials of a node that is lost
+go to another one.
 """
 
 from collections import Counter, defaultdict
@@ -11,8 +11,8 @@ import msgspec
 
 from bench.spec.job import Job, Trial
 
-# How often one trial goes to another node after its node was lost: a trial that takes every node
-# down with it must end somewhere.
+# How often a trial moves to another node after its node was lost. It has a limit because a trial
+# can be the reason why its nodes go down.
 MOST_MOVES = 2
 
 
@@ -20,12 +20,12 @@ class Node(msgspec.Struct, frozen=True):
     """A machine of the cluster.
 
     Attributes:
-        key: what the cluster calls it, unique.
-        name: what people call it, unique among the nodes.
-        cpus: that it lends.
-        gpus: that it lends.
-        place: the kind of machine, as in a job; empty is not known yet.
-        address: at which other nodes reach it.
+        key: the cluster's identifier of the node, unique.
+        name: the name for people, unique among the nodes.
+        cpus: the number of CPUs that it lends.
+        gpus: the number of GPUs that it lends.
+        place: the kind of machine, as in a job; empty while it is unknown.
+        address: the address at which other nodes reach it.
     """
 
     key: str
@@ -36,118 +36,124 @@ class Node(msgspec.Struct, frozen=True):
     address: str = ""
 
 
-class Taken(msgspec.Struct, frozen=True):
-    """What a node does next: trials, and the nodes that share each of them with it."""
+class Assignment(msgspec.Struct, frozen=True):
+    """The next work of a node.
+
+    Attributes:
+        trials: the trials, in order; empty if there are none for the node now.
+        others: the nodes that share each of the trials with it.
+    """
 
     trials: list[Trial]
-    helpers: list[Node] = []
+    others: list[Node] = []
 
 
 def can_do(node: Node, job: Job) -> bool:
-    """Whether the node is of the job's kind and has its devices."""
+    """Return whether the node is of the job's kind and has its devices."""
     kind, _, index = job.device.partition(":")
     devices = node.gpus - job.local_size + 1 if kind == "gpu" else node.cpus
     return devices > int(index or 0) and job.place in ("", node.place)
 
 
 def can_share(nodes: Iterable[Node], job: Job) -> bool:
-    """Whether there are as many nodes of one kind as the job has hosts, each of which can do it."""
+    """Return whether one kind of machine has as many suitable nodes as the job has hosts."""
     kinds = Counter(node.place for node in nodes if can_do(node, job))
     return max(kinds.values(), default=0) >= job.hosts
 
 
 class Lanes:
-    """The trials that are left, and which node works through which.
+    """The trials that are left, and the ranking that each node works at.
 
     Attributes:
-        homes: the key of the node that measured a ranking last.
-        moves: of each trial that its node was lost with, the nodes' names.
+        homes: the key of the node that last measured each ranking.
+        moves: for each trial that lost its node, the names of the lost nodes.
     """
 
     def __init__(self, nodes: Sequence[Node]) -> None:
+        """Start with idle nodes and no trials."""
         self.homes: dict[Job, str] = {}
         self.moves: defaultdict[Trial, list[str]] = defaultdict(list)
         self._nodes = {node.key: node for node in nodes}
         self._waiting: dict[Job, list[Trial]] = {}
         self._working: dict[str, Job] = {}
-        self._helping: dict[str, str] = {}  # by a helper's key, that of the node that it helps
+        self._sharing: dict[str, str] = {}  # the key of another host -> the key of the first host
 
     @property
     def nodes(self) -> list[Node]:
-        """Those that are not lost."""
+        """The nodes that are not lost."""
         return list(self._nodes.values())
 
     def add(self, trials: Sequence[Trial]) -> None:
-        """Plan trials; those of one ranking keep their order."""
+        """Add trials; the trials of a ranking keep their order."""
         for trial in trials:
             self._waiting.setdefault(trial.job.compared_with(), []).append(trial)
 
     def idle(self) -> list[Node]:
-        """The nodes that work at nothing."""
+        """Return the nodes without work."""
         return [
             node
             for key, node in self._nodes.items()
-            if key not in self._working and key not in self._helping
+            if key not in self._working and key not in self._sharing
         ]
 
-    def take(self, node: Node) -> Taken:
-        """What a node does next; no trials when there are none for it now."""
+    def take(self, node: Node) -> Assignment:
+        """Assign the next ranking to a node."""
         idle = self.idle()
         if node not in idle:
-            return Taken([])
+            return Assignment([])
         for ranking, trials in self._waiting.items():
-            others = [each for each in idle if each != node and each.place == node.place]
-            helpers = [each for each in others if can_do(each, ranking)][: ranking.hosts - 1]
-            is_enough = len(helpers) == ranking.hosts - 1
+            alike = [each for each in idle if each != node and each.place == node.place]
+            others = [each for each in alike if can_do(each, ranking)][: ranking.hosts - 1]
+            is_enough = len(others) == ranking.hosts - 1
             if is_enough and node in self._willing(ranking, trials[0]):
                 self._working[node.key] = ranking
-                self._helping |= dict.fromkeys((each.key for each in helpers), node.key)
+                self._sharing |= dict.fromkeys((each.key for each in others), node.key)
                 self.homes[ranking] = node.key
-                return Taken(list(trials), helpers)
-        return Taken([])
+                return Assignment(list(trials), others)
+        return Assignment([])
 
     def ended(self, node: Node, trial: Trial) -> None:
-        """A trial of the node's is recorded."""
+        """Take a trial that is recorded off the list."""
         ranking = self._working[node.key]
         self._waiting[ranking].remove(trial)
         if not self._waiting[ranking]:
             del self._waiting[ranking]
 
     def done(self, node: Node) -> None:
-        """The node is through with what it took, and those that helped it too."""
+        """Make a node that finished its assignment idle, and the nodes that shared it."""
         self._working.pop(node.key, None)
-        self._helping = {key: led for key, led in self._helping.items() if led != node.key}
+        self._sharing = {key: led for key, led in self._sharing.items() if led != node.key}
 
-    def lost(self, node: Node, is_alive: bool = False, helper: Node | None = None) -> Trial | None:
-        """What the node worked at goes to another.
+    def lost(self, node: Node, is_alive: bool = False, other: Node | None = None) -> Trial | None:
+        """Let another node continue with the ranking of a node that was lost.
 
         Args:
-            node: that told nothing to the end.
-            is_alive: it can be given work again.
-            helper: that is lost, where the node itself is not.
+            node: the node whose assignment broke off.
+            is_alive: whether it can be given work again.
+            other: the node that is lost, if it is one that shared the trial.
 
         Returns:
-            The trial that it was at, if that has moved as often as it may: it must be recorded.
+            The trial that ran, if it has moved as often as it may; it must be recorded.
         """
         ranking = self._working.get(node.key)
         self.done(node)
         if not is_alive:
             self._nodes.pop(node.key, None)
-        if helper is not None:
-            self._nodes.pop(helper.key, None)
+        if other is not None:
+            self._nodes.pop(other.key, None)
         if ranking is None or ranking not in self._waiting:
             return None
-        if helper is None:
+        if other is None:
             del self.homes[ranking]
         trial = self._waiting[ranking][0]
-        self.moves[trial].append((helper or node).name)
+        self.moves[trial].append((other or node).name)
         if len(self.moves[trial]) <= MOST_MOVES:
             return None
         self._drop(ranking, trial)
         return trial
 
     def refused(self, node: Node) -> None:
-        """The node can do none of the trials; that moves nothing."""
+        """Drop a node that can run none of the trials; this does not count as a move."""
         ranking = self._working.get(node.key)
         self.done(node)
         self._nodes.pop(node.key, None)
@@ -155,7 +161,7 @@ class Lanes:
             self.homes.pop(ranking, None)
 
     def stranded(self) -> list[Trial]:
-        """The trials that none of the nodes can do; they are taken off the plan."""
+        """Remove the trials that no node can run, and return them."""
         left = [
             trial
             for trials in self._waiting.values()
@@ -167,18 +173,18 @@ class Lanes:
         return left
 
     def is_done(self) -> bool:
-        """Whether no trial is left."""
+        """Return whether no trial is left."""
         return not self._waiting
 
     def _willing(self, ranking: Job, first: Trial) -> list[Node]:
-        """The nodes that may take the ranking: its own while that is there, else any that can.
+        """The nodes that may take the ranking: the node that measured it before, else any.
 
-        A trial that a node was lost with goes to that node again only if no other can do it.
+        A trial returns to a node that was lost with it only if no other node can run it.
         """
         able = [
             node
             for node in self._nodes.values()
-            if can_do(node, ranking) and self._has_company(node, ranking)
+            if can_do(node, ranking) and self._has_enough_alike(node, ranking)
         ]
         home = [node for node in able if node.key == self.homes.get(ranking)]
         if home:
@@ -186,8 +192,8 @@ class Lanes:
         others = [node for node in able if node.name not in self.moves[first]]
         return others or able
 
-    def _has_company(self, node: Node, ranking: Job) -> bool:
-        """Whether its kind has as many nodes as the ranking has hosts."""
+    def _has_enough_alike(self, node: Node, ranking: Job) -> bool:
+        """Whether the node's kind has as many nodes as the ranking has hosts."""
         alike = [each for each in self._nodes.values() if each.place == node.place]
         return can_share(alike, ranking)
 
@@ -197,8 +203,8 @@ class Lanes:
             del self._waiting[ranking]
 
 
-def fate(names: Sequence[str]) -> str:
-    """Why a trial is given up, of the nodes that were lost with it."""
+def explain_moves(names: Sequence[str]) -> str:
+    """Return why a trial is given up after these nodes were lost with it."""
     return (
         f"the node that ran it was lost {len(names)} times ({', '.join(names)}): it is not moved "
         f"more than {MOST_MOVES} times"
@@ -208,10 +214,10 @@ def fate(names: Sequence[str]) -> str:
 def homes_of(
     kept: Mapping[Job, tuple[str, str]], nodes: Mapping[tuple[str, str], str]
 ) -> dict[Job, str]:
-    """The node of each ranking that a run to go on with has records of.
+    """Return the node that continues each ranking of a resumed run.
 
     Args:
-        kept: machine and hardware that measured each ranking.
-        nodes: the key of a node of each machine and hardware.
+        kept: the machine and hardware that measured each ranking.
+        nodes: the key of a node for each machine and hardware.
     """
     return {ranking: nodes[place] for ranking, place in kept.items() if place in nodes}

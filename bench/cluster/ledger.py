@@ -1,4 +1,4 @@
-"""What the nodes of a run told, put into the run's folder and shown: the driver's books."""
+"""Record and display the messages of the nodes: the part of the driver that writes."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -11,9 +11,9 @@ from bench.cluster.messages import (
     Checking,
     Disturbed,
     Ended,
-    Happened,
     Message,
-    Told,
+    Progress,
+    WorkerReported,
 )
 from bench.records.trial import TrialRecord
 from bench.records.writer import RunFolder
@@ -25,7 +25,7 @@ from bench.worker.protocol import Event
 
 
 class _Running(msgspec.Struct):
-    """A trial that a node is at."""
+    """The trial that a node runs, with everything reported so far."""
 
     trial: Trial
     record: TrialRecord
@@ -33,7 +33,7 @@ class _Running(msgspec.Struct):
 
 
 class Ledger:
-    """Writes records and certificates as they come, and knows what each node is at."""
+    """Writes records and certificates as they come, and knows which trial each node runs."""
 
     def __init__(
         self,
@@ -43,44 +43,44 @@ class Ledger:
         say: Callable[[str], None],
         certificates: Sequence[Certificate] = (),
     ) -> None:
-        """Open the books.
+        """Create a ledger.
 
         Args:
-            experiment: as the driver prepared it, for trials that no node began.
-            folder: of the run.
-            observer: watches.
-            say: told what else happens, in words.
-            certificates: of the run so far.
+            experiment: the driver's own, for trials that no node began.
+            folder: the run's folder.
+            observer: is informed of every trial.
+            say: called with everything else that the user should know.
+            certificates: the run's certificates so far.
         """
         self._experiment = experiment
         self._folder = folder
         self._observer = observer
         self._say = say
         self._running: dict[str, _Running] = {}
-        self._certificates = {_held_by(each): each for each in certificates}
+        self._certificates = {_subject(each): each for each in certificates}
 
-    def tell(self, node: Node, text: str) -> None:
-        """Say what happens on a node."""
+    def announce(self, node: Node, text: str) -> None:
+        """Tell the user what happens on a node."""
         self._say(f"{node.name}: {text}")
 
     def running(self, node: Node) -> Trial | None:
-        """The trial that the node is at."""
+        """Return the trial that the node runs."""
         found = self._running.get(node.key)
         return found.trial if found else None
 
     def forget(self, node: Node) -> None:
-        """The node is at nothing any more."""
+        """Forget the trial that the node ran."""
         self._running.pop(node.key, None)
 
     def note(self, node: Node, message: Message) -> tuple[Trial, TrialRecord] | None:
-        """Write down what the node told.
+        """Record a message of a node.
 
         Returns:
-            Where a trial is over, the trial and its record, which is on the disk.
+            The trial and its record, which is on the disk, if the trial is over.
         """
         match message:
-            case Told(text=text):
-                self.tell(node, text)
+            case Progress(text=text):
+                self.announce(node, text)
             case Checking(job=job):
                 self._observer.check_began(job)
             case Certified(certificates=certificates):
@@ -90,15 +90,15 @@ class Ledger:
                 self._observer.trial_began(trial, node.name)
             case Ended():
                 return self._ended(node, Measurement(message.record, message.explained))
-            case Happened() | Disturbed():
-                self._went_on(self._running[node.key], message)
+            case WorkerReported() | Disturbed():
+                self._continue(self._running[node.key], message)
         return None
 
     def give_up(self, trial: Trial, verdict: Verdict, node: Node | None = None) -> TrialRecord:
-        """Record a trial that no node brought to its end, with what the last one told of it."""
+        """Record a trial that no node finished, with what the last node reported about it."""
         at = self._running.pop(node.key, None) if node else None
         if at is None or at.trial != trial:
-            # The driver's own machine would be a wrong answer.
+            # The blank record names the driver's machine, which did not run the trial.
             unknown = planned_record(trial, self._experiment, verdict)
             record = msgspec.structs.replace(unknown, machine="", hardware_digest="")
         else:
@@ -109,7 +109,7 @@ class Ledger:
         return self._kept(trial, Measurement(record, None))
 
     def interrupted(self) -> Iterator[TrialRecord]:
-        """Record every trial that runs as interrupted."""
+        """Record every running trial as interrupted."""
         for at in list(self._running.values()):
             record = msgspec.structs.replace(
                 at.record, outcome=INTERRUPTED.outcome, reason=INTERRUPTED.reason
@@ -117,7 +117,7 @@ class Ledger:
             yield self._kept(at.trial, Measurement(with_events(record, at.events), None))
         self._running.clear()
 
-    def _went_on(self, at: _Running, message: Happened | Disturbed) -> None:
+    def _continue(self, at: _Running, message: WorkerReported | Disturbed) -> None:
         if isinstance(message, Disturbed):
             at.events.clear()
             self._observer.trial_disturbed(at.trial, message.record)
@@ -135,16 +135,16 @@ class Ledger:
         return found.record
 
     def _certify(self, made: Sequence[Certificate]) -> None:
-        """Keep one certificate of each kind: one that did not pass, where nodes differ."""
+        """Keep one certificate per subject: one that did not pass, if the nodes differ."""
         before = dict(self._certificates)
         for each in made:
-            known = self._certificates.get(_held_by(each))
+            known = self._certificates.get(_subject(each))
             if known is None or (known.passed and not each.passed):
-                self._certificates[_held_by(each)] = each
+                self._certificates[_subject(each)] = each
         if self._certificates != before:
             self._folder.write_certificates(list(self._certificates.values()))
 
 
-def _held_by(each: Certificate) -> tuple[object, ...]:
-    """What a certificate is of; which machine made it is in the records."""
+def _subject(each: Certificate) -> tuple[object, ...]:
+    """Everything that a certificate is about, apart from the machine that made it."""
     return each.job, each.framework_version

@@ -1,4 +1,4 @@
-"""What a node tells the driver while it works through trials, in the order in which it happens."""
+"""The messages between the driver and the agents of the nodes."""
 
 from collections.abc import Sequence
 
@@ -13,12 +13,12 @@ from bench.worker.protocol import Event, Explained
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """What a node is told of a run.
+    """Everything that a node needs to know about a run.
 
     Attributes:
-        manifest: the run's, as it is on the driver's disk.
-        cpus: how many of the node's CPUs the cluster lends.
-        address: at which other nodes reach this one.
+        manifest: the run's manifest, as it is on the driver's disk.
+        cpus: the number of the node's CPUs that the cluster lends.
+        address: the address at which other nodes reach this one.
     """
 
     manifest: Manifest
@@ -27,12 +27,12 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):
-    """What a node is asked before the plan is made, and answers without using its CPUs.
+    """The question to each node before the plan is made. The answer takes none of its CPUs.
 
     Attributes:
-        backends: as typed; `all` are those of the node.
-        on_gpu: whether environments are to serve a GPU.
-        data_dir: the folder that must be there; empty is the data set that the suite ships.
+        backends: the names from the command line; `all` means the backends of the node.
+        on_gpu: whether the backends must support a GPU.
+        data_dir: the folder that must exist; empty for the data set that the suite ships.
     """
 
     backends: tuple[str, ...]
@@ -40,65 +40,106 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     data_dir: str
 
 
-class Look(msgspec.Struct, frozen=True):
-    """What a node is, or why it is of no use."""
+class Answer(msgspec.Struct, frozen=True):
+    """The answer to a question.
+
+    Attributes:
+        holding: the node's hardware, and the versions of its backends.
+        refusal: why the node cannot take part; empty if it can.
+    """
 
     holding: Holding
     refusal: str = ""
 
 
 class Arrived(msgspec.Struct, frozen=True):
-    """The node's CPUs are this run's now."""
+    """The node's CPUs are reserved and its agent runs."""
 
 
-class Told(msgspec.Struct, frozen=True):
-    """Something that takes time, in words."""
+class Progress(msgspec.Struct, frozen=True):
+    """Something that takes time.
+
+    Attributes:
+        text: what it is, for the user.
+    """
 
     text: str
 
 
 class Checking(msgspec.Struct, frozen=True):
-    """A certificate is being made."""
+    """A certificate is being made.
+
+    Attributes:
+        job: the contender and model that are checked.
+    """
 
     job: Job
 
 
 class Certified(msgspec.Struct, frozen=True):
-    """The certificates of the contenders of these trials, on this node."""
+    """All certificates of the node's trials are there.
+
+    Attributes:
+        certificates: one per contender and model.
+    """
 
     certificates: Sequence[Certificate]
 
 
 class Began(msgspec.Struct, frozen=True):
-    """A trial starts; its record as far as the plan and the node tell it."""
+    """A trial starts.
+
+    Attributes:
+        trial: the trial.
+        record: its record as far as it is known before the trial.
+    """
 
     trial: Trial
     record: TrialRecord
 
 
-class Happened(msgspec.Struct, frozen=True):
-    """The trial's worker told something."""
+class WorkerReported(msgspec.Struct, frozen=True):
+    """The trial's worker reported an event.
+
+    Attributes:
+        event: the event.
+    """
 
     event: Event
 
 
 class Disturbed(msgspec.Struct, frozen=True):
-    """The trial was disturbed, and is taken again."""
+    """The trial was disturbed and is retried.
+
+    Attributes:
+        record: the discarded record.
+    """
 
     record: TrialRecord
 
 
 class Ended(msgspec.Struct, frozen=True):
-    """The trial is over."""
+    """The trial is over.
+
+    Attributes:
+        record: its record.
+        explained: the predictions of its model, for the first repeat.
+    """
 
     record: TrialRecord
     explained: Explained | None
 
 
 class Refused(msgspec.Struct, frozen=True):
-    """The node can do none of the run's trials: a sentence why."""
+    """The node can run none of the trials.
+
+    Attributes:
+        reason: why, for the user.
+    """
 
     reason: str
 
 
-Message = Arrived | Told | Checking | Certified | Began | Happened | Disturbed | Ended | Refused
+Message = (
+    Arrived | Progress | Checking | Certified | Began | WorkerReported | Disturbed | Ended | Refused
+)

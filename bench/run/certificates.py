@@ -141,6 +141,7 @@ def _task(jobs: Sequence[Job], settings: CertificateSettings) -> VerifyTask:
         threads=settings.threads,
         cpus=settings.cpus[: settings.threads * contender.local_size],
         hosts=contender.hosts,
+        processes=settings.recipes[contender.backend].processes_for(contender.local_size),
         job=contender,
         models={job.model: settings.models[job.model] for job in jobs},
         references=str(settings.cache / "references") if settings.cache else None,

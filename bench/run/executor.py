@@ -1,51 +1,31 @@
-"""Runs tasks in workers. `LocalExecutor` starts each worker as a process of this machine.
-
-A worker cannot harm the runner: it has its own process group, its events come through a pipe that
-nothing else writes to, only the end of what it prints is stored, and when it has ended, its process
-group and everything else that it started is killed.
-"""
+"""Where a task runs. `LocalExecutor` runs it in worker processes of this machine."""
 
 import contextlib
-import os
-import queue
-import signal
+import socket
 import subprocess
-import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import IO, Protocol
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
 
 import msgspec
 
 from bench.run.interrupts import Interrupts
-from bench.run.launch import Launch, prepared_variables
-from bench.run.strays import kill_strays, where_threads_are
-from bench.worker.protocol import Event, Task, decode_event, encode
+from bench.run.launch import Launch
+from bench.run.worker_group import run_group
+from bench.run.worker_process import (
+    NoWorkerError,
+    Worker,
+    WorkerEnd,
+    event_pipe,
+    scratch_folder,
+    worker_variables,
+)
+from bench.spec.process_group import ProcessGroup
+from bench.worker.protocol import Event, Task
 
-LOG_TAIL = 16_384  # bytes of a worker's output that are stored
-_GRACE_SECONDS = 2.0  # for a stack dump on a time-out, and for the pipes to drain at the end
-_LONGEST_EVENT = 2**24  # bytes; no event is longer
-
-
-class WorkerEnd(msgspec.Struct, frozen=True):
-    """How a worker ended.
-
-    Attributes:
-        exit_status: of the process; negative is the number of the signal that killed it, None is
-            no process.
-        timed_out: whether the runner killed it at its time limit.
-        log: end of what it printed.
-        environment: variables that it started with.
-        start_error: why the system could not start it.
-    """
-
-    exit_status: int | None
-    timed_out: bool
-    log: str
-    environment: dict[str, str]
-    start_error: str = ""
+LOOPBACK = "127.0.0.1"
+# So that of processes that all hang, the first one is reported.
+MORE_SECONDS = 10.0
 
 
 class Executor(Protocol):
@@ -58,7 +38,7 @@ class Executor(Protocol):
         timeout: float,
         on_event: Callable[[Event], None],
     ) -> WorkerEnd:
-        """Run a task to its end.
+        """Run the task to its end and pass on each event as it comes.
 
         Args:
             task: of the worker.
@@ -70,11 +50,19 @@ class Executor(Protocol):
 
 
 class LocalExecutor:
-    """Runs each task in a fresh process of this machine."""
+    """Runs each task in a new process of this machine, or in several where it has several."""
 
     def __init__(self, interrupts: Interrupts | None = None) -> None:
+        """Create an executor.
+
+        Args:
+            interrupts: decides when a signal may interrupt the wait for a worker.
+        """
+        self._interrupts = interrupts
         self._waiting = interrupts.waiting if interrupts else contextlib.nullcontext
-        self._worker: _Worker | None = None
+        self._worker: Worker | None = None
+        self._members: list[LocalMember] = []
+        self._is_stopped = False
 
     def run(
         self,
@@ -83,11 +71,14 @@ class LocalExecutor:
         timeout: float,
         on_event: Callable[[Event], None],
     ) -> WorkerEnd:
-        """Run a task; see `Executor.run`. A KeyboardInterrupt kills the worker and is raised."""
+        """See `Executor.run`. A KeyboardInterrupt kills the worker and propagates."""
+        if task.processes > 1:
+            self._members = self._ranks(task, launch, timeout)
+            return run_group(self._members, timeout, on_event)
         try:
-            with _scratch_folder() as scratch:
-                environment = _variables(launch, task, scratch)
-                with _event_pipe() as (reading, writing):
+            with scratch_folder() as scratch:
+                environment = worker_variables(launch, task, scratch)
+                with event_pipe() as (reading, writing):
                     # Started here, not in a helper, so that few frames lie above a worker's start.
                     process = subprocess.Popen(
                         [launch.python, "-m", "bench.worker", str(writing)],
@@ -98,163 +89,88 @@ class LocalExecutor:
                         pass_fds=(writing,),
                         start_new_session=True,
                     )
-                worker = self._worker = _Worker(process, reading)
+                worker = self._worker = Worker(process, reading)
                 try:
                     worker.send(task)
+                    if self._is_stopped:
+                        worker.give_up()
                     with self._waiting():
                         timed_out = worker.follow(time.monotonic() + timeout, on_event)
                 finally:
                     worker.kill(scratch)
                 return WorkerEnd(worker.exit_status(), timed_out, worker.log(), environment)
-        except _NoWorkerError as error:
+        except NoWorkerError as error:
             return WorkerEnd(None, False, "", {}, str(error))
 
     def stop(self) -> None:
-        """Kill the running worker, from another thread."""
+        """Kill the workers, from another thread than the one that runs them, for good."""
+        self._is_stopped = True
+        for member in self._members:
+            member.stop()
         if self._worker is not None:
             self._worker.give_up()
 
-
-class _NoWorkerError(Exception):
-    """The system cannot start a worker."""
-
-
-@contextlib.contextmanager
-def _scratch_folder() -> Iterator[Path]:
-    try:
-        folder = tempfile.TemporaryDirectory(prefix="evenbench-", ignore_cleanup_errors=True)
-    except OSError as error:
-        raise _NoWorkerError(f"no folder for temporary files: {error.strerror}") from error
-    with folder as path:
-        yield Path(path)
+    def _ranks(self, task: Task, launch: Launch, timeout: float) -> list["LocalMember"]:
+        """Return each process of the task; signals interrupt the wait for the first one."""
+        first, *others = rank_tasks(task)
+        longer = timeout + MORE_SECONDS
+        return [
+            LocalMember(_name(first), LocalExecutor(self._interrupts), first, launch, timeout),
+            *(LocalMember(_name(each), LocalExecutor(), each, launch, longer) for each in others),
+        ]
 
 
-@contextlib.contextmanager
-def _event_pipe() -> Iterator[tuple[int, int]]:
-    """A pipe whose writing end the worker inherits; the caller keeps the reading end.
+class LocalMember(NamedTuple):
+    """The part of this machine, or one process of it; see `bench.run.worker_group.Member`."""
 
-    Raises:
-        _NoWorkerError: there is no pipe, or the process in this context could not be started.
-    """
-    try:
-        reading, writing = os.pipe()
-    except OSError as error:
-        raise _NoWorkerError(f"no pipe for its events: {error.strerror}") from error
-    try:
-        yield reading, writing
-    except OSError as error:
-        os.close(reading)
-        raise _NoWorkerError(f"no process: {error.strerror}") from error
-    finally:
-        os.close(writing)
+    name: str
+    executor: LocalExecutor
+    task: Task
+    launch: Launch
+    timeout: float
+
+    def run(self, on_event: Callable[[Event], None]) -> WorkerEnd:
+        """Run the task to its end."""
+        return self.executor.run(self.task, self.launch, self.timeout, on_event)
+
+    def stop(self) -> None:
+        """Kill its workers."""
+        self.executor.stop()
 
 
-def _variables(launch: Launch, task: Task, scratch: Path) -> dict[str, str]:
-    try:
-        return prepared_variables(launch, task.adapter, task.threads, scratch)
-    except OSError as error:
-        raise _NoWorkerError(f"no links to the suite's code: {error.strerror}") from error
+def _name(task: Task) -> str:
+    """The rank, for messages."""
+    return f"rank {task.group.rank} of {task.group.size}" if task.group else "rank 0"
 
 
-class _Worker:
-    """One worker process, with one thread each for its events, its output and its end."""
-
-    def __init__(self, process: "subprocess.Popen[bytes]", events: int) -> None:
-        """Start the threads that read from the process.
-
-        Args:
-            process: the worker.
-            events: the descriptor from which its events are read.
-        """
-        self._inbox: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
-        self._tail = bytearray()
-        self._places = ""
-        self._process = process
-        self._events = _thread(self._read_events, os.fdopen(events, "rb"))
-        self._output = _thread(self._read_output, self._process.stdout)
-        _thread(self._await_end)
-
-    def send(self, task: Task) -> None:
-        """Send the worker its task, in a thread, because a worker that hangs does not read it."""
-        _thread(self._write, encode(task), self._process.stdin)
-
-    def follow(self, deadline: float, on_event: Callable[[Event], None]) -> bool:
-        """Pass on events until the process ends; return True if the deadline came first."""
-        while True:
-            try:
-                event = self._inbox.get(timeout=max(0.0, deadline - time.monotonic()))
-            except queue.Empty:
-                self._dump_stacks()
-                return True
-            if event is None:
-                self._drain(on_event)
-                return False
-            on_event(event)
-
-    def give_up(self) -> None:
-        """Make `follow` return, as if the process had ended."""
-        self._inbox.put(None)
-
-    def kill(self, scratch: Path) -> None:
-        """Kill the worker and everything that it started, in its process group or outside."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-        kill_strays(scratch)
-        self._output.join(_GRACE_SECONDS)
-
-    def exit_status(self) -> int:
-        """Return the exit status of the process, negative for a signal."""
-        return self._process.wait()
-
-    def log(self) -> str:
-        """Return the end of what the process printed, and where its threads were if it hung."""
-        return bytes(self._tail).decode("utf-8", errors="replace") + self._places
-
-    def _drain(self, on_event: Callable[[Event], None]) -> None:
-        """Pass on the events that the process wrote just before its end."""
-        self._events.join(_GRACE_SECONDS)
-        while not self._inbox.empty():
-            event = self._inbox.get()
-            if event is not None:
-                on_event(event)
-
-    def _dump_stacks(self) -> None:
-        """Store where each thread is, and make faulthandler print the Python stacks."""
-        self._process.send_signal(signal.SIGSTOP)
-        self._places = f"\n{places}" if (places := where_threads_are(self._process.pid)) else ""
-        # In this order: the kernel delivers a signal to the main thread only if that one runs.
-        self._process.send_signal(signal.SIGCONT)
-        self._process.send_signal(signal.SIGABRT)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(_GRACE_SECONDS)
-
-    def _write(self, text: bytes, pipe: IO[bytes]) -> None:
-        with contextlib.suppress(BrokenPipeError), pipe:  # a dead worker is noticed by its end
-            pipe.write(text)
-
-    def _await_end(self) -> None:
-        self._process.wait()
-        self._inbox.put(None)
-
-    def _read_events(self, pipe: IO[bytes]) -> None:
-        with pipe:
-            while line := pipe.readline(_LONGEST_EVENT):
-                try:
-                    self._inbox.put(decode_event(line))
-                except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-                    # The line is incomplete because the worker died, which its end reports.
-                    continue
-
-    def _read_output(self, pipe: IO[bytes]) -> None:
-        with pipe:
-            while chunk := pipe.read1(65_536):  # type: ignore[attr-defined]
-                self._tail += chunk
-                del self._tail[:-LOG_TAIL]
+def rank_tasks(task: Task) -> list[Task]:
+    """Return the task of each process on this machine, with its rank and its part of the CPUs."""
+    number = task.processes
+    group = task.group or ProcessGroup(0, 0, number, tuple(free_addresses(LOOPBACK, number)))
+    return [
+        msgspec.structs.replace(
+            task,
+            processes=1,
+            cpus=cpus,
+            group=msgspec.structs.replace(group, rank=group.rank + index, local_rank=index),
+        )
+        for index, cpus in enumerate(cpu_shares(task.cpus, number))
+    ]
 
 
-def _thread(target: Callable[..., None], *arguments: object) -> threading.Thread:
-    """Start a thread that does not prevent the interpreter from ending."""
-    thread = threading.Thread(target=target, args=arguments, daemon=True)
-    thread.start()
-    return thread
+def cpu_shares(cpus: Sequence[int], number: int) -> list[tuple[int, ...]]:
+    """Return equal parts of the CPUs; where there are too few, each part has all of them."""
+    size = len(cpus) // number
+    if size == 0:
+        return [tuple(cpus)] * number
+    return [tuple(cpus[rank * size : (rank + 1) * size]) for rank in range(number)]
+
+
+def free_addresses(address: str, number: int) -> list[str]:
+    """Return `address:port` for so many different ports that nothing uses now."""
+    with contextlib.ExitStack() as servers:
+        ports = [
+            servers.enter_context(socket.create_server((address, 0))).getsockname()[1]
+            for _ in range(number)
+        ]
+    return [f"{address}:{port}" for port in ports]

@@ -8,7 +8,7 @@ import msgspec
 
 from bench.machine.disturbance import train_noise
 from bench.records.trial import EpochRecord, Inference, Outcome, TimeToAccuracy, TrialRecord
-from bench.run.executor import WorkerEnd
+from bench.run.worker_process import WorkerEnd
 from bench.worker.protocol import (
     EpochEnded,
     Event,

@@ -22,12 +22,13 @@ from bench.records.predictions import Explanation
 from bench.records.trial import Equivalence, PeakShare, TrialRecord
 from bench.records.writer import RunFolder
 from bench.run.certificates import backend_digest
-from bench.run.executor import Executor, WorkerEnd
+from bench.run.executor import Executor
 from bench.run.launch import launch_of_job
 from bench.run.outcome import INTERRUPTED, Verdict, verdict_of, with_events
 from bench.run.peak_rates import PeakRates, limit_of
 from bench.run.plan import unsupported_by
 from bench.run.plausibility import checked
+from bench.run.worker_process import WorkerEnd
 from bench.spec.job import Job, Trial
 from bench.spec.training import Optimizer
 from bench.worker.protocol import Event, Explained, Imported, TrainTask
@@ -263,6 +264,7 @@ def task_of(trial: Trial, experiment: Experiment) -> TrainTask:
         threads=threads,
         cpus=experiment.cpus[: threads * job.local_size],
         hosts=job.hosts,
+        processes=experiment.recipes[job.backend].processes_for(job.local_size),
         job=job,
         model=experiment.models[job.model].layer,
         epochs=experiment.epochs,

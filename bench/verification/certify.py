@@ -1,4 +1,8 @@
-"""Make a certificate: run the backend and the reference on one case, and compare."""
+"""Make a certificate: run the backend and the reference on one case, and compare.
+
+Where several processes share the work, each makes the whole certificate, and rank 0's is kept. What
+comes next depends on what passed, so every such decision is agreed on (`Session.agree`).
+"""
 
 from __future__ import annotations
 
@@ -91,7 +95,8 @@ def certify(
             checks += _at_rest(subject, case, session, reference.initial)
         got = trajectory(session, case, optimizer)
         trained = _in_training(subject, case, name, got, reference.trajectories[name])
-        checks += trained if _all_passed(trained) else _again(subject, case, name, optimizer)
+        is_right = session.agree(_all_passed(trained))
+        checks += trained if is_right else _again(subject, case, name, optimizer)
     return tuple(checks)
 
 
@@ -103,10 +108,11 @@ def _again(subject: Subject, case: Case, name: str, optimizer: Optimizer) -> lis
     checks: list[Check] = []
     for shift in _OTHER_ORDERS:
         other = case._replace(batches=np.roll(case.batches, shift, axis=0))
-        got = trajectory(subject.session(other, optimizer), other, optimizer)
+        session = subject.session(other, optimizer)
+        got = trajectory(session, other, optimizer)
         wanted = trajectory(reference_session(other, optimizer), other, optimizer)
         checks = _in_training(subject, other, name, got, wanted)
-        if _all_passed(checks):
+        if session.agree(_all_passed(checks)):
             break
     return checks
 
@@ -124,14 +130,14 @@ def _at_rest(
     return (
         _parameter_count(case, held),
         compare_weights("round trip of the weights", held, case.weights, 0.0),
-        *_compare_answers(subject, case, got, wanted),
+        *_compare_answers(subject, case, session, got, wanted),
         _compare_gradients(subject, case, session, got, wanted),
         compare_weights("weights unchanged by the checks", session.weights(), held, 0.0),
     )
 
 
 def _compare_answers(
-    subject: Subject, case: Case, got: InitialResults, wanted: InitialResults
+    subject: Subject, case: Case, session: Session, got: InitialResults, wanted: InitialResults
 ) -> tuple[Check, ...]:
     tolerance, norm = subject.tolerance.forward, subject.norm
     inference = compare_arrays(
@@ -141,7 +147,7 @@ def _compare_answers(
         "logits in training", got.gradients.logits, wanted.gradients.logits, tolerance, norm
     )
     loss = compare_arrays("loss", got.loss, wanted.loss, tolerance, norm)
-    located = [_located(subject, case, check) for check in (inference, training)]
+    located = [_located(subject, case, session, check) for check in (inference, training)]
     return (*located, loss)
 
 
@@ -158,7 +164,7 @@ def _compare_gradients(
         "gradients", ours, theirs, subject.tolerance.gradients, norm=subject.norm
     )
     for batch in case.batches[1:3]:
-        if check.passed:
+        if session.agree(check.passed):
             break
         ours = session.gradients(batch).weights
         theirs = reference_session(case, Sgd()).gradients(batch).weights
@@ -173,20 +179,23 @@ def _size(check: Check) -> float:
     return math.inf if check.difference is None else check.difference
 
 
-def _located(subject: Subject, case: Case, check: Check) -> Check:
+def _located(subject: Subject, case: Case, session: Session, check: Check) -> Check:
     """The check with the first layer that diverges, when it failed."""
-    if check.passed:
+    if session.agree(check.passed):
         return check
     optimizer = Sgd()
 
     def differs(beginning: Case) -> bool:
-        got = initial_results(subject.session(beginning, optimizer), beginning)
+        shorter = subject.session(beginning, optimizer)
+        got = initial_results(shorter, beginning)
         wanted = initial_results(reference_session(beginning, optimizer), beginning)
-        return not all(
-            compare_arrays("", *pair, subject.tolerance.forward, subject.norm).passed
-            for pair in (
-                (got.inference, wanted.inference),
-                (got.gradients.logits, wanted.gradients.logits),
+        return not shorter.agree(
+            all(
+                compare_arrays("", *pair, subject.tolerance.forward, subject.norm).passed
+                for pair in (
+                    (got.inference, wanted.inference),
+                    (got.gradients.logits, wanted.gradients.logits),
+                )
             )
         )
 

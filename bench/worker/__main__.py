@@ -8,6 +8,7 @@ from __future__ import annotations
 import faulthandler
 import importlib
 import os
+import signal
 import sys
 import traceback
 from time import perf_counter
@@ -15,8 +16,6 @@ from typing import NoReturn, Optional
 
 from backends.api import Backend, Unsupported
 from bench.worker.clock import check_clock
-from bench.worker.hosts import FollowingBackend, MeetingError, seated
-from bench.worker.parallel import FollowerError
 from bench.worker.peak import measure_peak_rates
 from bench.worker.process import age, bind_to, end_with_parent, resident_memory
 from bench.worker.protocol import (
@@ -30,7 +29,6 @@ from bench.worker.protocol import (
     PhaseEnded,
     Probe,
     Task,
-    TrainTask,
     VerifyTask,
     decode_task,
     encode,
@@ -61,27 +59,29 @@ def main() -> int:
         traceback.print_exc()
         tell(Failed(_outcome(error, backend), _reason(error)))
         return 1
+    if not task.is_recorded:  # rank 0 may still need this process; the runner ends it
+        signal.pause()
     return 0
 
 
 def _imported(task: Task, tell: Tell) -> Optional[Backend]:
-    """The backend with its framework imported; None when that failed, which is told."""
+    """Import the framework and join the other processes; report a failure and return None."""
     tell(PhaseBegan("import"))
     start = perf_counter()
+    backend: Optional[Backend] = None
     try:
         module, name = task.adapter.split(":")
-        backend: Backend = getattr(importlib.import_module(module), name)(task.threads)
-        if task.seat is not None:  # frameworks are told before they start their devices
-            backend = seated(backend, task.seat)
+        backend = getattr(importlib.import_module(module), name)(task.threads)
+        if task.group is not None:  # before `versions`, which may start the framework's devices
+            backend.join(task.group)
         versions = backend.versions()
-    except (MeetingError, FollowerError, Unsupported) as error:
-        traceback.print_exc()
-        outcome = "unsupported" if isinstance(error, Unsupported) else "failed"
-        tell(Failed(outcome, _reason(error)))
-        return None
     except Exception as error:
         traceback.print_exc()
-        tell(Failed("unavailable", f"the framework cannot be imported: {_reason(error)}"))
+        is_alone = backend is None or task.group is None
+        if is_alone and not isinstance(error, Unsupported):
+            tell(Failed("unavailable", f"the framework cannot be imported: {_reason(error)}"))
+        else:
+            tell(Failed(_outcome(error, backend), _reason(error)))
         return None
     # From the process's own start: NumPy and the interpreter are part of what each framework loads.
     tell(PhaseEnded("import", age() or perf_counter() - start))
@@ -90,9 +90,7 @@ def _imported(task: Task, tell: Tell) -> Optional[Backend]:
 
 
 def _run(task: Task, backend: Backend, tell: Tell) -> None:
-    if isinstance(backend, FollowingBackend):
-        backend.follow()
-    elif isinstance(task, Probe):
+    if isinstance(task, Probe):
         tell(Devices({device.name: device.title for device in backend.devices()}))
     elif isinstance(task, VerifyTask):
         verify(task, backend, tell)
@@ -100,16 +98,14 @@ def _run(task: Task, backend: Backend, tell: Tell) -> None:
         measure_peak_rates(task, backend, tell)
     elif isinstance(task, ClockTask):
         check_clock(task, backend, tell)
-    elif isinstance(task, TrainTask):
-        train(task, backend, tell)
     else:
-        raise TypeError(f"received {type(task).__name__} without a seat on another host")
+        train(task, backend, tell)
 
 
-def _outcome(error: Exception, backend: Backend) -> str:
+def _outcome(error: Exception, backend: Optional[Backend]) -> str:
     if isinstance(error, Unsupported):
         return "unsupported"
-    return "out_of_memory" if backend.is_out_of_memory(error) else "failed"
+    return "out_of_memory" if backend and backend.is_out_of_memory(error) else "failed"
 
 
 def _reason(error: Exception) -> str:

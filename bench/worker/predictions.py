@@ -102,7 +102,7 @@ def step_times(
     Raises:
         TimeoutError: to compile once more would take too long.
     """
-    if compile_seconds > LONGEST_COMPILATION:
+    if session.agree(compile_seconds > LONGEST_COMPILATION):
         raise TimeoutError(f"to compile for them would take about {compile_seconds:.0f} s")
     batches = epoch_batches(examples, train, 0)[:STEP_CALLS]
     rates = learning_rates(train, len(batches))
@@ -111,9 +111,9 @@ def step_times(
     seconds: list[float] = []
     deadline = perf_counter() + STEP_SECONDS
     for step in range(len(batches)):
-        start = perf_counter()
-        if start > deadline:
+        if session.agree(perf_counter() > deadline):
             break
+        start = perf_counter()
         session.train(batches[step : step + 1], rates[step : step + 1])
         seconds.append(perf_counter() - start)
     return tuple(seconds)

@@ -8,25 +8,10 @@ import msgspec
 
 from bench.spec.job import Job
 from bench.spec.layers import Layer, kind_of
+from bench.spec.process_group import ProcessGroup
 from bench.spec.training import Optimizer, TrainSpec
 from bench.verification.certificate import Check
 from bench.worker.usage import Usage
-
-
-class Seat(msgspec.Struct, frozen=True):
-    """The place of a worker among those, one on each machine, that share a training.
-
-    Attributes:
-        host: which of the machines, from 0, whose worker leads.
-        addresses: `host:port` of each machine, for the framework's own use.
-        meeting: `host:port` at which the worker of host 0 hears the others.
-        key: a secret that only these workers have, in hexadecimal digits.
-    """
-
-    host: int
-    addresses: tuple[str, ...]
-    meeting: str
-    key: str
 
 
 class TaskBase(msgspec.Struct, frozen=True, tag_field="task", tag=kind_of):
@@ -34,18 +19,25 @@ class TaskBase(msgspec.Struct, frozen=True, tag_field="task", tag=kind_of):
 
     Attributes:
         adapter: `module:class` of the backend.
-        threads: CPU threads that the framework is told to use, in each process.
-        cpus: the CPUs that all processes of this machine are bound to; empty leaves the affinity
-            as it is.
-        hosts: machines that share the training.
-        seat: this worker's place among theirs; None where there is one.
+        threads: CPU threads of each process.
+        cpus: the CPUs of this machine that the task is bound to, in equal parts for its processes;
+            empty leaves the affinity as it is.
+        hosts: number of machines that share the training.
+        processes: number of worker processes on each machine that share the training.
+        group: this worker's place among all processes; None if it is the only one.
     """
 
     adapter: str
     threads: int = 1
     cpus: tuple[int, ...] = ()
     hosts: int = 1
-    seat: Optional[Seat] = None
+    processes: int = 1
+    group: Optional[ProcessGroup] = None
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether this worker's events are recorded; the other ranks only share the work."""
+        return self.group is None or self.group.rank == 0
 
 
 class Probe(TaskBase, frozen=True):
@@ -138,11 +130,7 @@ class ClockTask(TaskBase, frozen=True, kw_only=True):
     seconds: float = 0.25
 
 
-class FollowTask(TaskBase, frozen=True, kw_only=True):
-    """Do what the worker of host 0 does, as it says, until it ends; tells nothing but a failure."""
-
-
-Task = Union[Probe, TrainTask, VerifyTask, PeakRateTask, ClockTask, FollowTask]
+Task = Union[Probe, TrainTask, VerifyTask, PeakRateTask, ClockTask]
 
 
 class EventBase(msgspec.Struct, frozen=True, tag_field="event", tag=kind_of):

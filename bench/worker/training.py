@@ -19,7 +19,7 @@ from bench.spec.shapes import Node, resolve
 from bench.spec.training import epoch_batches, learning_rates, scale_pixels
 from bench.spec.weights import FloatArray, IntArray, initial_weights
 from bench.worker.inference import measure
-from bench.worker.predictions import explain
+from bench.worker.predictions import explain, step_times
 from bench.worker.process import age, peak_memory
 from bench.worker.protocol import (
     Emit,
@@ -83,18 +83,22 @@ def train(task: TrainTask, backend: Backend, tell: Tell) -> None:
     began = perf_counter()
     with phase("compile", tell):
         session.compile(*batches.shape)
-        session.predict(padded(test.images, 0, task.evaluation_batch))
+        if task.is_recorded:
+            session.predict(padded(test.images, 0, task.evaluation_batch))
     compile_seconds = perf_counter() - began
     predicted = _epochs(session, task, len(labels), test, tell)
     if predicted is None:
         return
     peaks = peak_memory(), session.device_memory(), session.communication_seconds()
-    tell(PhaseBegan("inference"))
-    tell(measure(session, test.images, min(task.evaluation_batch, len(test.images))))
+    if task.is_recorded:
+        tell(PhaseBegan("inference"))
+        tell(measure(session, test.images, min(task.evaluation_batch, len(test.images))))
     tell(Finished(*peaks))
-    if task.explain:
+    if task.explain and task.is_recorded:
         trained = (start.model, task.train, len(labels))
         tell(explain(session, *trained, *test, predicted, compile_seconds))
+    elif task.explain:  # the steps that rank 0 times need every process
+        step_times(session, task.train, len(labels), compile_seconds)
 
 
 def find_device(backend: Backend, name: str) -> Device:
@@ -152,7 +156,8 @@ def _epochs(
         if ended.mean_loss is None:
             tell(Failed("diverged", f"the loss of epoch {ended.epoch} is not a finite number"))
             return None
-        if task.until_accuracy is not None and ended.test_accuracy >= task.until_accuracy:
+        until = task.until_accuracy
+        if until is not None and session.agree(ended.test_accuracy >= until):
             break
     return predicted
 
@@ -162,12 +167,15 @@ def _epoch(
 ) -> tuple[EpochEnded, IntArray]:
     batches = epoch_batches(examples, task.train, epoch)
     rates = learning_rates(task.train, len(batches))
+    session.agree()  # so that the clock does not measure the wait for a slower process
     before = read_usage()
     start = perf_counter()
     losses = session.train(batches, rates)
     seconds = perf_counter() - start
     usage = usage_since(before)
-    found = evaluate(session, test.images, test.labels, task.evaluation_batch)
+    found = NOT_EVALUATED
+    if task.is_recorded:  # the other ranks are idle meanwhile
+        found = evaluate(session, test.images, test.labels, task.evaluation_batch)
     mean_loss = float(np.mean(losses, dtype=np.float64))
     ended = EpochEnded(
         epoch=epoch + 1,
@@ -193,6 +201,9 @@ class Evaluation(NamedTuple):
     accuracy: float
     seconds: float
     leftover_seconds: Optional[float]
+
+
+NOT_EVALUATED = Evaluation(np.zeros(0, np.int64), 0.0, 0.0, None)
 
 
 def evaluate(session: Session, images: FloatArray, labels: IntArray, batch: int) -> Evaluation:

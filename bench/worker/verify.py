@@ -32,6 +32,8 @@ def _checked(task: VerifyTask, subject: Subject, name: str, model: ModelCheck) -
     except Unsupported as error:
         return Checked(name, (), perf_counter() - start, f"{UNSUPPORTED}{error}")
     except Exception as error:
+        if task.group is not None:  # the other processes may be in the middle of a collective call
+            raise
         traceback.print_exc()
         return Checked(name, (), perf_counter() - start, f"{type(error).__name__}: {error}"[:500])
     return Checked(name, checks, perf_counter() - start)

@@ -18,10 +18,10 @@ import psutil
 import bench.machine.canary
 from bench.cli.run_file import read_run_file
 from bench.records.writer import RunFolder
-from bench.run.executor import WorkerEnd
 from bench.run.manifests import make_manifest
 from bench.run.prepare import make_plan
 from bench.run.runner import run_trials
+from bench.run.worker_process import WorkerEnd
 from bench.worker.protocol import EpochEnded, Finished, Imported, PhaseBegan, PhaseEnded, Predicted
 
 BLOCKS = 100

@@ -9,7 +9,6 @@ loopback interface, as the nodes of a cluster do over theirs. Prints a line a tr
 import sys
 
 from backends.registry import recipes
-from bench.cluster.gang import Follower, GangExecutor
 from bench.data.prepare import prepare
 from bench.run.executor import LocalExecutor
 from bench.run.launch import launch_of
@@ -18,7 +17,6 @@ from bench.spec.models import build
 from bench.spec.training import Sgd
 from bench.worker.protocol import EpochEnded, Failed, TrainTask
 
-HERE = "127.0.0.1"
 CONTENDERS = [("torch", "eager"), ("tensorflow", "graph"), ("jax", "jit"), ("jax", "scan")]
 SAMPLES = {"mlp": 12_800, "cnn": 5_120}
 # Of one host, and of two with the same batch and with twice the batch.
@@ -39,11 +37,10 @@ def main(repeats):
 
 def trial(recipe, mode, model, hosts, batch, seed):
     """Images/s and accuracy of the second epoch, or why there is none."""
-    helper = Follower("other", HERE, LocalExecutor(), {recipe.name: recipe}, (1,))
     task = TrainTask(
         adapter=recipe.adapter,
-        cpus=(0,),
-        hosts=hosts,
+        cpus=tuple(range(hosts)),
+        processes=hosts,
         job=Job(model, batch, recipe.name, mode, "cpu", world_size=hosts, hosts=hosts),
         model=build(model),
         epochs=2,
@@ -53,8 +50,7 @@ def trial(recipe, mode, model, hosts, batch, seed):
         train_samples=SAMPLES[model],
     )
     events = []
-    executor = GangExecutor(LocalExecutor(), HERE, [helper])
-    executor.run(task, launch_of(recipe, recipe.cold), SECONDS, events.append)
+    LocalExecutor().run(task, launch_of(recipe, recipe.cold), SECONDS, events.append)
     for event in reversed(events):
         if isinstance(event, Failed):
             return event.reason

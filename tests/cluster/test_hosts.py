@@ -95,7 +95,7 @@ def test_more_hosts_than_there_are_nodes_are_refused(command, nodes, out):
     cluster = ["--cluster", nodes.address, "--output", out]
     done = command.run("run", *command.quick, *options, *cluster)
     assert done.returncode == 2
-    assert "received 9 hosts with device cpu each, and the cluster has not so many" in done.stderr
+    assert "the cluster does not have 9 nodes of one kind that lend device cpu" in done.stderr
     assert not out.exists()
 
 

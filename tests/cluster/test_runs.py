@@ -220,8 +220,10 @@ def refused(command, nodes, *options, program="from bench.cli import main"):
 
 
 def test_what_is_of_no_use_is_refused_in_a_sentence(command, nodes):
-    assert "where nothing answers" in refused(command, nodes, "--cluster", "127.0.0.1:1")
-    assert "expected auto or host:port" in refused(command, nodes, "--cluster", "nonsense")
+    assert "nothing answers at --cluster" in refused(command, nodes, "--cluster", "127.0.0.1:1")
+    assert "is not an address: use auto, or host:port" in refused(
+        command, nodes, "--cluster", "nonsense"
+    )
     on_none = ["--cluster", nodes.address, "--accelerator-type", "H100"]
     assert "none of them with accelerator_type:H100" in refused(command, nodes, *on_none)
     nowhere = (
@@ -229,9 +231,9 @@ def test_what_is_of_no_use_is_refused_in_a_sentence(command, nodes):
         "; from bench.cli import main"
     )
     told_early = refused(command, nodes, "--cluster", "auto", program=nowhere)
-    assert "received --cluster auto, and no cluster runs on this machine" in told_early
+    assert "--cluster auto finds no cluster on this machine" in told_early
     without = ["--cluster", nodes.address, "--devices", "gpu"]
-    assert "no node of the cluster has it" in refused(command, nodes, *without)
+    assert "no node of the cluster lends device gpu:0" in refused(command, nodes, *without)
     older = "import ray; ray.__version__ = '1.0.0'; from bench.cli import main"
     told_by_ray = refused(command, nodes, "--cluster", nodes.address, program=older)
     assert "does not serve this Ray 1.0.0" in told_by_ray

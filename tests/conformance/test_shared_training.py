@@ -1,4 +1,4 @@
-"""The processes that share a training with a worker: none outlives it, and a dead one is named."""
+"""Processes that share a training: none outlives the trial, and one that dies is named."""
 
 import os
 import signal
@@ -8,8 +8,9 @@ from support.processes import none_left, started_here
 
 from backends.registry import installed_version, recipes
 from bench.data.prepare import prepare
-from bench.run.executor import LocalExecutor
+from bench.run.executor import LocalExecutor, LocalMember, rank_tasks
 from bench.run.launch import launch_of
+from bench.run.worker_group import run_group
 from bench.spec.job import Job
 from bench.spec.models import build
 from bench.spec.training import Sgd
@@ -19,7 +20,6 @@ TORCH = recipes()["torch"]
 pytestmark = pytest.mark.skipif(not installed_version(TORCH), reason="PyTorch is not installed")
 TOO_MANY = 10_000  # epochs: without a signal it does not end in time
 SECONDS = 300
-RANK = "spawn_main"  # in the command of a process that another one spawned
 
 
 def task():
@@ -32,11 +32,12 @@ def task():
         optimizer=Sgd(),
         data=str(prepare(None).folder),
         train_samples=640,
+        processes=2,
     )
 
 
 def when_ready(folder, act):
-    """Run until all processes have made their sessions, then act; the events, and the end."""
+    """Run until both processes have made their sessions, then act; the events, and the end."""
     events = []
 
     def on_event(event):
@@ -44,33 +45,36 @@ def when_ready(folder, act):
         if isinstance(event, PhaseEnded) and event.phase == "compile":
             act()
 
-    launch = launch_of(TORCH, {"MARKER": str(folder)})
-    return events, LocalExecutor().run(task(), launch, SECONDS, on_event)
+    members = [
+        LocalMember(f"rank {rank} of 2", LocalExecutor(), each, launch(folder, rank), SECONDS)
+        for rank, each in enumerate(rank_tasks(task()))
+    ]
+    return events, run_group(members, SECONDS, on_event)
 
 
-def pids(folder, part):
-    """Of the worker's processes whose command holds the text."""
-    found = (line.split(" ", 1) for line in started_here(folder))
-    return [int(pid) for pid, command in found if part in command]
+def launch(folder, rank):
+    return launch_of(TORCH, {"MARKER": str(folder / f"rank-{rank}")})
 
 
-def test_a_worker_that_is_killed_takes_the_others_with_it(tmp_path):
-    left = []
+def kill(folder, rank):
+    (line,) = started_here(folder / f"rank-{rank}")
+    os.kill(int(line.split(" ", 1)[0]), signal.SIGKILL)
 
-    def kill():
-        assert pids(tmp_path, RANK)
-        (worker,) = pids(tmp_path, "bench.worker")
-        os.kill(worker, signal.SIGKILL)
-        left.append(not none_left(tmp_path))  # before the executor looks for strays
 
-    _, end = when_ready(tmp_path, kill)
+def failures(events):
+    return [event for event in events if isinstance(event, Failed)]
+
+
+def test_when_rank_0_is_killed_the_other_process_ends_too(tmp_path):
+    events, end = when_ready(tmp_path, lambda: kill(tmp_path, 0))
     assert end.exit_status == -signal.SIGKILL
-    assert left == [False]
+    assert failures(events) == [], "the exit status says what happened"
+    assert none_left(tmp_path)
 
 
 def test_an_interrupted_trial_leaves_no_process(tmp_path):
     def interrupt():
-        assert pids(tmp_path, RANK)
+        assert len(started_here(tmp_path)) == 2
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -79,12 +83,15 @@ def test_an_interrupted_trial_leaves_no_process(tmp_path):
 
 
 def test_a_process_that_dies_is_named(tmp_path):
-    def kill_one():
-        (rank,) = pids(tmp_path, RANK)
-        os.kill(rank, signal.SIGKILL)
-
-    events, end = when_ready(tmp_path, kill_one)
+    events, end = when_ready(tmp_path, lambda: kill(tmp_path, 1))
     assert not end.timed_out
-    (failed,) = [event for event in events if isinstance(event, Failed)]
-    assert "rank 1 of 2 failed: it ended with exit status -9" in failed.reason
+    (failed,) = failures(events)
+    assert failed.outcome == "crashed"
+    assert "rank 1 of 2: the worker ended after phase compile, killed by SIGKILL" in failed.reason
+    assert none_left(tmp_path)
+
+
+def test_the_time_limit_ends_all_processes(tmp_path):
+    end = LocalExecutor().run(task(), launch(tmp_path, 0), 1.0, lambda event: None)
+    assert end.timed_out
     assert none_left(tmp_path)

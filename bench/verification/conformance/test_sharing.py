@@ -12,7 +12,6 @@ import msgspec
 import numpy as np
 import pytest
 
-from bench.cluster.gang import Follower, GangExecutor
 from bench.data.prepare import prepare
 from bench.run.executor import LocalExecutor
 from bench.run.launch import launch_of, parallel_variables
@@ -34,7 +33,6 @@ from bench.worker.protocol import (
 
 WORLD_SIZE = 2
 HOSTS = 2
-LOCAL = "127.0.0.1"
 SECONDS = 600
 SMALL = sequential(Conv(4, 3), MaxPool(2), Flatten(), Dense(3))
 MOMENTUM = OPTIMIZERS["SGD with momentum"]
@@ -46,11 +44,18 @@ def sharing(contender: Contender) -> None:
 
 
 def run_here(contender: Contender, task: TrainTask | VerifyTask) -> list[Event]:
-    """All that a worker tells of the task."""
+    """Return all events of the task on this machine."""
+    return run_in(contender.recipe.processes_for(task.job.world_size), contender, task)
+
+
+def run_in(processes: int, contender: Contender, task: TrainTask | VerifyTask) -> list[Event]:
+    """Return all events of the task when so many worker processes share it."""
     events: list[Event] = []
     recipe = contender.recipe
-    launch = launch_of(recipe, recipe.cold | parallel_variables(recipe, task.job.world_size))
-    end = LocalExecutor().run(task, launch, SECONDS, events.append)
+    variables = parallel_variables(recipe, task.job.world_size // processes)
+    launch = launch_of(recipe, recipe.cold | variables)
+    shared = msgspec.structs.replace(task, processes=processes)
+    end = LocalExecutor().run(shared, launch, SECONDS, events.append)
     assert not end.timed_out, end.log
     return events
 
@@ -76,22 +81,16 @@ def train_task(contender: Contender, world_size: int, batch_size: int) -> TrainT
 
 
 def run_on_hosts(contender: Contender, task: TrainTask | VerifyTask) -> list[Event]:
-    """All that is told of the task when workers on two hosts share it, both of them this machine.
+    """Return all events of the task when a worker process on each of two hosts shares it.
+
+    Both hosts are this machine. Their processes are started and connected as on two machines.
 
     Raises:
-        pytest.skip.Exception: the backend shares nothing between machines.
+        pytest.skip.Exception: the backend does not share a training between machines.
     """
-    recipe = contender.recipe
-    if not recipe.joins_hosts:
-        pytest.skip("shares no training between machines")
-    helper = Follower("the other", LOCAL, LocalExecutor(), {recipe.name: recipe}, ())
-    executor = GangExecutor(LocalExecutor(), LOCAL, [helper])
-    variables = parallel_variables(recipe, task.job.world_size // HOSTS)
-    launch = launch_of(recipe, recipe.cold | variables)
-    events: list[Event] = []
-    end = executor.run(msgspec.structs.replace(task, hosts=HOSTS), launch, SECONDS, events.append)
-    assert not end.timed_out, end.log
-    return events
+    if not contender.recipe.joins_hosts:
+        pytest.skip("does not share a training between machines")
+    return run_in(HOSTS, contender, task)
 
 
 def verify_task(contender: Contender, optimizers: dict[str, Optimizer]) -> VerifyTask:

@@ -3,9 +3,9 @@
 import msgspec
 import pytest
 
-from bench.cluster.agent import follower, look, work
+from bench.cluster.agent import answer, node_workers, work
 from bench.cluster.connect import Cluster, question_of
-from bench.cluster.driver import Crew, LostNodeError
+from bench.cluster.driver import Driver, LostNodeError
 from bench.cluster.lanes import Lanes, Node
 from bench.cluster.ledger import Ledger
 from bench.cluster.messages import Certified, Order, Question
@@ -27,19 +27,19 @@ ALIKE = [Node(key, f"node-{key}", cpus=1, place="kind", address="127.0.0.1") for
 
 
 class Threads:
-    """Nodes of this process: what an agent tells goes straight to the driver."""
+    """Nodes in this process: an agent's messages go straight to the driver."""
 
     def __init__(self, manifest, dies=()):
         self.manifest = manifest
         self.dies = set(dies)
 
-    def run(self, node, trials, helpers):
-        others = [follower(self._order(each)) for each in helpers]
-        for number, message in enumerate(work(self._order(node), trials, others)):
-            for helper in helpers:
-                if helper.key in self.dies and number == 5:
-                    self.dies.remove(helper.key)
-                    raise LostNodeError("the power is out", is_alive=True, helper=helper)
+    def run(self, node, trials, others):
+        workers = [node_workers(self._order(each)) for each in others]
+        for number, message in enumerate(work(self._order(node), trials, workers)):
+            for other in others:
+                if other.key in self.dies and number == 5:
+                    self.dies.remove(other.key)
+                    raise LostNodeError("the power is out", is_alive=True, other=other)
             if node.key in self.dies and number == 5:
                 self.dies.remove(node.key)
                 raise LostNodeError("the power is out", is_alive=False)
@@ -105,8 +105,8 @@ def over(request, folder, nodes=(A, B), dies=(), change=lambda manifest: manifes
     with RunFolder(folder) as opened:
         opened.write_manifest(manifest)
         ledger = Ledger(prepared.experiment, opened, observer, said.append)
-        crew = Crew(Threads(manifest, dies), Lanes(nodes), ledger, Interrupts())
-        return list(crew.run(prepared.trials)), said, observer
+        driver = Driver(Threads(manifest, dies), Lanes(nodes), ledger, Interrupts())
+        return list(driver.run(prepared.trials)), said, observer
 
 
 def test_every_trial_costs_a_record_and_the_node_chooses_its_threads(make_request, tmp_path):
@@ -146,7 +146,7 @@ def test_two_nodes_share_a_trial_and_its_record_names_both(make_request, tmp_pat
     assert set(observer.nodes.values()) == {"node-a"}
 
 
-def test_a_trial_whose_helper_is_lost_is_shared_with_another(make_request, tmp_path):
+def test_a_trial_that_loses_one_of_its_hosts_is_shared_with_another_node(make_request, tmp_path):
     request = make_request("fake", world_size=[2], hosts=[2])
     records, said, _ = over(request, tmp_path / "run", ALIKE, dies="b")
     assert [record.outcome for record in records] == ["ok"]
@@ -196,7 +196,7 @@ def test_each_kind_gets_the_jobs_that_it_has_devices_for(make_request):
     assert len(set(names)) == len(names) == 6
     shared = cluster(A, gpu).place(prepared, 2, 0)
     assert {job.place for job in shared.jobs} == {""}
-    with pytest.raises(ClusterError, match="received device gpu:0"):
+    with pytest.raises(ClusterError, match="no node of the cluster lends device gpu:0"):
         cluster(A, same).place(prepared, 2, 0)
 
 
@@ -214,11 +214,11 @@ def test_a_record_holds_where_a_node_has_its_hardware_and_versions(make_request,
     assert "now None" in cluster(A, holdings={"a": without}).why_invalid(record)
 
 
-def test_a_look_tells_what_a_node_has_and_lacks(plugin, tmp_path):
-    found = look(Question(backends=("numpy", "fake"), on_gpu=False, data_dir=""))
+def test_a_node_answers_what_it_has_and_why_it_cannot_take_part(plugin, tmp_path):
+    found = answer(Question(backends=("numpy", "fake"), on_gpu=False, data_dir=""))
     assert found.refusal == ""
     assert found.holding.backends["fake"][0] == "1.0"
-    lacking = look(Question(backends=("numpy",), on_gpu=False, data_dir=str(tmp_path)))
+    lacking = answer(Question(backends=("numpy",), on_gpu=False, data_dir=str(tmp_path)))
     assert str(tmp_path) in lacking.refusal
-    unknown = look(question_of([MatrixOptions(backends=["nonsense"], devices=["cpu"])], ""))
+    unknown = answer(question_of([MatrixOptions(backends=["nonsense"], devices=["cpu"])], ""))
     assert "unknown backend 'nonsense'" in unknown.refusal

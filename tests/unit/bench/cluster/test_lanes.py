@@ -124,7 +124,7 @@ def test_a_ranking_of_several_hosts_takes_as_many_nodes_of_one_kind():
     assert alone.job.hosts == 1, "no other is of its kind"
     taken = made.take(first)
     assert [trial.job.hosts for trial in taken.trials] == [2]
-    assert taken.helpers == [second]
+    assert taken.others == [second]
     assert made.idle() == [third]
     assert made.take(second).trials == [], "it helps"
 
@@ -136,20 +136,20 @@ def test_a_ranking_of_several_hosts_waits_until_enough_are_idle():
     assert made.take(second).trials == []
     made.ended(first, trial)
     made.done(first)
-    assert made.take(second).helpers == [first]
+    assert made.take(second).others == [first]
     made.done(second)
     assert made.idle() == [first, second]
 
 
-def test_a_lost_helper_gives_the_ranking_another_one():
+def test_a_ranking_that_loses_one_of_its_hosts_gets_another_node():
     first, second, third = ALIKE
     made = lanes(ALIKE, job(hosts=2), repeats=1)
     (trial,) = made.take(first).trials
-    assert made.lost(first, is_alive=True, helper=second) is None
+    assert made.lost(first, is_alive=True, other=second) is None
     assert made.moves[trial] == [second.name]
     again = made.take(first)
-    assert (again.trials, again.helpers) == ([trial], [third])
-    made.lost(first, is_alive=True, helper=third)
+    assert (again.trials, again.others) == ([trial], [third])
+    made.lost(first, is_alive=True, other=third)
     assert made.stranded() == [trial], "one node is left, and it needs two"
 
 
@@ -176,14 +176,14 @@ def test_every_trial_ends_once_whatever_is_lost(data):
         for node in made.idle():
             taken = made.take(node)
             if taken.trials:
-                work[node.key] = (node, taken.trials, taken.helpers)
-        busy = [each.key for node, _, helpers in work.values() for each in (node, *helpers)]
+                work[node.key] = (node, taken.trials, taken.others)
+        busy = [each.key for node, _, others in work.values() for each in (node, *others)]
         assert len(busy) == len(set(busy)), "a node does one thing"
         assert work or made.is_done(), "somebody can always go on"
         if not work:
             break
-        node, taken, helpers = work[data.draw(st.sampled_from(sorted(work)))]
-        faults = ["dies", "stumbles", "refuses", *(["helper"] if helpers else [])]
+        node, taken, others = work[data.draw(st.sampled_from(sorted(work)))]
+        faults = ["dies", "stumbles", "refuses", *(["other"] if others else [])]
         match data.draw(st.sampled_from(["ends", "ends", "ends", *faults])):
             case "ends":
                 over.append(taken.pop(0))
@@ -194,9 +194,9 @@ def test_every_trial_ends_once_whatever_is_lost(data):
             case "refuses":
                 del work[node.key]
                 made.refused(node)
-            case "helper":
+            case "other":
                 del work[node.key]
-                given_up = made.lost(node, is_alive=True, helper=helpers[-1])
+                given_up = made.lost(node, is_alive=True, other=others[-1])
                 over += [given_up] if given_up else []
             case fault:
                 del work[node.key]

@@ -2,8 +2,8 @@
 
 import pytest
 
-from bench.run.executor import WorkerEnd
 from bench.run.outcome import verdict_of
+from bench.run.worker_process import WorkerEnd
 from bench.worker.protocol import PhaseBegan
 
 HIT = 'Current thread 0x1 (most recent call first):\n  File "hit.py", line 1 in hit\n'
