@@ -75,7 +75,9 @@ def main() -> int:
     try:
         status: Any = cli.main(prog_name="bench", standalone_mode=False)
     except ClickException as error:
-        error.show()
+        click.echo(f"Error: {error.format_message()}", err=True)
+        if context := getattr(error, "ctx", None):
+            click.echo(f"Try '{context.command_path} --help' for help.", err=True)
         return error.exit_code
     except Abort:
         return _INTERRUPTED

@@ -1,4 +1,4 @@
-"""`bench compare`: a new run against an old one, and a gate against regressions."""
+"""`bench compare`: compare a new run with an old one; fail on regressions."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ _PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
 
 
 class Percent(click.ParamType[Any]):
-    """A share such as 5%."""
+    """A percentage such as 5%."""
 
     name = "percent"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> float:
-        """The share: 0.05."""
+        """Return the share: 0.05."""
         if isinstance(value, float):
             return value
         found = _PERCENT.fullmatch(str(value).strip())
         if found is None or not float(found[1]) < 100:
-            self.fail(f"received {value!r}, expected a share below 100% like 5%")
+            self.fail(f"{value!r} is not a percentage below 100% like 5%")
         return float(found[1]) / 100
 
 
@@ -41,7 +41,7 @@ class Percent(click.ParamType[Any]):
     type=Percent(),
     default="5%",
     show_default=True,
-    help="How much worse, beyond chance, is a regression.",
+    help="How much worse, beyond chance, counts as a regression.",
 )
 @click.option(
     "--metric",
@@ -49,7 +49,7 @@ class Percent(click.ParamType[Any]):
     type=NameList(),
     default="throughput",
     show_default=True,
-    help="Quantities to compare: a metric's key, as results.json has it, or a part of it.",
+    help="Metrics to compare: keys of results.json, or parts of them.",
 )
 @click.option(
     "--format",
@@ -61,11 +61,11 @@ class Percent(click.ParamType[Any]):
 def command(base: Path, new: Path, fail_on: float, metrics: list[str], form: str) -> int:
     """Compare the run in folder NEW with the one in folder BASE, contender by contender.
 
-    A contender is worse or better when the difference of its trials is beyond chance (Welch's t on
-    logarithms, corrected by Holm over all that is compared); it needs two trials in each run.
+    A contender is better or worse if the difference of its trials is beyond chance (Welch's t-test
+    on logarithms with Holm's correction over all comparisons). It needs two trials in each run.
 
-    Exit status: 0 no regression, 1 a regression, 2 the command was wrong, 3 nothing to compare,
-    4 a contender of BASE fails in NEW or is missing there.
+    Exit status: 0 no regression, 1 a regression, 2 invalid options, file or folder, 3 nothing to
+    compare, 4 a contender of BASE fails in NEW or is missing there.
     """
     from reports.analysis.criteria import directed_metric
     from reports.documents.comparison import gate_of

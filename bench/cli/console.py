@@ -1,4 +1,4 @@
-"""Where commands print: results to standard output, all else to standard error."""
+"""The consoles of commands: results go to standard output, everything else to standard error."""
 
 import contextlib
 import os
@@ -7,24 +7,24 @@ from typing import TextIO
 
 from rich.console import Console
 
-# A pipe or a file has no width: wide enough that no table is cut.
+# A pipe or a file has no width; this is wide enough for every table.
 _WIDTH_WITHOUT_TERMINAL = 160
 
 
 def result_console(quiet: bool = False) -> Console:
-    """The console of a command's results."""
+    """Return the console of a command's results."""
     return _plain(sys.stdout, quiet=quiet)
 
 
 def message_console(quiet: bool = False) -> Console:
-    """The console of progress and notes: lines that are not broken, so that they can be copied."""
+    """Return the console of progress and notes; it does not wrap lines, so they can be copied."""
     console = _plain(sys.stderr, quiet=quiet)
     console.soft_wrap = True
     return console
 
 
 def _plain(stream: TextIO, quiet: bool) -> Console:
-    """A console that shows text as it is: what looks like markup may be a user's own name."""
+    """Return a console that prints text unchanged: what looks like markup may be a user's name."""
     file: TextIO = Lasting(stream)  # type: ignore[assignment]
     console = Console(file=file, quiet=quiet, highlight=False, markup=False, emoji=False)
     if not console.is_terminal:
@@ -33,16 +33,16 @@ def _plain(stream: TextIO, quiet: bool) -> Console:
 
 
 class Lasting:
-    """A stream whose reader may go away: a closed terminal or pipe costs what is printed there.
+    """A stream whose reader may disappear: a closed terminal or pipe only loses what is printed.
 
-    The run, its records and its report go on.
+    The run, its records and its report are not affected.
     """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """Print the text, or leave it where nobody listens any more."""
+        """Write the text, or drop it if the reader has disappeared."""
         try:
             return self._stream.write(text)
         except OSError:
@@ -50,7 +50,7 @@ class Lasting:
         return len(text)
 
     def flush(self) -> None:
-        """Hand on what was printed."""
+        """Flush the stream."""
         try:
             self._stream.flush()
         except OSError:
@@ -61,7 +61,7 @@ class Lasting:
 
 
 def _silence(stream: TextIO) -> None:
-    """Point the descriptor nowhere, so that what is buffered, too, can go when Python ends."""
+    """Redirect the stream to the null device, so that Python can flush its buffer at exit."""
     with contextlib.suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())

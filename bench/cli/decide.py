@@ -1,4 +1,4 @@
-"""`bench decide`: rank contenders by weights and limits, and say how far the weights can move."""
+"""`bench decide`: rank contenders by weights and limits, and show how stable the ranking is."""
 
 from __future__ import annotations
 
@@ -22,18 +22,17 @@ if TYPE_CHECKING:  # a report's parts are loaded when they are needed
     "--weights",
     default="throughput=1,memory=1",
     show_default=True,
-    help="How much each quantity counts: a metric's key, as results.json has it, or a part of it, "
-    "and a number.",
+    help="Weights of metrics: KEY=NUMBER, with a key of results.json or a part of it.",
 )
 @click.option(
     "--require",
     "limits",
     multiple=True,
     metavar="LIMIT",
-    help="A limit that a contender must keep, like 'test_accuracy>=0.97' or 'memory<=1GiB'; may "
-    "be given several times.",
+    help="A limit that contenders must keep: 'test_accuracy>=0.97', 'memory<=1GiB'. Repeat the "
+    "option for several.",
 )
-@click.option("--model", help="Only rankings of this model.")
+@click.option("--model", help="Show only rankings of this model.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
     folders: tuple[Path, ...],
@@ -44,9 +43,11 @@ def command(
 ) -> int:
     """Rank the contenders of one run or several by your own weights and limits.
 
-    The score is the weighted geometric mean of each quantity's ratio to the best: 1 is the best in
-    everything that has a weight. Exit status: 0 a contender wins in each ranking, 2 the command
-    was wrong, 3 in some ranking none keeps the limits, or there is none.
+    The score is the weighted geometric mean of each metric's ratio to the best contender: 1 is the
+    best in every metric with a weight.
+
+    Exit status: 0 a contender wins in each ranking, 2 invalid options or folder, 3 in some ranking
+    no contender keeps the limits, or there is no ranking.
     """
     from reports.analysis.criteria import parse_limits, parse_weights
     from reports.documents.decision import decisions

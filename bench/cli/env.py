@@ -1,4 +1,4 @@
-"""`bench env`: the environments that backends have of their own."""
+"""`bench env`: the Python environments of backends."""
 
 from pathlib import Path
 
@@ -27,16 +27,16 @@ _MIB = 2**20
 
 @click.group("env")
 def command() -> None:
-    """Environments of their own for backends.
+    """List, create and remove the Python environments of backends.
 
-    A backend with a version (`jax==0.9.*`) runs in an environment that holds just what its recipe
-    names. It is made when it is first needed, kept in the user's cache, and shared by later runs.
+    A backend with a version (`jax==0.9.*`) runs in its own environment, which contains only the
+    packages of its recipe. It is created when it is first needed and cached for later runs.
     """
 
 
 @command.command("list")
 def list_them() -> int:
-    """Show every environment with its size on the disk."""
+    """Show all environments with their sizes on disk."""
     console = result_console()
     found = list(all_environments())
     if not found:
@@ -63,11 +63,11 @@ def _row(folder: Path, environment: Environment) -> tuple[str, ...]:
 
 @command.command("create")
 @click.argument("backends", nargs=-1, required=True)
-@click.option("--gpu", is_flag=True, help="With the packages that train on a GPU.")
+@click.option("--gpu", is_flag=True, help="Install the packages for training on a GPU.")
 def create(backends: tuple[str, ...], gpu: bool) -> int:
-    """Make the environments of BACKENDS: names with or without a version (flax, jax==0.9.*).
+    """Create the environments of BACKENDS: names with or without a version (flax, jax==0.9.*).
 
-    Exit status: 0 all are there now, 1 some could not be made, 2 the command was wrong.
+    Exit status: 0 all exist now, 1 some could not be created, 2 invalid options.
     """
     messages = message_console()
     failed = False
@@ -85,11 +85,11 @@ def create(backends: tuple[str, ...], gpu: bool) -> int:
 @command.command("remove")
 @click.argument("environments", nargs=-1, required=True)
 def remove_them(environments: tuple[str, ...]) -> int:
-    """Remove ENVIRONMENTS: their names as `bench env list` shows them, backends, or `all`."""
+    """Remove ENVIRONMENTS: names from `bench env list`, names of backends, or `all`."""
     messages = message_console()
     names = split_list(",".join(environments))
     for folder in _folders(names):
-        remove(folder, lambda: messages.print("waiting for a run that makes it"))
+        remove(folder, lambda: messages.print("waiting for a run that creates it"))
         messages.print(f"removed {folder.name}")
     return DONE
 
@@ -101,16 +101,16 @@ def _blueprints(received: tuple[str, ...], gpu: bool) -> list[Blueprint]:
     for each in selectors:
         if each.interpreter:
             raise ChoiceError(
-                f"received {each.text!r}, expected no interpreter: it is there already"
+                f"{each.text!r} names an interpreter, which exists already: name a backend"
             )
     return [blueprint(known[each.name], each.version, gpu) for each in selectors]
 
 
 def _folders(received: list[str]) -> list[Path]:
-    """The folders of the environments that are named.
+    """Return the folders of the named environments.
 
     Raises:
-        ChoiceError: a name that is neither an environment's nor that of a backend with one.
+        ChoiceError: a name is neither that of an environment nor that of a backend with one.
     """
     found = dict(all_environments())
     if received == [ALL]:
@@ -119,7 +119,7 @@ def _folders(received: list[str]) -> list[Path]:
     for name in received:
         named = [each for each in found if name in (each.name, found[each].blueprint.backend)]
         if not named and name not in recipes():
-            named = _asked_with_version(name)
+            named = _with_version(name)
         if not named:
             known = ", ".join(each.name for each in found) or "none"
             raise ChoiceError(f"no environment {name!r}: expected some of: {known}")
@@ -127,8 +127,8 @@ def _folders(received: list[str]) -> list[Path]:
     return list(dict.fromkeys(chosen))
 
 
-def _asked_with_version(text: str) -> list[Path]:
-    """The folder of `jax==0.9.*`, for the CPU or a GPU, if it is there."""
+def _with_version(text: str) -> list[Path]:
+    """Return the existing folders of `jax==0.9.*`, for the CPU or a GPU."""
     selector = parse_selector(text)
     recipe = recipes().get(selector.name)
     if recipe is None or not selector.version:

@@ -15,14 +15,16 @@ from bench.cli.values import FilePath
     "--metric",
     default="throughput",
     show_default=True,
-    help="The quantity: a metric's key, as results.json has it, or words of it.",
+    help="Metric to show: a key of results.json, or words of it.",
 )
-@click.option("--output", type=FilePath(), help="Write history.html into this folder as well.")
+@click.option("--output", type=FilePath(), help="Also write history.html into this folder.")
 def command(folders: tuple[Path, ...], metric: str, output: Path | None) -> int:
-    """Show each contender's quantity over the runs in order of their time.
+    """Show a metric of each contender over the runs, in order of time.
 
-    A change of level is looked for from seven runs on. Runs that differ in machine, spec or
-    settings are in series apart. Exit status: 0 there is a series, 3 there is none.
+    Level changes are detected from seven runs on. Runs with different machines, specs or settings
+    are in different series.
+
+    Exit status: 0 there is a series, 2 invalid options or folder, 3 there is none.
     """
     from reports.analysis.criteria import directed_metric
     from reports.analysis.runs import read_sources

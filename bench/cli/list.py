@@ -1,4 +1,4 @@
-"""`bench list`: which backends and models there are."""
+"""`bench list`: the available backends and models."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from bench.cli.tables import table
 @click.group("list", invoke_without_command=True)
 @click.pass_context
 def command(ctx: click.Context) -> None:
-    """Show the backends and models there are."""
+    """Show the available backends and models."""
     if ctx.invoked_subcommand is None:
         list_backends()
         click.echo()
@@ -22,23 +22,24 @@ def command(ctx: click.Context) -> None:
 
 @command.command("backends")
 def backends_command() -> None:
-    """Backends with version, modes and devices, or what to install."""
+    """Show backends with version, modes and devices, or how to install them."""
     list_backends()
 
 
 @command.command("models")
 def models_command() -> None:
-    """Models with input shape, parameters and multiply-accumulates of one image."""
+    """Show models with input shape, parameters and multiply-accumulates per image."""
     list_models()
 
 
 def list_backends() -> None:
-    """Print the table of backends. Asks each framework for its devices where it may see a GPU."""
+    """Print the table of backends. With a GPU, each framework is started to list its devices."""
     from bench.machine.hardware import has_accelerator
 
     on_gpu = has_accelerator()
     rows = [_backend_row(recipe, on_gpu) for recipe in recipes().values()]
-    result_console().print(table(("backend", "version", "modes", "devices or how to get it"), rows))
+    header = ("backend", "version", "modes", "devices, or how to install")
+    result_console().print(table(header, rows))
     click.echo("Modes in brackets run only when --modes names them.")
 
 

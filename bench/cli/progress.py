@@ -1,7 +1,7 @@
-"""What a person sees while a run goes on: a live line on a terminal, plain lines elsewhere.
+"""Displays the progress of a run: a live line on a terminal, plain lines elsewhere.
 
-Everything is drawn when a worker tells something, never by a clock of its own: a display that
-ticks would take time from the trial that is being measured.
+The display changes only when an event arrives from a worker, never by a timer, which would take
+time from the trial that is being measured.
 """
 
 import time
@@ -19,7 +19,12 @@ from bench.worker.protocol import EpochEnded, Event, PhaseBegan
 
 @contextmanager
 def observer_for(console: Console, total: int) -> Iterator[Observer]:
-    """The observer that fits the console: live on a terminal, else plain lines, or silent."""
+    """Choose the observer for a console: live on a terminal, else plain lines, or silent.
+
+    Args:
+        console: where progress is shown.
+        total: number of trials.
+    """
     if not console.is_terminal or console.quiet:
         yield PlainLines(console, total)
         return
@@ -35,7 +40,7 @@ def observer_for(console: Console, total: int) -> Iterator[Observer]:
 
 
 class PlainLines:
-    """One line for each trial that ends."""
+    """Prints one line per trial when it has ended."""
 
     def __init__(self, console: Console, total: int) -> None:
         self._console = console
@@ -44,37 +49,37 @@ class PlainLines:
         self._nodes: dict[Trial, str] = {}
 
     def check_began(self, job: Job) -> None:
-        """Say what is checked."""
+        """Print what is being checked."""
         self._console.print(checking(job))
 
     def trials_planned(self, number: int) -> None:
-        """Count them in."""
+        """Add them to the total."""
         self._total += number
 
     def trial_began(self, trial: Trial, node: str = "") -> None:
-        """Say where, if there are several nodes: one that hangs is then known by name."""
+        """Print the node if there are several, so that a node that hangs is known by name."""
         if node:
             self._nodes[trial] = f"{node}: "
             self._console.print(f"{node}: {in_words(trial)}: starting")
 
     def trial_event(self, trial: Trial, event: Event) -> None:
-        """Nothing to say yet."""
+        """Print nothing: the trial has not ended."""
 
     def trial_disturbed(self, trial: Trial, record: TrialRecord) -> None:
-        """Say why it is taken again."""
+        """Print why the trial is retried."""
         self._console.print(disturbed(trial, record))
 
     def trial_ended(self, trial: Trial, record: TrialRecord) -> None:
-        """Say how it ended."""
+        """Print how the trial ended."""
         self._done += 1
         node = self._nodes.pop(trial, "")
         self._console.print(f"[{self._done}/{self._total}] {node}{ended(trial, record)}")
 
 
 class LiveLine:
-    """A line that follows the running trial, under the lines of those that ended.
+    """Shows one line per running trial, below the lines of the trials that have ended.
 
-    On several nodes there is a line for the trial of each.
+    Several nodes of a cluster have a running trial each.
     """
 
     def __init__(self, progress: Progress, total: int) -> None:
@@ -87,21 +92,21 @@ class LiveLine:
         self._bar = progress.add_task("", total=total, left="")
 
     def check_began(self, job: Job) -> None:
-        """Show what is checked."""
+        """Show what is being checked."""
         self._draw([checking(job), *self._running.values()])
 
     def trials_planned(self, number: int) -> None:
-        """Count them in."""
+        """Add them to the total."""
         self._total += number
         self._progress.update(self._bar, total=self._total)
 
     def trial_began(self, trial: Trial, node: str = "") -> None:
-        """Show which trial runs, and on which node where there are several."""
+        """Show the trial, and its node if there are several."""
         self._nodes[trial] = f"{node}: " if node else ""
         self._show(trial, "starting")
 
     def trial_event(self, trial: Trial, event: Event) -> None:
-        """Show the phase, or the epoch's figures."""
+        """Show the phase, or the results of the epoch."""
         if isinstance(event, PhaseBegan):
             self._show(trial, event.phase)
         elif isinstance(event, EpochEnded):
@@ -112,11 +117,11 @@ class LiveLine:
             )
 
     def trial_disturbed(self, trial: Trial, record: TrialRecord) -> None:
-        """Leave a line with why it is taken again."""
+        """Print why the trial is retried."""
         self._progress.console.print(disturbed(trial, record))
 
     def trial_ended(self, trial: Trial, record: TrialRecord) -> None:
-        """Leave a line with how it ended."""
+        """Print how the trial ended."""
         self._done += 1
         node = self._nodes.pop(trial, "")
         self._running.pop(trial, None)
@@ -138,7 +143,7 @@ class LiveLine:
 
 
 def checking(job: Job) -> str:
-    """What is being checked."""
+    """Return a line about the job whose certificate is being made."""
     precision = "" if job.precision == "float32" else f" in {job.precision}"
     device = job.device
     if job.world_size > 1:
@@ -150,7 +155,7 @@ def checking(job: Job) -> str:
 
 
 def in_words(trial: Trial) -> str:
-    """The trial in a few words."""
+    """Return the trial in a few words."""
     job = trial.job
     words = [
         f"{job.backend_title} {job.mode} on {job.device}",
@@ -161,8 +166,8 @@ def in_words(trial: Trial) -> str:
 
 
 def disturbed(trial: Trial, record: TrialRecord) -> str:
-    """What disturbed a trial that is taken again."""
-    return f"{in_words(trial)}: disturbed ({_flags(record)}), so it is taken again"
+    """Return a line about a disturbed trial that is retried."""
+    return f"{in_words(trial)}: disturbed ({_flags(record)}), so it is retried"
 
 
 def _flags(record: TrialRecord) -> str:
@@ -170,7 +175,7 @@ def _flags(record: TrialRecord) -> str:
 
 
 def ended(trial: Trial, record: TrialRecord) -> str:
-    """How a trial ended, in one line."""
+    """Return a line about how a trial ended."""
     who = in_words(trial)
     if record.outcome != "ok":
         return f"{who}: {record.outcome}: {record.reason}"

@@ -1,4 +1,4 @@
-"""`bench report`: write the report of earlier runs again, or of several together."""
+"""`bench report`: write the report of one run again, or of several runs."""
 
 from pathlib import Path
 
@@ -13,27 +13,29 @@ from bench.errors import check_known
 @click.option(
     "--output",
     type=FilePath(),
-    help="Where the report goes. Default: the run's own folder; needed for several runs.",
+    help="Folder of the report. Default: the run's folder; required for several runs.",
 )
 @click.option(
     "--format",
     "formats",
     type=NameList(),
-    help="Which files to write: html, markdown, csv, json, parquet, latex, pytest-benchmark, "
-    "mllog, figures. Default: html,markdown,csv,figures.",
+    help="Files to write: html, markdown, csv, json, parquet, latex, pytest-benchmark, mllog, "
+    "figures. Default: html,markdown,csv,figures.",
 )
 @click.option(
     "--export",
     metavar="FILE",
-    help="Write one format to this file and nothing else; - is standard output. The file's "
-    "ending tells the format (.html .md .csv .json .parquet .tex), or --format does.",
+    help="Write one format to this file and nothing else; - is standard output. The format is "
+    "that of the file's extension (.html .md .csv .json .parquet .tex), or --format.",
 )
 def command(
     folders: tuple[Path, ...], output: Path | None, formats: list[str] | None, export: str | None
 ) -> int:
     """Write report.html, report.md, results.csv and the figures of one run or several.
 
-    Runs that differ in machine, spec, precision, threads or data are ranked apart.
+    Runs with different machines, specs, precisions, threads or data are ranked separately.
+
+    Exit status: 0 the report is written, 2 invalid options or folder.
     """
     from reports import export_report, write_report
     from reports.exports.registry import FORMATS
@@ -42,29 +44,29 @@ def command(
         check_known(formats, FORMATS, "format")
     if export is not None:
         if output is not None:
-            raise click.UsageError("received --export with --output, expected one of the two")
+            raise click.UsageError("--export cannot be combined with --output")
         export_report(list(folders), export, _one_format(export, formats))
         return 0
     if len(folders) > 1 and output is None:
-        raise click.UsageError("received several runs, expected --output DIR for their report")
+        raise click.UsageError("the report of several runs needs --output DIR")
     for path in write_report(list(folders), output, formats or ()):
         click.echo(path)
     return 0
 
 
 def _one_format(file: str, formats: list[str] | None) -> str:
-    """The format that is exported: the one that is named, or the one that the ending tells."""
+    """Return the format to export: the one in --format, or that of the file's extension."""
     from reports.write import format_of
 
     if formats is None:
-        told = format_of(file)
-        if told is None:
+        implied = format_of(file)
+        if implied is None:
             raise click.UsageError(
-                f"received --export {file}, expected an ending that tells the format, or --format"
+                f"--export {file} needs --format, because the extension does not imply a format"
             )
-        return told
+        return implied
     if len(formats) > 1 or formats == ["figures"]:
         raise click.UsageError(
-            f"received --export with --format {','.join(formats)}, expected one format of one file"
+            f"--export writes one file, so --format {','.join(formats)} is not possible"
         )
     return formats[0]

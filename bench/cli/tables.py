@@ -14,7 +14,13 @@ if TYPE_CHECKING:  # a command that prints a table need not load what makes a ru
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[str] = ()) -> Table:
-    """A table of plain text; the columns named in `right` hold numbers."""
+    """Make a table of plain text.
+
+    Args:
+        header: titles of the columns.
+        rows: cells.
+        right: titles of columns with numbers, which are aligned to the right.
+    """
     aligned = set(right)
     made = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
     for index, title in enumerate(header):
@@ -23,7 +29,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[
             title,
             justify="right" if is_number else "left",
             overflow="fold",
-            # Names and numbers stay whole; lists and prose give way.
+            # Names and numbers are not wrapped; lists and prose are.
             no_wrap=is_number or index == 0,
         )
     for row in rows:
@@ -32,7 +38,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[
 
 
 def plan_table(trials: Sequence[Trial], versions: Mapping[str, str | None]) -> Table:
-    """Every trial in the order in which it would run, with its framework's version."""
+    """Make the table of all trials, in order, with the framework versions."""
     rows = [
         (
             str(number),
@@ -58,7 +64,7 @@ def plan_table(trials: Sequence[Trial], versions: Mapping[str, str | None]) -> T
 
 
 def summary_table(records: Sequence[TrialRecord]) -> Table:
-    """The contenders with their medians, as in the report."""
+    """Make the table of the contenders with their medians, as in the report."""
     from reports.documents.terminal import NUMBERS, summary_rows
 
     header, rows = summary_rows(records)

@@ -1,4 +1,4 @@
-"""`bench verify`: certificates, without a run."""
+"""`bench verify`: make certificates, without a run."""
 
 import math
 import time
@@ -72,7 +72,7 @@ def command(details: bool, fresh: bool, **options: Any) -> int:
     executor = LocalExecutor()
     plan = make_plan(_request(**options), executor, messages.print)
     found = wanted_certificates(plan.jobs, plan.experiment.unsupported)
-    for line in _lacking(plan):
+    for line in _unsupported(plan):
         messages.print(line, soft_wrap=True)
     if not found:
         raise ChoiceError("nothing to check: no backend supports these options")
@@ -107,7 +107,7 @@ def _with_model(job: Job, model: str) -> Job:
 
 
 def _still_wanted(made: Sequence[Certificate]) -> list[Job]:
-    """Return who shares batches but not those of a normalisation: its optimizers are unchecked."""
+    """Return the jobs whose optimizers are unchecked: batch normalisation cannot be shared."""
     return [
         _with_model(each.job, UNNORMALISED)
         for each in made
@@ -117,13 +117,13 @@ def _still_wanted(made: Sequence[Certificate]) -> list[Job]:
 
 def _counts(made: Sequence[Certificate]) -> str:
     passed = sum(each.passed for each in made)
-    lacking = sum(each.is_unsupported for each in made)
-    told = f"{passed} of {len(made)} certificates passed"
-    return f"{told}, {lacking} unsupported" if lacking else told
+    unsupported = sum(each.is_unsupported for each in made)
+    text = f"{passed} of {len(made)} certificates passed"
+    return f"{text}, {unsupported} unsupported" if unsupported else text
 
 
 def _status(made: Sequence[Certificate]) -> int:
-    """What a backend says that it lacks is no failure, but it is no pass either."""
+    """Return the exit status; what a backend does not support neither passes nor fails."""
     if all(each.framework_version is None or each.is_unsupported for each in made):
         return NOTHING_CHECKED
     return ALL_PASSED if all(each.passed or each.is_unsupported for each in made) else SOME_FAILED
@@ -144,8 +144,8 @@ def _not_installed(wanted: Iterable[Job], settings: CertificateSettings) -> list
     ]
 
 
-def _lacking(plan: Plan) -> list[str]:
-    """What is left out since the backend lacks it, and what it has."""
+def _unsupported(plan: Plan) -> list[str]:
+    """Return why jobs are left out: what their backends do not support."""
     reasons = map(plan.experiment.unsupported, plan.jobs)
     return list(dict.fromkeys(filter(None, reasons)))
 
@@ -167,7 +167,7 @@ _FIGURES = {
 
 
 def certificate_table(made: Sequence[Certificate]) -> Table:
-    """One line for each certificate with its largest differences."""
+    """Make the table of certificates with their largest differences."""
     who = ("backend", "mode", "device", "precision", "model")
     header = (*who, *_FIGURES, "steps", "seconds", "result")
     return table(header, [_row(each) for each in made], right=header[5:11])
@@ -206,7 +206,12 @@ def _figure(difference: float | None) -> str:
 
 
 def failure_lines(made: Sequence[Certificate], details: bool = False) -> list[str]:
-    """What failed and where, or every check when details are asked for."""
+    """Return one line per failed check, with where it failed.
+
+    Args:
+        made: the certificates.
+        details: include checks that passed.
+    """
     lines = []
     for each in made:
         job = each.job

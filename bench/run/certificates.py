@@ -45,14 +45,14 @@ class CertificateSettings(msgspec.Struct, frozen=True, kw_only=True):
     cache: Path | None
 
 
-def wanted_certificates(jobs: Iterable[Job], lacking: Callable[[Job], str]) -> list[Job]:
+def wanted_certificates(jobs: Iterable[Job], unsupported: Callable[[Job], str]) -> list[Job]:
     """Return what to certify for the jobs, each once, as `Job.certified` has it.
 
     Args:
         jobs: planned jobs.
-        lacking: returns why a job is unsupported; such jobs need no certificate.
+        unsupported: returns why a job is unsupported; such jobs need no certificate.
     """
-    return list(dict.fromkeys(job.certified() for job in jobs if not lacking(job)))
+    return list(dict.fromkeys(job.certified() for job in jobs if not unsupported(job)))
 
 
 def certificates(

@@ -1,7 +1,7 @@
 """What a worker starts with: an interpreter, a path to this suite's code, and variables.
 
-Of the user's variables a short list is kept. Everything else is left out, so that a stray variable
-of the user's shell cannot change one framework's speed; what a worker got is in its record.
+Only a short list of the user's variables is passed on, so that no forgotten variable in the user's
+shell changes one framework's speed. A record contains all variables of its worker.
 """
 
 import os
@@ -31,31 +31,31 @@ KEPT = (
     "USER",
     "VIRTUAL_ENV",
 )
-# Which GPUs a process may see, where their libraries are, and over which network it exchanges with
-# other machines, is the machine's owner's choice.
+# The machine's owner chooses which GPUs a process may see, where their libraries are, and which
+# network it uses to exchange data with other machines.
 KEPT_PREFIXES = (
     *("CUDA_", "NVIDIA_", "HIP_", "ROCR_", "ROCM_"),
     *("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"),
 )
 # Variables that change a framework's speed and that workers do not take from the user's shell.
 _SPEED_PREFIXES = ("XLA_", "TF_", "TORCH", "ONEDNN_", "DNNL_", "KMP_", "LD_PRELOAD")
-# The words in which the libraries under the frameworks are told their number of threads.
+# The variables by which the frameworks' libraries take their number of threads.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-# The GNU C library hands large freed blocks back to the kernel, which clears them before the next
-# use: up to a third of a NumPy step on a convolution network. Kept for every framework alike.
+# The GNU C library returns large freed blocks to the kernel, which clears them before the next use:
+# up to a third of a NumPy step on a convolution network. These settings keep them, in all workers.
 ALLOCATOR_VARIABLES = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**32)}
 
-# Where compilers keep what they made: Triton and CUDA's driver would else use the home folder.
+# Where compilers cache their results; by default Triton and CUDA's driver use the home folder.
 CACHE_VARIABLES = ("TMPDIR", "XDG_CACHE_HOME", "TRITON_CACHE_DIR", "CUDA_CACHE_PATH")
 
 _SUITE_VARIABLES = ("PYTHONHASHSEED", "PYTHONUNBUFFERED", *CACHE_VARIABLES)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 SOURCE_ROOT = Path(__file__).resolve().parents[2]
-# What a worker imports of this suite. The folder that holds them can hold this environment's
-# packages too, which another interpreter must not see.
+# What a worker imports of this suite. The folder that contains them can also contain the packages
+# of this environment, which another interpreter must not see.
 _OWN_PACKAGES = ("bench", "backends")
-# They say which packages this interpreter sees.
+# Variables that determine which packages this interpreter sees.
 _THIS_ENVIRONMENTS = ("PYTHONPATH", "VIRTUAL_ENV")
 
 
@@ -79,7 +79,7 @@ class Launch(NamedTuple):
 
 
 def launch_of(recipe: Recipe, more: Mapping[str, str] | None = None) -> Launch:
-    """How workers of the recipe's backend are started, with `more` variables."""
+    """Return how workers of the recipe's backend start, with `more` variables."""
     return Launch({**recipe.environment, **(more or {})}, recipe.interpreter, recipe.name)
 
 
@@ -111,7 +111,12 @@ def job_environment(shared: Mapping[str, str], own: Sequence[str]) -> tuple[str,
 
 
 def parallel_variables(recipe: Recipe, local_size: int) -> dict[str, str]:
-    """What a worker starts with besides, where it shares each batch among so many of its own."""
+    """Return the variables of a worker whose processes or devices share each batch.
+
+    Args:
+        recipe: of the backend.
+        local_size: processes or devices of this machine; 1 needs no variables.
+    """
     if local_size == 1:
         return {}
     stated = recipe.parallel_environment.items()
@@ -119,14 +124,15 @@ def parallel_variables(recipe: Recipe, local_size: int) -> dict[str, str]:
 
 
 def prepared_variables(launch: Launch, adapter: str, threads: int, scratch: Path) -> dict[str, str]:
-    """The variables of a worker, with a path to the code that it imports.
+    """Return the variables of a worker, with a path to the code that it imports.
 
     Args:
-        launch: how it is started.
+        launch: how it starts.
         adapter: `module:class` of its backend.
-        threads: the number of CPU threads.
-        scratch: see `worker_environment`; an interpreter of another environment gets links there
-            to this suite and to the package of the adapter, and sees no other package of this one.
+        threads: number of CPU threads.
+        scratch: folder of the trial, see `worker_environment`. For an interpreter of another
+            environment it contains links to this suite and to the adapter's package, so that the
+            worker sees no other package of this environment.
     """
     variables = worker_environment(launch.variables, threads, scratch)
     if not launch.interpreter:
@@ -146,26 +152,26 @@ def _linked_code(adapter: str, folder: Path) -> Path:
 
 
 def _origin(name: str) -> Path:
-    """The folder of a package, or the file of a module.
+    """Return the folder of a package, or the file of a module.
 
     Raises:
         ModuleNotFoundError: there is none.
     """
     spec = find_spec(name)
     if spec is None or spec.origin is None:
-        raise ModuleNotFoundError(f"received {name!r}, expected a package with source files")
+        raise ModuleNotFoundError(f"no package {name!r} with source files")
     origin = Path(spec.origin)
     return origin.parent if spec.submodule_search_locations else origin
 
 
 def worker_environment(own: Mapping[str, str], threads: int, scratch: Path) -> dict[str, str]:
-    """The variables that a worker of this interpreter starts with.
+    """Return the variables of a worker of this interpreter.
 
     Args:
-        own: what the backend's recipe sets.
-        threads: the number of CPU threads.
-        scratch: a folder of the trial's own, where compilers put what they cache; it goes with
-            the trial, so that every compilation is a cold one.
+        own: variables of the backend's recipe.
+        threads: number of CPU threads.
+        scratch: folder of the trial, for the caches of compilers. It is removed after the trial, so
+            every compilation is cold.
     """
     kept = {name: value for name, value in os.environ.items() if _is_kept(name)}
     paths = [str(SOURCE_ROOT), *filter(None, [kept.get("PYTHONPATH")])]

@@ -43,7 +43,7 @@ def test_a_disturbed_run_is_flagged_taken_again_and_told(command):
     (attempt,) = record["noise"]["attempts"]
     assert "other processes" in attempt["flags"]
     assert attempt["throughput_images_per_second"] > 0
-    assert "so it is taken again" in done.stderr
+    assert "so it is retried" in done.stderr
     report = (command.folder / "out" / "report.md").read_text()
     assert "1 of 1 trial stayed disturbed" in report
     assert "1 measurement of disturbed trials were taken again" in report

@@ -1,4 +1,4 @@
-"""`bench doctor`: can this machine, and these backends, give numbers that hold?"""
+"""`bench doctor`: examine whether this machine and these backends can be measured."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,7 +30,13 @@ HEALTHY, CLOCK_FAILED = 0, 1
 
 
 class Patient(NamedTuple):
-    """A backend to examine: its recipe, its framework's version, and a device."""
+    """A backend to examine.
+
+    Attributes:
+        recipe: of the backend.
+        version: of its framework.
+        device: to examine it on.
+    """
 
     recipe: Recipe
     version: str
@@ -39,24 +45,22 @@ class Patient(NamedTuple):
 
 @click.command("doctor")
 @request_options("backends", panel="Options")
-@click.option("--device", default="cpu", show_default=True, help="cpu, gpu:0, mps.")
-@click.option(
-    "--fresh", is_flag=True, help="Measure the limits anew, whatever is kept of this machine."
-)
+@click.option("--device", default="cpu", show_default=True, help="cpu, gpu:0 or mps.")
+@click.option("--fresh", is_flag=True, help="Use no cached peak rates.")
 @click.option(
     "--compile",
     "compilation",
     is_flag=True,
-    help="Compile in each backend twice cold and, where it has a cache on disk, warm.",
+    help="Also time compilation: twice cold and, if the framework has a cache on disk, warm.",
 )
 def command(backends: list[str], device: str, fresh: bool, compilation: bool) -> int:
-    """Examine the machine and each backend's clock.
+    """Examine the machine, its peak rates and each backend's clock.
 
-    The machine's knobs, each with an advice; what the device can do at most, by each backend's
-    best matrix product and copy; and for each backend and default mode whether twice the steps
-    take twice the time, within 10 %, and leave nothing undone.
+    Shows the machine's settings with advice, the peak rates of the device by each backend's
+    fastest matrix product and copy, and for each backend and default mode whether twice the steps
+    take twice the time, within 10 %, and leave no work behind.
 
-    Exit status: 0 every clock waits for its device, 1 one does not, 2 the command was wrong.
+    Exit status: 0 every clock waits for its device, 1 some clock does not, 2 invalid options.
     """
     console, messages = result_console(), message_console()
     console.print(table(("machine", "value", "advice"), machine_findings()))
@@ -72,11 +76,11 @@ def command(backends: list[str], device: str, fresh: bool, compilation: bool) ->
     setting = PeakRateSettings(len(cpus), cpus, None if fresh else cache_folder())
 
     def began(backend: str, device: str) -> None:
-        messages.print(f"measuring the limit of {backend} on {device}")
+        messages.print(f"measuring the peak rate of {backend} on {device}")
 
-    limits = list(peak_rates(patients, setting, executor, began))
+    rates = list(peak_rates(patients, setting, executor, began))
     console.print()
-    console.print(limit_table(limits))
+    console.print(peak_rate_table(rates))
     console.print()
     passed = _print_clocks(patients, cpus, executor, console, messages)
     if compilation:
@@ -86,7 +90,7 @@ def command(backends: list[str], device: str, fresh: bool, compilation: bool) ->
 
 
 def machine_findings() -> list[Finding]:
-    """Every knob of the machine."""
+    """Examine every setting of the machine."""
     return [
         governor(),
         turbo(),
@@ -102,23 +106,23 @@ def machine_findings() -> list[Finding]:
     ]
 
 
-_LIMIT_HEADER = ("backend", "GFLOP/s float32", "GFLOP/s bfloat16", "copy GB/s", "libraries, notes")
+_HEADER = ("backend", "GFLOP/s float32", "GFLOP/s bfloat16", "copy GB/s", "libraries, notes")
 
 
-def limit_table(limits: Sequence[PeakRates]) -> object:
-    """What each backend reaches at best."""
-    return table(_LIMIT_HEADER, [_limit_row(limit) for limit in limits], right=_LIMIT_HEADER[1:4])
+def peak_rate_table(rates: Sequence[PeakRates]) -> object:
+    """Make the table of each backend's peak rates."""
+    return table(_HEADER, [_peak_rate_row(each) for each in rates], right=_HEADER[1:4])
 
 
-def _limit_row(limit: PeakRates) -> tuple[str, ...]:
-    rates = limit.matrix_flops_per_second
-    disturbed = f"disturbed ({', '.join(limit.flags)}), so not used" if limit.flags else ""
-    libraries = "; ".join(limit.libraries or ()) or "own, unknown"
-    notes = [text for text in (limit.error or libraries, disturbed) if text]
+def _peak_rate_row(rates: PeakRates) -> tuple[str, ...]:
+    disturbed = f"disturbed ({', '.join(rates.flags)}), so not used" if rates.flags else ""
+    libraries = "; ".join(rates.libraries or ()) or "own, unknown"
+    notes = [text for text in (rates.error or libraries, disturbed) if text]
+    flops = (rates.matrix_flops_per_second.get(name) for name in ("float32", "bfloat16"))
     return (
-        f"{limit.backend} {limit.framework_version}",
-        *(_giga(rates.get(precision)) for precision in ("float32", "bfloat16")),
-        _giga(limit.copy_bytes_per_second),
+        f"{rates.backend} {rates.framework_version}",
+        *map(_giga, flops),
+        _giga(rates.copy_bytes_per_second),
         "; ".join(notes),
     )
 
@@ -134,7 +138,7 @@ def _print_clocks(
     console: Console,
     messages: Console,
 ) -> bool:
-    """Print the verdict on each clock; whether all passed."""
+    """Print the verdict on each clock; return whether all passed."""
     rows = []
     all_passed = True
     for recipe, _, device in patients:
@@ -146,7 +150,7 @@ def _print_clocks(
             leftover = UNKNOWN if found.leftover is None else f"{found.leftover:.1%}"
             result = "pass" if found.passed else f"FAIL {found.error}".rstrip()
             rows.append((recipe.name, mode, ratio, leftover, result))
-    header = ("backend", "mode", "time of twice the steps", "left after the clock", "result")
+    header = ("backend", "mode", "time of twice the steps", "work left", "result")
     console.print(table(header, rows, right=header[2:4]))
     return all_passed
 

@@ -1,4 +1,4 @@
-"""Whether a backend's clock waits for its device, from the times that a worker told."""
+"""Checks that a backend's clock waits for its device, from times that a worker measured."""
 
 from statistics import median
 from typing import NamedTuple
@@ -17,11 +17,11 @@ _SECONDS = 300.0
 
 
 class ClockVerdict(NamedTuple):
-    """What a backend's clock did.
+    """Whether a backend's clock waits for its device.
 
     Attributes:
-        ratio: time of twice the steps over that of the steps; 2 where the clock waits.
-        leftover: work left after a call, as a share of it; 0 where the clock waits.
+        ratio: time of twice the steps divided by the time of the steps; 2 if the clock waits.
+        leftover: work left after a call, as a share of the call; 0 if the clock waits.
         error: why there is neither.
     """
 
@@ -31,7 +31,7 @@ class ClockVerdict(NamedTuple):
 
     @property
     def passed(self) -> bool:
-        """Whether both are as they must be."""
+        """Whether both are within the tolerance."""
         if self.ratio is None or self.leftover is None:
             return False
         return abs(self.ratio / 2 - 1) <= TOLERANCE and self.leftover <= TOLERANCE
@@ -45,15 +45,15 @@ def check_clock(
     executor: Executor,
     seconds: float = 0.25,
 ) -> ClockVerdict:
-    """Have a worker time training calls.
+    """Have a worker time training calls, and check the times.
 
     Args:
         adapter: of the backend.
-        launch: the interpreter and the variables of its workers.
+        launch: interpreter and variables of its workers.
         placing: mode and device.
-        cpus: as many as there are threads.
+        cpus: CPUs of the worker, one per thread.
         executor: runs the worker.
-        seconds: of a single training call.
+        seconds: duration of a single training call.
     """
     mode, device = placing
     task = ClockTask(
@@ -69,22 +69,23 @@ def check_clock(
     )
     events: list[Event] = []
     end = executor.run(task, launch, _SECONDS, events.append)
-    told = next((event for event in events if isinstance(event, ClockChecked)), None)
-    if told is None:
-        return ClockVerdict(error=verdict_of(events, end, _SECONDS).reason or "it told no times")
-    return verdict(told)
+    times = next((event for event in events if isinstance(event, ClockChecked)), None)
+    if times is None:
+        reason = verdict_of(events, end, _SECONDS).reason
+        return ClockVerdict(error=reason or "the worker reported no times")
+    return verdict(times)
 
 
-def verdict(told: ClockChecked) -> ClockVerdict:
-    """Each double call against the mean of the single ones before and after it, then the median.
+def verdict(times: ClockChecked) -> ClockVerdict:
+    """Compare each double call with the mean of the single ones around it; return the median.
 
-    What drifts slowly cancels in each ratio, and what disturbs a few calls in the median.
+    Slow drift cancels in each ratio, and disturbances of single calls do in the median.
     """
     ratios = [
         2 * double / (before + after)
         for before, double, after in zip(
-            told.single_seconds, told.double_seconds, told.single_seconds[1:], strict=False
+            times.single_seconds, times.double_seconds, times.single_seconds[1:], strict=False
         )
     ]
-    leftover = told.leftover_seconds / max(median(told.single_seconds), 1e-9)
+    leftover = times.leftover_seconds / max(median(times.single_seconds), 1e-9)
     return ClockVerdict(median(ratios), leftover)

@@ -1,7 +1,7 @@
-"""Whether cold compilation is cold, and what a framework's cache on disk makes of it.
+"""Times compilation: cold, and with the framework's cache on disk.
 
-A backend in a mode compiles three times in fresh processes: twice cold, which must take about as
-long, and where its recipe names a cache on disk, twice with one folder: to fill it, and warm.
+Each mode of a backend compiles in fresh processes: twice cold, which must take about equally long,
+and if its recipe names a cache on disk, twice with the same folder, to fill it and to use it.
 """
 
 import tempfile
@@ -23,12 +23,12 @@ _CACHE = "{cache}"
 
 
 class Compilation(NamedTuple):
-    """Seconds of the compile phase; None where it did not end, or where there is no cache.
+    """Seconds of the compile phase; None if it did not end, or without a cache.
 
     Attributes:
-        cold: of two processes that found nothing.
-        warm: of one that found what another had left.
-        files: how many files the cache then held.
+        cold: in two processes with an empty cache.
+        warm: in a process with the cache of an earlier one.
+        files: number of files in that cache.
     """
 
     cold: tuple[float | None, float | None]
@@ -37,7 +37,14 @@ class Compilation(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where and on what a backend compiles."""
+    """What a backend compiles for.
+
+    Attributes:
+        mode: of the backend.
+        device: name of the device.
+        cpus: CPUs of the worker, one per thread.
+        data: folder of the decoded data set.
+    """
 
     mode: str
     device: str
@@ -46,7 +53,7 @@ class Place(NamedTuple):
 
 
 def compile_times(recipe: Recipe, place: Place, executor: Executor) -> Compilation:
-    """Compile cold twice, and then with the framework's cache where it has one."""
+    """Compile cold twice, and then with the framework's cache if it has one."""
     cold = tuple(_compile(recipe, place, recipe.cold, executor) for _ in range(2))
     if not recipe.warm:
         return Compilation((cold[0], cold[1]), None, None)

@@ -1,4 +1,4 @@
-"""One thing that was looked at."""
+"""The result of examining one setting."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -7,12 +7,12 @@ UNKNOWN = "unknown"
 
 
 class Finding(NamedTuple):
-    """A knob of the machine.
+    """A setting of the machine.
 
     Attributes:
-        name: of the knob.
-        value: as it is; `unknown` where the system does not tell.
-        advice: what to do about it; empty where nothing is to be done.
+        name: of the setting.
+        value: its value; `unknown` if the system does not report it.
+        advice: what to do; empty if nothing has to be done.
     """
 
     name: str
@@ -21,7 +21,7 @@ class Finding(NamedTuple):
 
 
 def words(path: Path) -> str | None:
-    """The file's text on one line; None where it cannot be read."""
+    """Return the file's text on one line; None if it cannot be read."""
     try:
         return " ".join(path.read_text(encoding="utf-8", errors="replace").split()) or None
     except OSError:

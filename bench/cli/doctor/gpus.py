@@ -1,4 +1,4 @@
-"""NVIDIA's GPUs as their driver tells: other processes, temperature, clocks."""
+"""Examines NVIDIA GPUs: other processes, temperature, clocks."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +11,7 @@ _HOT_CELSIUS = 80
 
 
 def gpus() -> list[Finding]:
-    """The findings of each GPU; none where there is no driver."""
+    """Examine each GPU; without a driver there is one finding."""
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError:
@@ -26,20 +26,20 @@ def gpus() -> list[Finding]:
 def _gpu(index: int) -> list[Finding]:
     handle = pynvml.nvmlDeviceGetHandleByIndex(index)
     return [
-        processes(index, _told(pynvml.nvmlDeviceGetComputeRunningProcesses, handle)),
+        processes(index, _query(pynvml.nvmlDeviceGetComputeRunningProcesses, handle)),
         temperature(
-            index, _told(pynvml.nvmlDeviceGetTemperature, handle, pynvml.NVML_TEMPERATURE_GPU)
+            index, _query(pynvml.nvmlDeviceGetTemperature, handle, pynvml.NVML_TEMPERATURE_GPU)
         ),
         clocks(
             index,
-            _told(pynvml.nvmlDeviceGetClockInfo, handle, pynvml.NVML_CLOCK_SM),
-            _told(pynvml.nvmlDeviceGetMaxClockInfo, handle, pynvml.NVML_CLOCK_SM),
+            _query(pynvml.nvmlDeviceGetClockInfo, handle, pynvml.NVML_CLOCK_SM),
+            _query(pynvml.nvmlDeviceGetMaxClockInfo, handle, pynvml.NVML_CLOCK_SM),
         ),
     ]
 
 
 def processes(index: int, running: list[Any] | None) -> Finding:
-    """How many processes compute on the GPU."""
+    """Return the number of processes that compute on the GPU."""
     name = f"processes on gpu:{index}"
     if running is None:
         return Finding(name, UNKNOWN)
@@ -47,7 +47,7 @@ def processes(index: int, running: list[Any] | None) -> Finding:
 
 
 def temperature(index: int, celsius: int | None) -> Finding:
-    """How warm the GPU is: a hot one lowers its clock."""
+    """Return the temperature of the GPU: a hot one lowers its clock."""
     name = f"temperature of gpu:{index}"
     if celsius is None:
         return Finding(name, UNKNOWN)
@@ -56,16 +56,16 @@ def temperature(index: int, celsius: int | None) -> Finding:
 
 
 def clocks(index: int, now: int | None, most: int | None) -> Finding:
-    """The clock of the GPU's multiprocessors; it is low while nothing runs."""
+    """Return the clock of the GPU's multiprocessors; it is low while nothing runs."""
     name = f"clock of gpu:{index}"
     if now is None or most is None:
         return Finding(name, UNKNOWN)
     return Finding(name, f"{now} of at most {most} MHz")
 
 
-def _told(ask: Callable[..., Any], *arguments: Any) -> Any:
-    """The driver's answer; None where it does not tell, as some GPUs do not."""
+def _query(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Return the driver's answer; None if the GPU does not support the question."""
     try:
-        return ask(*arguments)
+        return function(*arguments)
     except pynvml.NVMLError:
         return None

@@ -1,4 +1,4 @@
-"""What else the machine does, and how much of it this process may use."""
+"""Examines what else the machine does, and how much of it this process may use."""
 
 import os
 import time
@@ -12,14 +12,14 @@ from bench.worker.usage import read_usage, usage_since
 
 _ROOT = Path("/")
 _GROUPS = Path("sys/fs/cgroup")
-_UNLIMITED = 2**60  # bytes: version 1 of the control groups writes a number like this for no limit
+_UNLIMITED = 2**60  # bytes: version 1 of the control groups writes such a number for no limit
 _MOST_LOAD = 0.2  # of the CPUs
 _MOST_SHARE = 0.02  # of the CPUs' time
 _WATCHED_SECONDS = 1.0
 
 
 def load() -> Finding:
-    """Processes that ran or waited for a CPU in the last minute."""
+    """Return how many processes ran or waited for a CPU in the last minute."""
     if not hasattr(os, "getloadavg"):
         return Finding("load", UNKNOWN)
     average, cpus = os.getloadavg()[0], len(usable_cpus())
@@ -29,7 +29,7 @@ def load() -> Finding:
 
 
 def cpu_time() -> list[Finding]:
-    """Who uses the CPUs in this second: other processes, and other machines of the same host."""
+    """Measure for a second who uses the CPUs: other processes, and other machines of the host."""
     before = read_usage()
     time.sleep(_WATCHED_SECONDS)
     usage = usage_since(before)
@@ -53,25 +53,25 @@ def _share(name: str, seconds: float | None, capacity: float, advice: str) -> Fi
 
 
 def swap() -> Finding:
-    """Memory on the disk."""
+    """Return how much memory is swapped to disk."""
     try:
         used = psutil.swap_memory().used
     except (OSError, RuntimeError):
         return Finding("swap in use", UNKNOWN)
-    advice = "what was swapped out must be read back while something is timed: swapoff -a"
+    advice = "swapped memory may be read back during a measurement: swapoff -a"
     return Finding("swap in use", f"{used / 2**20:,.0f} MiB", advice if used else "")
 
 
 def cpu_limit(root: Path = _ROOT) -> Finding:
-    """The control group's limit of CPU time, which stops all threads when it is used up."""
+    """Return the control group's limit of CPU time; once it is used, all threads are stopped."""
     name = "CPU limit of the control group"
-    told = (words(root / _GROUPS / "cpu.max") or _version_1(root)).split()
-    if len(told) != 2:
+    text = (words(root / _GROUPS / "cpu.max") or _version_1(root)).split()
+    if len(text) != 2:
         return Finding(name, UNKNOWN)
-    if told[0] in ("max", "-1"):
+    if text[0] in ("max", "-1"):
         return Finding(name, "none")
-    cpus = int(told[0]) / int(told[1])
-    advice = f"use no more threads than that: --threads {max(1, int(cpus))}"
+    cpus = int(text[0]) / int(text[1])
+    advice = f"use no more threads: --threads {max(1, int(cpus))}"
     return Finding(name, f"{cpus:g} CPUs", advice if cpus < len(usable_cpus()) else "")
 
 
@@ -81,12 +81,12 @@ def _version_1(root: Path) -> str:
 
 
 def memory_limit(root: Path = _ROOT) -> Finding:
-    """The control group's limit of memory."""
+    """Return the control group's limit of memory."""
     name = "memory limit of the control group"
     paths = ("memory.max", "memory/memory.limit_in_bytes")
-    told = next(filter(None, (words(root / _GROUPS / path) for path in paths)), None)
-    if told is None:
+    text = next(filter(None, (words(root / _GROUPS / path) for path in paths)), None)
+    if text is None:
         return Finding(name, UNKNOWN)
-    if told == "max" or int(told) > _UNLIMITED:
+    if text == "max" or int(text) > _UNLIMITED:
         return Finding(name, "none")
-    return Finding(name, f"{int(told) / 2**30:,.1f} GiB")
+    return Finding(name, f"{int(text) / 2**30:,.1f} GiB")

@@ -1,4 +1,4 @@
-"""Knobs of the processor and the kernel: clock, turbo, threads of a core, pages, timer."""
+"""Examines settings of the processor and the kernel: clock, turbo, SMT, pages, timer."""
 
 import time
 from pathlib import Path
@@ -11,7 +11,7 @@ _COARSE_TIMER_SECONDS = 1e-5
 
 
 def governor(root: Path = _ROOT) -> Finding:
-    """How the kernel chooses the clock of each CPU."""
+    """Return how the kernel chooses the clock of each CPU."""
     paths = sorted((root / _CPUS).glob("cpu[0-9]*/cpufreq/scaling_governor"))
     found = sorted({text for path in paths if (text := words(path))})
     if not found:
@@ -21,18 +21,18 @@ def governor(root: Path = _ROOT) -> Finding:
 
 
 def turbo(root: Path = _ROOT) -> Finding:
-    """Whether a CPU may run above its base clock for a while."""
+    """Return whether a CPU may run above its base clock for some time."""
     intel = words(root / _CPUS / "intel_pstate/no_turbo")
     others = words(root / _CPUS / "cpufreq/boost")
     if intel is None and others is None:
         return Finding("turbo", UNKNOWN)
     is_on = intel == "0" if intel is not None else others == "1"
-    advice = "the clock falls as the machine warms up: turn it off for the steadiest figures"
+    advice = "the clock falls when the machine gets warm: turn it off for stable numbers"
     return Finding("turbo", "on" if is_on else "off", advice if is_on else "")
 
 
 def core_threads(root: Path = _ROOT) -> Finding:
-    """Whether two logical CPUs share a core."""
+    """Return whether two logical CPUs share a core."""
     active = words(root / _CPUS / "smt/active")
     if active is None:
         return Finding("threads of a core", UNKNOWN)
@@ -43,18 +43,18 @@ def core_threads(root: Path = _ROOT) -> Finding:
 
 
 def huge_pages(root: Path = _ROOT) -> Finding:
-    """Whether the kernel gives large pages by itself; it is the same for every framework."""
+    """Return whether the kernel uses large pages by itself; it affects every framework alike."""
     text = words(root / "sys/kernel/mm/transparent_hugepage/enabled")
     chosen = [word.strip("[]") for word in (text or "").split() if word.startswith("[")]
     return Finding("transparent huge pages", chosen[0] if chosen else UNKNOWN)
 
 
 def timer() -> Finding:
-    """The resolution of the clock that times everything here."""
+    """Return the resolution of the clock that is used for all times."""
     resolution = time.get_clock_info("perf_counter").resolution
     steps = [_tick() for _ in range(100)]
     seen = max(resolution, min(steps))
-    advice = "steps are long beside those of a fast model: time many at once, as trials do"
+    advice = "the resolution is coarse for steps of a fast model: time many at once, as trials do"
     value = f"{seen * 1e9:,.0f} ns"
     return Finding("timer resolution", value, advice if seen > _COARSE_TIMER_SECONDS else "")
 

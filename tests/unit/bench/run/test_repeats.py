@@ -110,7 +110,7 @@ def test_what_never_gave_a_measurement_is_left_out_after_its_chances(history):
 def test_nothing_is_added_where_nothing_was_measured(history):
     for _ in range(CHANCES):
         history.add("crashed", "timeout", "failed")
-    assert history.decide().reason == "no contender gave a measurement"
+    assert history.decide().reason == "no contender could be measured"
 
 
 def test_models_are_not_compared_with_each_other_nor_what_is_not_comparable(history):

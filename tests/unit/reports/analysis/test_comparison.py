@@ -132,7 +132,7 @@ def test_the_command_tells_the_verdict_in_each_form(make, two, bench, no_traceba
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["--fail-on", "5"], "expected a share below 100% like 5%"),
+        (["--fail-on", "5"], "is not a percentage below 100% like 5%"),
         (["--metric", "speed"], "unknown metric 'speed'"),
         (["--metric", "data_seconds"], "of which more or less is better"),
     ],

@@ -104,11 +104,11 @@ def test_export_writes_one_format_and_nothing_else(bench, no_traceback, make, tm
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["--export", "-"], "an ending that tells the format, or --format"),
-        (["--export", "a.docx"], "an ending that tells the format"),
-        (["--export", "-", "--format", "csv,json"], "one format of one file"),
-        (["--export", "-", "--format", "figures"], "one format of one file"),
-        (["--export", "a.csv", "--output", "b"], "expected one of the two"),
+        (["--export", "-"], "needs --format"),
+        (["--export", "a.docx"], "needs --format"),
+        (["--export", "-", "--format", "csv,json"], "--export writes one file"),
+        (["--export", "-", "--format", "figures"], "--export writes one file"),
+        (["--export", "a.csv", "--output", "b"], "--export cannot be combined with --output"),
         (["--format", "cvs"], "did you mean csv?"),
     ],
 )

@@ -228,7 +228,7 @@ def test_env_commands_answer_bad_input_with_a_sentence(bench, no_traceback):
     for arguments, sentence in (
         (["create", "nosuch"], "unknown backend 'nosuch'"),
         (["create", "jax==x"], "expected a version"),
-        (["create", "jax@/usr/bin/python3"], "expected no interpreter"),
+        (["create", "jax@/usr/bin/python3"], "names an interpreter"),
         (["remove", "nosuch"], "expected some of: none"),
         (["remove", "jax=="], "expected a version"),
     ):
