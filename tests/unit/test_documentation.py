@@ -187,10 +187,11 @@ def test_the_model_of_the_user_guide_has_the_right_shape():
     assert resolve(names["mynet"](10), (28, 28, 1)).output_shape == (10,)
 
 
-def test_the_run_file_of_its_page_is_valid(tmp_path):
-    (text,) = [
-        code for _, kind, code in _FENCE.findall(_text(DOCS / "run-files.md")) if kind == "toml"
-    ]
-    (tmp_path / "crossover.toml").write_text(text)
-    request = read_run_file(tmp_path / "crossover.toml").request
-    assert [matrix.backends for matrix in request.matrices] == [["torch", "jax"], ["numpy"]]
+def test_the_run_files_of_their_page_are_valid(tmp_path):
+    path = tmp_path / "page.toml"
+    requests = []
+    for _, language, code in _FENCE.findall(_text(DOCS / "run-files.md")):
+        if language == "toml":
+            path.write_text(code)
+            requests.append(read_run_file(path).request)
+    assert [matrix.backends for matrix in requests[0].matrices] == [["torch", "jax"], ["numpy"]]
