@@ -52,6 +52,10 @@ def test_help_loads_only_what_it_shows(command, heavy):
     assert loaded & (heavy | FRAMEWORKS) == set()
 
 
+def test_a_session_needs_no_command_line():
+    assert loaded_by("import bench.run.session") & {"click", "rich", "rich_click"} == set()
+
+
 def test_the_list_of_models_loads_no_numpy_nor_what_makes_a_run():
     listing = "from bench.cli.list import list_models; list_models()"
     assert loaded_by(listing) & {"numpy", "pandas", "matplotlib", "psutil"} == set()
