@@ -18,8 +18,12 @@ def test_a_run_measures_records_and_reports(bench, no_traceback, tiny, tmp_path)
     trials = [json.loads(line) for line in (output / "trials.jsonl").read_text().splitlines()]
     assert [trial["outcome"] for trial in trials] == ["ok"] * 4
     assert [trial["repeat"] for trial in trials] == [1, 1, 2, 2]
-    assert {trial["equivalence"] for trial in trials if trial["backend"] == "numpy"} == {"passed"}
-    assert {trial["equivalence"] for trial in trials if trial["backend"] == "fake"} == {"failed"}
+    assert {trial["equivalence"] for trial in trials if trial["job"]["backend"] == "numpy"} == {
+        "passed"
+    }
+    assert {trial["equivalence"] for trial in trials if trial["job"]["backend"] == "fake"} == {
+        "failed"
+    }
     manifest = json.loads((output / "manifest.json").read_text())
     assert manifest["command"].startswith("python -m bench run")
     assert manifest["verified"] is True
