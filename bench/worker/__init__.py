@@ -1,5 +1,5 @@
-"""The process that measures one trial: it imports exactly one framework and tells what happens.
+"""The process that measures one trial. It imports exactly one framework, and emits events.
 
-Needs NumPy, msgspec and its framework only, since it also runs in environments made for one
-framework and on older Pythons.
+It needs only NumPy, msgspec and the framework, because it may run in an environment that was
+created for one framework, and on Python 3.9.
 """

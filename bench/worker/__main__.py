@@ -21,6 +21,7 @@ from bench.worker.process import age, bind_to, end_with_parent, resident_memory
 from bench.worker.protocol import (
     ClockTask,
     Devices,
+    Emit,
     Event,
     Failed,
     Imported,
@@ -33,40 +34,44 @@ from bench.worker.protocol import (
     decode_task,
     encode,
 )
-from bench.worker.training import Tell, train
+from bench.worker.training import train
 from bench.worker.verify import verify
 
-_LONGEST_REASON = 500  # characters: a reason stands in a table, the log holds the rest
+_MAX_REASON = 500  # characters, since tables show the reason; the log contains the whole message
 
 
 def main() -> int:
-    """The exit status: 0 when the task ended well or diverged, 1 when it failed."""
+    """Run the task.
+
+    Returns:
+        The exit status: 0 if the task succeeded or diverged, 1 if it failed.
+    """
     end_with_parent()
     faulthandler.enable()
     events = os.fdopen(int(sys.argv[1]), "wb", buffering=0)
 
-    def tell(event: Event) -> None:
+    def emit(event: Event) -> None:
         events.write(encode(event))
 
     task = decode_task(sys.stdin.buffer.readline())
     bind_to(task.cpus)
-    backend = _imported(task, tell)
+    backend = _import_backend(task, emit)
     if backend is None:
         return 1
     try:
-        _run(task, backend, tell)
+        _run(task, backend, emit)
     except Exception as error:
         traceback.print_exc()
-        tell(Failed(_outcome(error, backend), _reason(error)))
+        emit(Failed(_outcome(error, backend), _reason(error)))
         return 1
     if not task.is_recorded:  # rank 0 may still need this process; the runner ends it
         signal.pause()
     return 0
 
 
-def _imported(task: Task, tell: Tell) -> Optional[Backend]:
+def _import_backend(task: Task, emit: Emit) -> Optional[Backend]:
     """Import the framework and join the other processes; report a failure and return None."""
-    tell(PhaseBegan("import"))
+    emit(PhaseBegan("import"))
     start = perf_counter()
     backend: Optional[Backend] = None
     try:
@@ -79,44 +84,50 @@ def _imported(task: Task, tell: Tell) -> Optional[Backend]:
         traceback.print_exc()
         is_alone = backend is None or task.group is None
         if is_alone and not isinstance(error, Unsupported):
-            tell(Failed("unavailable", f"the framework cannot be imported: {_reason(error)}"))
+            emit(Failed("unavailable", f"the framework cannot be imported: {_reason(error)}"))
         else:
-            tell(Failed(_outcome(error, backend), _reason(error)))
+            emit(Failed(_outcome(error, backend), _reason(error)))
         return None
-    # From the process's own start: NumPy and the interpreter are part of what each framework loads.
-    tell(PhaseEnded("import", age() or perf_counter() - start))
-    tell(Imported(versions, resident_memory()))
+    # Measured from the start of the process: every framework needs the interpreter and NumPy.
+    emit(PhaseEnded("import", age() or perf_counter() - start))
+    emit(Imported(versions, resident_memory()))
     return backend
 
 
-def _run(task: Task, backend: Backend, tell: Tell) -> None:
+def _run(task: Task, backend: Backend, emit: Emit) -> None:
+    """Call the function of the task."""
     if isinstance(task, Probe):
-        tell(Devices({device.name: device.title for device in backend.devices()}))
+        emit(Devices({device.name: device.title for device in backend.devices()}))
     elif isinstance(task, VerifyTask):
-        verify(task, backend, tell)
+        verify(task, backend, emit)
     elif isinstance(task, PeakRateTask):
-        measure_peak_rates(task, backend, tell)
+        measure_peak_rates(task, backend, emit)
     elif isinstance(task, ClockTask):
-        check_clock(task, backend, tell)
+        check_clock(task, backend, emit)
     else:
-        train(task, backend, tell)
+        train(task, backend, emit)
 
 
 def _outcome(error: Exception, backend: Optional[Backend]) -> str:
+    """Return the outcome of a task that raised the error."""
     if isinstance(error, Unsupported):
         return "unsupported"
     return "out_of_memory" if backend and backend.is_out_of_memory(error) else "failed"
 
 
 def _reason(error: Exception) -> str:
+    """Return the error in one line of limited length."""
     text = str(error).strip()
     if isinstance(error, Unsupported):
-        return text[:_LONGEST_REASON]
-    return f"{type(error).__name__}: {text}"[:_LONGEST_REASON]
+        return text[:_MAX_REASON]
+    return f"{type(error).__name__}: {text}"[:_MAX_REASON]
 
 
 def _leave(status: int) -> NoReturn:
-    """End without taking the framework down: up to a second for what the kernel frees anyway."""
+    """End the process at once.
+
+    An orderly exit of a framework takes up to a second, only to free what the kernel frees anyway.
+    """
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)

@@ -1,7 +1,8 @@
-"""What a trained model answers, and what its answers hang on: told once all is measured.
+"""Explain a trained model: its predictions, their saliency, and the times of single steps.
 
-The gradients by the image are those of the NumPy backend with the contender's trained weights: no
-framework needs another method for them, and a certificate has shown that both compute the same.
+This happens after all measurements. Saliency is the gradient of a prediction with respect to the
+image. The NumPy backend computes it from the contender's trained weights, so frameworks need no
+method for it. The contender's certificate shows that both compute the same.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from bench.worker.protocol import Explained
 
 STEP_CALLS = 200
 STEP_SECONDS = 1.0
-LONGEST_COMPILATION = 10.0  # seconds: some backends compile anew for a call of one step
+# Seconds. Some backends compile again for a call of one step. If they take longer than this, single
+# steps are not timed.
+MAX_COMPILE_SECONDS = 10.0
 
 
 def explain(
@@ -33,35 +36,36 @@ def explain(
     predicted: IntArray,
     compile_seconds: float,
 ) -> Explained:
-    """Look into a trained session. What cannot be told is left out, and why is said.
+    """Explain a trained model. A part that fails is left out, and the reason is reported.
 
     Args:
-        session: trained; it is trained further.
-        model: that it trained.
-        train: how.
-        examples: how many it was trained on.
-        images: (n, height, width, channels), the test images.
-        labels: (n,) theirs.
-        predicted: (n,), the class of the largest logit of each.
-        compile_seconds: what its compilation took: single steps may need it once more.
+        session: the trained session; this function trains it further.
+        model: its model.
+        train: its training spec.
+        examples: number of training images.
+        images: (n, height, width, channels) test images.
+        labels: (n,) classes of the test images.
+        predicted: (n,) predicted classes of the test images.
+        compile_seconds: duration of the compile phase, which single steps may need again.
     """
     began = perf_counter()
     problems: list[str] = []
-    shown = first_of_each(labels)
+    positions = first_of_each(labels)
     saliency = b""
     steps: tuple[float, ...] = ()
     try:
-        gradients = input_gradients(model, session.weights(), images[shown], predicted[shown])
+        weights = session.weights()
+        gradients = input_gradients(model, weights, images[positions], predicted[positions])
         saliency = zlib.compress(shades(gradients).tobytes())
-    except Exception as error:  # all is measured: nothing that happens here may cost the trial
+    except Exception as error:  # the measurements are complete, so no error may fail the trial now
         problems.append(f"no saliency: {error}")
     try:
         steps = step_times(session, train, examples, compile_seconds)
     except Exception as error:
-        problems.append(f"no times of steps: {error}")
+        problems.append(f"no times of single steps: {error}")
     return Explained(
         predicted=zlib.compress(predicted.astype(np.uint8).tobytes()),
-        examples=tuple(shown.tolist()),
+        examples=tuple(positions.tolist()),
         saliency=saliency,
         step_seconds=steps,
         problems=tuple(problems),
@@ -70,40 +74,52 @@ def explain(
 
 
 def first_of_each(labels: IntArray) -> IntArray:
-    """The position of the first image of each class, in the order of the classes."""
-    _, first = np.unique(labels, return_index=True)
-    return first
+    """Return the position of the first image of each class, in the order of the classes.
+
+    Args:
+        labels: (n,) class of each image.
+    """
+    _, positions = np.unique(labels, return_index=True)
+    return positions
 
 
 def shades(gradients: FloatArray) -> IntArray:
-    """The size of the gradients, largest over the channels: (n, height, width) uint8.
+    """Convert gradients to shades of grey: the largest magnitude over the channels of each pixel.
 
-    255 is each image's largest.
+    Args:
+        gradients: (n, height, width, channels) gradients with respect to images.
+
+    Returns:
+        (n, height, width) uint8; 255 is the largest magnitude in an image.
     """
-    sizes = np.abs(gradients).max(axis=-1)
-    largest = sizes.max(axis=(1, 2), keepdims=True)
-    shaded: IntArray = np.rint(255 * sizes / np.where(largest > 0, largest, 1)).astype(np.uint8)
-    return shaded
+    magnitudes = np.abs(gradients).max(axis=-1)
+    largest = magnitudes.max(axis=(1, 2), keepdims=True)
+    scale = np.where(largest > 0, largest, 1)
+    result: IntArray = np.rint(255 * magnitudes / scale).astype(np.uint8)
+    return result
 
 
 def step_times(
     session: Session, train: TrainSpec, examples: int, compile_seconds: float
 ) -> tuple[float, ...]:
-    """Seconds of single training steps, each a call of its own that waits for the device.
+    """Time single training steps, each in its own call, which waits for the device.
 
-    Every call has the same shape, and the first, which may compile for it, does not count.
+    The first call is not timed, because the backend may compile in it.
 
     Args:
-        session: trained; it is trained further.
-        train: how.
-        examples: how many it is trained on.
-        compile_seconds: what its compilation took.
+        session: the trained session; this function trains it further.
+        train: its training spec.
+        examples: number of training images.
+        compile_seconds: duration of the compile phase.
+
+    Returns:
+        Seconds per step, of at most `STEP_CALLS` steps.
 
     Raises:
-        TimeoutError: to compile once more would take too long.
+        TimeoutError: compiling again would take too long.
     """
-    if session.agree(compile_seconds > LONGEST_COMPILATION):
-        raise TimeoutError(f"to compile for them would take about {compile_seconds:.0f} s")
+    if session.agree(compile_seconds > MAX_COMPILE_SECONDS):
+        raise TimeoutError(f"compiling for them would take about {compile_seconds:.0f} s")
     batches = epoch_batches(examples, train, 0)[:STEP_CALLS]
     rates = learning_rates(train, len(batches))
     session.compile(1, batches.shape[1])

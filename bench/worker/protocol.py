@@ -1,4 +1,4 @@
-"""What the runner and a worker say to each other: one task in, a stream of events out, as JSON."""
+"""The protocol between runner and worker, in JSON lines: one task in, a stream of events out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bench.worker.usage import Usage
 
 
 class TaskBase(msgspec.Struct, frozen=True, tag_field="task", tag=kind_of):
-    """What every task names: the adapter to import and the CPUs to run on.
+    """The fields of every task.
 
     Attributes:
         adapter: `module:class` of the backend.
@@ -41,7 +41,7 @@ class TaskBase(msgspec.Struct, frozen=True, tag_field="task", tag=kind_of):
 
 
 class Probe(TaskBase, frozen=True):
-    """Tell the versions and the devices that the framework sees."""
+    """Report the framework's versions and devices."""
 
 
 class TrainTask(TaskBase, frozen=True, kw_only=True):
@@ -56,7 +56,7 @@ class TrainTask(TaskBase, frozen=True, kw_only=True):
         data: the folder of the decoded data set.
         train_samples: number of training examples to use; None uses all.
         evaluation_batch: images per prediction.
-        until_accuracy: end after the epoch that reaches this test accuracy; None trains all.
+        until_accuracy: end after the epoch that reaches this test accuracy; None trains all epochs.
         explain: report the trained model's predictions, and the times of single steps, at the end.
     """
 
@@ -83,7 +83,13 @@ class TrainTask(TaskBase, frozen=True, kw_only=True):
 
 
 class ModelCheck(msgspec.Struct, frozen=True):
-    """A model to check: its spec, the shape of an image, and the optimizers by name."""
+    """A model to check.
+
+    Attributes:
+        layer: the model's spec.
+        input_shape: shape of an image.
+        optimizers: the optimizers to check it with, by name.
+    """
 
     layer: Layer
     input_shape: tuple[int, ...]
@@ -94,9 +100,9 @@ class VerifyTask(TaskBase, frozen=True, kw_only=True):
     """Make a certificate for each model.
 
     Attributes:
-        job: the contender, as `Job.certified` has it, with any of the models.
-        models: what to check, by the model's name.
-        references: a folder where the reference's answers are cached for other contenders.
+        job: the contender, as `Job.certified` returns it, with any of the models.
+        models: the models by name.
+        references: folder of cached results of the reference; None caches nothing.
     """
 
     job: Job
@@ -105,21 +111,25 @@ class VerifyTask(TaskBase, frozen=True, kw_only=True):
 
 
 class PeakRateTask(TaskBase, frozen=True, kw_only=True):
-    """Measure how fast the framework multiplies matrices and copies memory on the device."""
+    """Measure the framework's fastest matrix product and copy.
+
+    Attributes:
+        device: device name.
+    """
 
     device: str
 
 
 class ClockTask(TaskBase, frozen=True, kw_only=True):
-    """See whether twice the steps take twice the time.
+    """Check whether twice the steps take twice the time.
 
     Attributes:
         model: a model for images of `input_shape`.
-        input_shape: of one image.
-        batch_size: images a step.
+        input_shape: shape of an image.
+        batch_size: images per step.
         device: device name.
         mode: one of the backend's modes.
-        seconds: of a single call, so many that what a call costs whatever its steps is little.
+        seconds: approximate duration of a call; the fixed cost of a call must be small next to it.
     """
 
     model: Layer
@@ -134,54 +144,77 @@ Task = Union[Probe, TrainTask, VerifyTask, PeakRateTask, ClockTask]
 
 
 class EventBase(msgspec.Struct, frozen=True, tag_field="event", tag=kind_of):
-    """What every event shares: a JSON form with its name."""
+    """The base of all events; its JSON contains the name of the event."""
 
 
 class Imported(EventBase, frozen=True):
-    """The framework is imported: its versions, and the memory that the process holds since."""
+    """The framework was imported.
+
+    Attributes:
+        versions: version of each library that the backend reports.
+        baseline_memory_bytes: resident memory after the import; None if it is unknown.
+    """
 
     versions: dict[str, str]
     baseline_memory_bytes: Optional[int]
 
 
 class NativeSettings(EventBase, frozen=True):
-    """What the framework chose by itself, by item; tells nothing in the controlled arm."""
+    """The framework's own defaults that the trial uses.
+
+    Attributes:
+        settings: the defaults by item; empty in the controlled arm.
+    """
 
     settings: dict[str, str]
 
 
 class Devices(EventBase, frozen=True):
-    """The devices that the framework sees: their names and their makers' names."""
+    """The devices that the framework sees.
+
+    Attributes:
+        devices: title of each device, by its name.
+    """
 
     devices: dict[str, str]
 
 
 class PhaseBegan(EventBase, frozen=True):
-    """The worker turned to a phase."""
+    """A phase started.
+
+    Attributes:
+        phase: name of the phase.
+    """
 
     phase: str
 
 
 class PhaseEnded(EventBase, frozen=True):
-    """A phase took so many seconds: import, data, build or compile."""
+    """A phase ended.
+
+    Attributes:
+        phase: import, data, build or compile.
+        seconds: its duration.
+    """
 
     phase: str
     seconds: float
 
 
 class EpochEnded(EventBase, frozen=True):
-    """One epoch was trained and evaluated.
+    """An epoch was trained and evaluated.
 
     Attributes:
-        epoch: counted from 1.
-        images: how many images the steps processed.
-        seconds: from the first step's start until the device was idle.
-        mean_loss: the mean of the steps' losses; infinite or not a number when training diverged.
-        test_accuracy: the share of test images classified right, after the epoch.
-        evaluate_seconds: the time that evaluation took, off the training clock.
-        usage: who used the CPUs while the steps ran.
-        leftover_seconds: how much longer the first prediction after the steps took than the
-            others; None where there was no other.
+        epoch: number of the epoch, from 1.
+        images: number of training images processed.
+        seconds: from the start of the first step until the device was idle.
+        mean_loss: mean loss of the steps; None if it is not finite, which means that training
+            diverged.
+        test_accuracy: share of test images classified correctly after the epoch.
+        evaluate_seconds: duration of the evaluation, which is not part of `seconds`.
+        usage: usage of the CPUs during the steps.
+        leftover_seconds: duration of the first prediction after the steps minus the median of the
+            others; None if there was only one.
     """
 
     epoch: int
@@ -195,23 +228,27 @@ class EpochEnded(EventBase, frozen=True):
 
 
 class FirstStep(EventBase, frozen=True):
-    """Seconds from the process's start to its first trained step; told after the first epoch."""
+    """The first training step ended. This is emitted after the first epoch.
+
+    Attributes:
+        seconds: from the start of the process to the end of the first step.
+    """
 
     seconds: float
 
 
 class Predicted(EventBase, frozen=True, kw_only=True):
-    """Prediction was measured, in the trained session; see `bench.worker.inference`.
+    """Prediction with the trained model was measured; see `bench.worker.inference`.
 
     Attributes:
-        latencies: seconds at the 50th, 95th and 99th percentile of calls with one image; None
-            where the calls are too few for it.
-        latency_calls: how many calls with one image were timed.
-        batch_size: images in each call of the throughput.
-        calls: how many of these calls were timed.
-        call_seconds: all of these together.
-        compile_seconds: what making both forms of prediction ready took.
-        seconds: all of it, the compilation too.
+        latencies: 50th, 95th and 99th percentile of the seconds of calls with one image; None if
+            there are too few calls for a percentile.
+        latency_calls: number of timed calls with one image.
+        batch_size: images per call of the throughput measurement.
+        calls: number of timed calls of the throughput measurement.
+        call_seconds: total duration of these calls.
+        compile_seconds: time to compile prediction for both batch sizes.
+        seconds: duration of the whole phase.
     """
 
     latencies: tuple[float, Optional[float], Optional[float]]
@@ -224,16 +261,16 @@ class Predicted(EventBase, frozen=True, kw_only=True):
 
 
 class Explained(EventBase, frozen=True, kw_only=True):
-    """What the trained model answers; see `bench.worker.predictions`.
+    """The predictions of the trained model; see `bench.worker.predictions`.
 
     Attributes:
-        predicted: of each test image the class, one byte each, packed by zlib.
+        predicted: predicted class of each test image, one byte each, compressed with zlib.
         examples: positions of some test images.
-        saliency: of each of these (height, width) bytes, packed by zlib: how much the answer hangs
-            on each pixel, 255 for the one on which it hangs most.
-        step_seconds: of single training steps; empty where they were not timed.
+        saliency: (height, width) bytes of each of these images, compressed with zlib: how much the
+            prediction depends on each pixel; 255 marks the pixel with the strongest influence.
+        step_seconds: seconds of single training steps; empty if they were not timed.
         problems: what is missing, and why.
-        seconds: what all of it took.
+        seconds: time to produce the explanation.
     """
 
     predicted: bytes
@@ -245,13 +282,24 @@ class Explained(EventBase, frozen=True, kw_only=True):
 
 
 class CheckBegan(EventBase, frozen=True):
-    """The worker turned to the check of a model."""
+    """The check of a model started.
+
+    Attributes:
+        model: name of the model.
+    """
 
     model: str
 
 
 class Checked(EventBase, frozen=True):
-    """A model was checked: the comparisons, or why there are none; and the seconds it took."""
+    """The check of a model ended.
+
+    Attributes:
+        model: name of the model.
+        checks: the comparisons with the reference.
+        seconds: duration of the check.
+        error: why there are no comparisons; empty if there are.
+    """
 
     model: str
     checks: tuple[Check, ...]
@@ -260,13 +308,13 @@ class Checked(EventBase, frozen=True):
 
 
 class Rates(EventBase, frozen=True):
-    """The framework's best rates on the device; None or left out where it has no such call.
+    """The framework's peak rates on the device.
 
     Attributes:
-        matrix_flops_per_second: by precision.
-        copy_bytes_per_second: read and written.
-        libraries: the BLAS and OpenMP libraries that show in the process; None if nobody can tell.
-        usage: who used the CPUs meanwhile.
+        matrix_flops_per_second: rate of the fastest matrix product, by supported precision.
+        copy_bytes_per_second: bytes read plus bytes written per second; None if unsupported.
+        libraries: the BLAS and OpenMP libraries of the process; None if they are unknown.
+        usage: usage of the CPUs during the measurement.
     """
 
     matrix_flops_per_second: dict[str, float]
@@ -276,13 +324,14 @@ class Rates(EventBase, frozen=True):
 
 
 class ClockChecked(EventBase, frozen=True):
-    """The times of training calls, taken in turn.
+    """Training calls of two lengths were timed alternately.
 
     Attributes:
-        steps: of a single call.
-        single_seconds: of each call with so many steps.
-        double_seconds: of each call with twice as many, between two single ones.
-        leftover_seconds: the median of how much longer a prediction took just after a call.
+        steps: number of steps of a short call.
+        single_seconds: seconds of each short call.
+        double_seconds: seconds of each call with twice the steps, between two short ones.
+        leftover_seconds: median of the time by which a prediction directly after a training call
+            took longer than the next one.
     """
 
     steps: int
@@ -292,9 +341,12 @@ class ClockChecked(EventBase, frozen=True):
 
 
 class Finished(EventBase, frozen=True):
-    """The task ended well. Peaks in bytes; None where not known.
+    """The task succeeded. None means unknown.
 
-    `communication_seconds` are those a step that went into exchanging gradients.
+    Attributes:
+        peak_memory_bytes: highest resident memory of the process.
+        device_peak_memory_bytes: highest memory in use on the device.
+        communication_seconds: time per step spent on exchanging gradients.
     """
 
     peak_memory_bytes: Optional[int]
@@ -303,7 +355,12 @@ class Finished(EventBase, frozen=True):
 
 
 class Failed(EventBase, frozen=True):
-    """The task ended with an outcome other than ok, and why."""
+    """The task failed.
+
+    Attributes:
+        outcome: an outcome other than ok.
+        reason: why it failed.
+    """
 
     outcome: str
     reason: str
@@ -334,15 +391,23 @@ _EVENTS: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
 
 
 def encode(message: Any) -> bytes:
-    """One line of JSON with its newline."""
+    """Encode a task or an event as a line of JSON, with its newline."""
     return msgspec.json.encode(message) + b"\n"
 
 
 def decode_task(line: bytes) -> Task:
-    """The task in a line of JSON."""
+    """Decode a task from a line of JSON.
+
+    Raises:
+        msgspec.MsgspecError: the line is no valid task.
+    """
     return _TASKS.decode(line)
 
 
 def decode_event(line: bytes) -> Event:
-    """The event in a line of JSON."""
+    """Decode an event from a line of JSON.
+
+    Raises:
+        msgspec.MsgspecError: the line is no valid event.
+    """
     return _EVENTS.decode(line)

@@ -1,4 +1,4 @@
-"""Train one model as a task says, each phase under its own clock."""
+"""Train and evaluate one model, and time each phase."""
 
 from __future__ import annotations
 
@@ -34,35 +34,44 @@ from bench.worker.protocol import (
 )
 from bench.worker.usage import read_usage, usage_since
 
-Tell = Emit
-
 
 class Split(NamedTuple):
-    """Scaled images (n, height, width, channels) float32, and their labels (n,)."""
+    """A part of a data set.
+
+    Attributes:
+        images: (n, height, width, channels) float32, scaled.
+        labels: (n,) classes.
+    """
 
     images: FloatArray
     labels: IntArray
 
 
 @contextmanager
-def phase(name: str, tell: Tell) -> Iterator[None]:
-    """Time the block, and tell of its start and its end."""
-    tell(PhaseBegan(name))
+def phase(name: str, emit: Emit) -> Iterator[None]:
+    """Time the block, and emit an event at its start and its end."""
+    emit(PhaseBegan(name))
     start = perf_counter()
     yield
-    tell(PhaseEnded(name, perf_counter() - start))
+    emit(PhaseEnded(name, perf_counter() - start))
 
 
-def train(task: TrainTask, backend: Backend, tell: Tell) -> None:
-    """Do the task and tell every event; a loss that is no number ends it as diverged."""
+def train(task: TrainTask, backend: Backend, emit: Emit) -> None:
+    """Train, evaluate and measure inference. A loss that is not finite ends the task as diverged.
+
+    Args:
+        task: the task.
+        backend: the backend.
+        emit: called with each event.
+    """
     device = find_device(backend, task.job.device)
-    with phase("data", tell):
+    with phase("data", emit):
         data = open_decoded(task.data)
         images, labels = _training_examples(data, task)
         test = Split(_scaled(data.test_images, data), data.test_labels)
     start = _start(task, backend, resolve(task.model, data.input_shape))
-    tell(NativeSettings(start.settings))
-    with phase("build", tell):
+    emit(NativeSettings(start.settings))
+    with phase("build", emit):
         session = backend.session(
             Workload(
                 model=start.model,
@@ -78,34 +87,34 @@ def train(task: TrainTask, backend: Backend, tell: Tell) -> None:
                 world_size=task.job.world_size,
             )
         )
-    del images
+    del images  # the session has its own copy, and the peak memory should not contain both
     batches = epoch_batches(len(labels), task.train, 0)
     began = perf_counter()
-    with phase("compile", tell):
+    with phase("compile", emit):
         session.compile(*batches.shape)
         if task.is_recorded:
             session.predict(padded(test.images, 0, task.evaluation_batch))
     compile_seconds = perf_counter() - began
-    predicted = _epochs(session, task, len(labels), test, tell)
+    predicted = _epochs(session, task, len(labels), test, emit)
     if predicted is None:
         return
     peaks = peak_memory(), session.device_memory(), session.communication_seconds()
     if task.is_recorded:
-        tell(PhaseBegan("inference"))
-        tell(measure(session, test.images, min(task.evaluation_batch, len(test.images))))
-    tell(Finished(*peaks))
+        emit(PhaseBegan("inference"))
+        emit(measure(session, test.images, min(task.evaluation_batch, len(test.images))))
+    emit(Finished(*peaks))
     if task.explain and task.is_recorded:
         trained = (start.model, task.train, len(labels))
-        tell(explain(session, *trained, *test, predicted, compile_seconds))
+        emit(explain(session, *trained, *test, predicted, compile_seconds))
     elif task.explain:  # the steps that rank 0 times need every process
         step_times(session, task.train, len(labels), compile_seconds)
 
 
 def find_device(backend: Backend, name: str) -> Device:
-    """The backend's device of that name.
+    """Return the backend's device of that name.
 
     Raises:
-        Unsupported: the backend does not see it.
+        Unsupported: the framework does not see the device.
     """
     devices = {device.name: device for device in backend.devices()}
     if name not in devices:
@@ -114,7 +123,7 @@ def find_device(backend: Backend, name: str) -> Device:
 
 
 def _training_examples(data: Dataset, task: TrainTask) -> tuple[npt.NDArray[Any], IntArray]:
-    """Images, scaled or for a pipeline as pixels, and labels."""
+    """Return the training images and labels. Images are pixels for a pipeline, scaled otherwise."""
     pixels = data.train_images[: task.train_samples]
     labels = data.train_labels[: task.train_samples].astype(np.int32)
     if task.job.input == "pipeline":
@@ -123,38 +132,39 @@ def _training_examples(data: Dataset, task: TrainTask) -> tuple[npt.NDArray[Any]
 
 
 def _scaled(pixels: IntArray, data: Dataset) -> FloatArray:
+    """Scale pixels, and give them the shape of images."""
     return scale_pixels(pixels).reshape(-1, *data.input_shape)
 
 
 def _start(task: TrainTask, backend: Backend, model: Node) -> NativeStart:
-    """What the session starts from: the spec's choices, or in the native arm the framework's."""
+    """Return model, optimizer and weights: the spec's or, in the native arm, the framework's."""
     weights = initial_weights(model, task.seed)
     optimizer = task.optimizer
     if task.job.arm == "controlled":
         return NativeStart(model, optimizer, weights, {})
     defaults = backend.native_defaults(task.seed)
     if defaults is None:
-        raise Unsupported("arm native: this backend has no choices of its own, only the spec's")
+        raise Unsupported("arm native: the framework has no defaults, so there is no native arm")
     return native_start(model, optimizer, weights, defaults)
 
 
 def _epochs(
-    session: Session, task: TrainTask, examples: int, test: Split, tell: Tell
+    session: Session, task: TrainTask, examples: int, test: Split, emit: Emit
 ) -> Optional[IntArray]:
-    """Train until all epochs are over or the accuracy is reached; None when training diverged.
+    """Train all epochs, or until the requested accuracy is reached.
 
     Returns:
-        (n,) the classes that the trained model predicts for the test images.
+        (n,) predicted classes of the test images, or None if training diverged.
     """
     age_at_start = age()
     for epoch in range(task.epochs):
         ended, predicted = _epoch(session, task, epoch, examples, test)
-        tell(ended)
+        emit(ended)
         if epoch == 0 and age_at_start is not None:
             steps = ended.images // task.job.batch_size
-            tell(FirstStep(age_at_start + ended.seconds / steps))
+            emit(FirstStep(age_at_start + ended.seconds / steps))
         if ended.mean_loss is None:
-            tell(Failed("diverged", f"the loss of epoch {ended.epoch} is not a finite number"))
+            emit(Failed("diverged", f"the loss of epoch {ended.epoch} is not a finite number"))
             return None
         until = task.until_accuracy
         if until is not None and session.agree(ended.test_accuracy >= until):
@@ -165,6 +175,7 @@ def _epochs(
 def _epoch(
     session: Session, task: TrainTask, epoch: int, examples: int, test: Split
 ) -> tuple[EpochEnded, IntArray]:
+    """Train and evaluate one epoch; return its event and the predicted classes."""
     batches = epoch_batches(examples, task.train, epoch)
     rates = learning_rates(task.train, len(batches))
     session.agree()  # so that the clock does not measure the wait for a slower process
@@ -173,28 +184,32 @@ def _epoch(
     losses = session.train(batches, rates)
     seconds = perf_counter() - start
     usage = usage_since(before)
-    found = NOT_EVALUATED
+    evaluation = NOT_EVALUATED
     if task.is_recorded:  # the other ranks are idle meanwhile
-        found = evaluate(session, test.images, test.labels, task.evaluation_batch)
+        evaluation = evaluate(session, test.images, test.labels, task.evaluation_batch)
     mean_loss = float(np.mean(losses, dtype=np.float64))
     ended = EpochEnded(
         epoch=epoch + 1,
         images=batches.size,
         seconds=seconds,
         mean_loss=mean_loss if math.isfinite(mean_loss) else None,
-        test_accuracy=found.accuracy,
-        evaluate_seconds=found.seconds,
+        test_accuracy=evaluation.accuracy,
+        evaluate_seconds=evaluation.seconds,
         usage=usage,
-        leftover_seconds=found.leftover_seconds,
+        leftover_seconds=evaluation.leftover_seconds,
     )
-    return ended, found.predicted
+    return ended, evaluation.predicted
 
 
 class Evaluation(NamedTuple):
-    """The predicted classes, the share of right ones, the time, and what training had left to do.
+    """The evaluation of a model on the test images.
 
-    The first prediction waits for what the device has not finished: `leftover_seconds` is how much
-    longer it took than the median of the others; None where there is none.
+    Attributes:
+        predicted: (n,) predicted classes.
+        accuracy: share of images that are classified correctly.
+        seconds: duration of the evaluation.
+        leftover_seconds: duration of the first prediction minus the median of the others, which is
+            the time that the device needed to finish training; None if there was one prediction.
     """
 
     predicted: IntArray
@@ -207,7 +222,14 @@ NOT_EVALUATED = Evaluation(np.zeros(0, np.int64), 0.0, 0.0, None)
 
 
 def evaluate(session: Session, images: FloatArray, labels: IntArray, batch: int) -> Evaluation:
-    """Classify images (n, h, w, c) with labels (n,), `batch` at a time, just after training."""
+    """Classify the images. Call this directly after training, so that leftover work is noticed.
+
+    Args:
+        session: the trained session.
+        images: (n, height, width, channels) test images.
+        labels: (n,) their classes.
+        batch: images per prediction.
+    """
     predicted = np.empty(len(labels), np.int64)
     times = [perf_counter()]
     for start in range(0, len(labels), batch):
@@ -221,9 +243,14 @@ def evaluate(session: Session, images: FloatArray, labels: IntArray, batch: int)
 
 
 def padded(images: FloatArray, start: int, batch: int) -> FloatArray:
-    """`batch` images from `start` on, the last repeated where they end.
+    """Return a batch of images, in which the last image is repeated if there are too few.
 
-    Every prediction has one shape, since another shape would make XLA compile again.
+    All batches have the same shape, because XLA would compile again for another one.
+
+    Args:
+        images: (n, ...) images.
+        start: position of the first image.
+        batch: number of images to return.
     """
     indices = np.minimum(np.arange(start, start + batch), len(images) - 1)
     return images[start : start + batch] if indices[-1] < len(images) - 1 else images[indices]

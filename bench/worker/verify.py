@@ -1,4 +1,4 @@
-"""Check a contender on each model of a task."""
+"""Check a contender against the reference on each model of a task."""
 
 from __future__ import annotations
 
@@ -10,21 +10,28 @@ from backends.api import Backend, Unsupported
 from bench.verification.certificate import UNSUPPORTED
 from bench.verification.certify import Subject, certify
 from bench.worker.process import peak_memory
-from bench.worker.protocol import CheckBegan, Checked, Finished, ModelCheck, VerifyTask
-from bench.worker.training import Tell, find_device
+from bench.worker.protocol import CheckBegan, Checked, Emit, Finished, ModelCheck, VerifyTask
+from bench.worker.training import find_device
 
 
-def verify(task: VerifyTask, backend: Backend, tell: Tell) -> None:
-    """Tell what was found on each model; one that cannot be checked does not stop the others."""
+def verify(task: VerifyTask, backend: Backend, emit: Emit) -> None:
+    """Check every model of the task, also if another one fails.
+
+    Args:
+        task: the contender and the models.
+        backend: the contender's backend.
+        emit: called with each event.
+    """
     device = find_device(backend, task.job.device)
     subject = Subject(backend, device, task.job.mode, task.job.precision, task.job.world_size)
     for name, model in task.models.items():
-        tell(CheckBegan(name))
-        tell(_checked(task, subject, name, model))
-    tell(Finished(peak_memory(), None))
+        emit(CheckBegan(name))
+        emit(_check(task, subject, name, model))
+    emit(Finished(peak_memory(), None))
 
 
-def _checked(task: VerifyTask, subject: Subject, name: str, model: ModelCheck) -> Checked:
+def _check(task: VerifyTask, subject: Subject, name: str, model: ModelCheck) -> Checked:
+    """Check one model; an error is part of the result."""
     start = perf_counter()
     references = Path(task.references) if task.references else None
     try:
@@ -32,7 +39,7 @@ def _checked(task: VerifyTask, subject: Subject, name: str, model: ModelCheck) -
     except Unsupported as error:
         return Checked(name, (), perf_counter() - start, f"{UNSUPPORTED}{error}")
     except Exception as error:
-        if task.group is not None:  # the other processes may be in the middle of a collective call
+        if task.group is not None:  # the other processes may be waiting in a collective operation
             raise
         traceback.print_exc()
         return Checked(name, (), perf_counter() - start, f"{type(error).__name__}: {error}"[:500])
