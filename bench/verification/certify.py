@@ -1,7 +1,8 @@
-"""Make a certificate: run the backend and the reference on one case, and compare.
+"""Make a certificate: run the backend and the reference on the same case, and compare the results.
 
-Where several processes share the work, each makes the whole certificate, and rank 0's is kept. What
-comes next depends on what passed, so every such decision is agreed on (`Session.agree`).
+If several processes share the work, each of them makes the whole certificate, and that of rank 0 is
+used. All processes must make the same calls, so each decision that depends on a comparison is that
+of rank 0 (`Session.agree`).
 """
 
 from __future__ import annotations
@@ -33,38 +34,49 @@ from bench.verification.reference import (
     workload,
 )
 
-# By how many batches the order is rolled where training differs too much in the first.
-_OTHER_ORDERS = (13, 29)
+# The order of the batches is rotated by these numbers to repeat a training that differs too much.
+_ROTATIONS = (13, 29)
 
 
 class Subject:
-    """The contender that is checked: a backend in one mode and precision, on a kind of device."""
+    """The contender to check: a backend in one mode and precision, on one device or several.
+
+    Args:
+        backend: the backend.
+        device: the device, or the first of those that share each batch.
+        mode: one of the backend's modes.
+        precision: the precision of the arithmetic.
+        world_size: number of processes or devices that share each batch.
+
+    Attributes:
+        precision: the precision of the arithmetic.
+        tolerance: the tolerances of the precision.
+        norm: the norm in which results of the precision are compared.
+
+    Raises:
+        Unsupported: the world size does not divide the batches of a case.
+    """
 
     def __init__(
         self, backend: Backend, device: Device, mode: str, precision: str, world_size: int = 1
     ) -> None:
-        """See the class; so many processes or devices share each batch.
-
-        Raises:
-            Unsupported: they cannot share the batches of a case.
-        """
+        if BATCH % world_size:
+            raise Unsupported(
+                f"world size {world_size} does not divide the {BATCH} images of a certificate's "
+                "batches"
+            )
         self._backend = backend
         self._device = device
         self._mode = mode
-        self.precision = precision
         self._world_size = world_size
-        if BATCH % world_size:
-            raise Unsupported(
-                f"world size {world_size}: the batches of a certificate hold {BATCH} images, which "
-                "so many cannot share in equal parts"
-            )
+        self.precision = precision
         self.tolerance = TOLERANCES[precision]
         self.norm = norm_for(precision)
 
     def session(self, case: Case, optimizer: Optimizer) -> Session:
-        """A session of the contender on the case."""
-        asked = workload(case, optimizer, self._device, self._mode, self.precision)
-        return self._backend.session(asked._replace(world_size=self._world_size))
+        """Create a session of the contender on the case."""
+        single = workload(case, optimizer, self._device, self._mode, self.precision)
+        return self._backend.session(single._replace(world_size=self._world_size))
 
 
 def certify(
@@ -74,17 +86,17 @@ def certify(
     optimizers: Mapping[str, Optimizer],
     references: Optional[Path] = None,
 ) -> tuple[Check, ...]:
-    """All checks of the contender on one model.
+    """Make all checks of the contender on one model.
 
     Args:
         subject: the contender.
-        layer: the model; its dropout is set to 0.
-        input_shape: of an image.
-        optimizers: those to train with, by name; at least one.
-        references: a folder that keeps the reference's answers for other contenders.
+        layer: the model; its dropout rates are set to 0.
+        input_shape: shape of an image.
+        optimizers: the optimizers to train with, by name; at least one.
+        references: folder of cached results of the reference; None caches nothing.
 
     Raises:
-        backends.api.Unsupported: the backend lacks a layer, the mode, device or precision.
+        backends.api.Unsupported: the backend does not support a layer or an option.
     """
     case = make_case(layer, input_shape)
     reference = reference_for(case, optimizers, references)
@@ -92,26 +104,34 @@ def certify(
     for name, optimizer in optimizers.items():
         session = subject.session(case, optimizer)
         if not checks:
-            checks += _at_rest(subject, case, session, reference.initial)
+            checks += _check_before_training(subject, case, session, reference.initial)
         got = trajectory(session, case, optimizer)
-        trained = _in_training(subject, case, name, got, reference.trajectories[name])
-        is_right = session.agree(_all_passed(trained))
-        checks += trained if is_right else _again(subject, case, name, optimizer)
+        trained = _compare_trajectories(subject, case, name, got, reference.trajectories[name])
+        if session.agree(_all_passed(trained)):
+            checks += trained
+        else:
+            checks += _check_other_orders(subject, case, name, optimizer)
     return tuple(checks)
 
 
-def _again(subject: Subject, case: Case, name: str, optimizer: Optimizer) -> list[Check]:
-    """Train on the batches in two other orders: the checks of the first that passes, or the last.
+def _check_other_orders(
+    subject: Subject, case: Case, name: str, optimizer: Optimizer
+) -> list[Check]:
+    """Repeat the training with the batches in other orders.
 
-    For the reason that `_compare_gradients` gives, and because 50 steps meet 50 batches.
+    A correct backend can fail on one order for the reason in `_compare_gradients`, which is likely
+    to occur once in 50 batches. A faulty backend fails on every order.
+
+    Returns:
+        The checks of the first order that passes, or of the last order.
     """
     checks: list[Check] = []
-    for shift in _OTHER_ORDERS:
+    for shift in _ROTATIONS:
         other = case._replace(batches=np.roll(case.batches, shift, axis=0))
         session = subject.session(other, optimizer)
         got = trajectory(session, other, optimizer)
         wanted = trajectory(reference_session(other, optimizer), other, optimizer)
-        checks = _in_training(subject, other, name, got, wanted)
+        checks = _compare_trajectories(subject, other, name, got, wanted)
         if session.agree(_all_passed(checks)):
             break
     return checks
@@ -121,22 +141,22 @@ def _all_passed(checks: Sequence[Check]) -> bool:
     return all(check.passed for check in checks)
 
 
-def _at_rest(
+def _check_before_training(
     subject: Subject, case: Case, session: Session, wanted: InitialResults
 ) -> tuple[Check, ...]:
-    """Before any step: the weights came and went unharmed, and both sides compute the same."""
-    held = session.weights()
+    """Check that weights are stored unchanged, and compare the results before any step."""
+    weights = session.weights()
     got = initial_results(session, case)
     return (
-        _parameter_count(case, held),
-        compare_weights("round trip of the weights", held, case.weights, 0.0),
-        *_compare_answers(subject, case, session, got, wanted),
+        _compare_parameter_counts(case, weights),
+        compare_weights("round trip of the weights", weights, case.weights, 0.0),
+        *_compare_logits_and_loss(subject, case, session, got, wanted),
         _compare_gradients(subject, case, session, got, wanted),
-        compare_weights("weights unchanged by the checks", session.weights(), held, 0.0),
+        compare_weights("weights unchanged by the checks", session.weights(), weights, 0.0),
     )
 
 
-def _compare_answers(
+def _compare_logits_and_loss(
     subject: Subject, case: Case, session: Session, got: InitialResults, wanted: InitialResults
 ) -> tuple[Check, ...]:
     tolerance, norm = subject.tolerance.forward, subject.norm
@@ -147,17 +167,18 @@ def _compare_answers(
         "logits in training", got.gradients.logits, wanted.gradients.logits, tolerance, norm
     )
     loss = compare_arrays("loss", got.loss, wanted.loss, tolerance, norm)
-    located = [_located(subject, case, session, check) for check in (inference, training)]
+    located = [_locate(subject, case, session, check) for check in (inference, training)]
     return (*located, loss)
 
 
 def _compare_gradients(
     subject: Subject, case: Case, session: Session, got: InitialResults, wanted: InitialResults
 ) -> Check:
-    """Compare on the first batch, and where that fails on two more: the least difference counts.
+    """Compare the gradients on up to three batches, and return the check that differs least.
 
-    Of a million values before a ReLU one lies so near 0 that rounding decides its side, and the
-    gradients of that batch differ, whoever is right. What is wrong is wrong on every batch.
+    About one in a million inputs of a ReLU is so close to 0 that rounding decides its sign. The
+    gradients of that batch then differ even if both sides are correct. A fault, in contrast, shows
+    on every batch.
     """
     ours, theirs = got.gradients.weights, wanted.gradients.weights
     check = compare_weights(
@@ -168,53 +189,54 @@ def _compare_gradients(
             break
         ours = session.gradients(batch).weights
         theirs = reference_session(case, Sgd()).gradients(batch).weights
-        again = compare_weights(
+        other = compare_weights(
             "gradients", ours, theirs, subject.tolerance.gradients, norm=subject.norm
         )
-        check = min(check, again, key=_size)
+        check = min(check, other, key=_difference)
     return check
 
 
-def _size(check: Check) -> float:
+def _difference(check: Check) -> float:
     return math.inf if check.difference is None else check.difference
 
 
-def _located(subject: Subject, case: Case, session: Session, check: Check) -> Check:
-    """The check with the first layer that diverges, when it failed."""
+def _locate(subject: Subject, case: Case, session: Session, check: Check) -> Check:
+    """If the check of the logits failed, find the first layer that differs."""
     if session.agree(check.passed):
         return check
     optimizer = Sgd()
 
-    def differs(beginning: Case) -> bool:
-        shorter = subject.session(beginning, optimizer)
-        got = initial_results(shorter, beginning)
-        wanted = initial_results(reference_session(beginning, optimizer), beginning)
-        return not shorter.agree(
-            all(
-                compare_arrays("", *pair, subject.tolerance.forward, subject.norm).passed
-                for pair in (
-                    (got.inference, wanted.inference),
-                    (got.gradients.logits, wanted.gradients.logits),
-                )
-            )
+    def differs(prefix: Case) -> bool:
+        prefix_session = subject.session(prefix, optimizer)
+        got = initial_results(prefix_session, prefix)
+        wanted = initial_results(reference_session(prefix, optimizer), prefix)
+        pairs = (
+            (got.inference, wanted.inference),
+            (got.gradients.logits, wanted.gradients.logits),
         )
+        tolerance, norm = subject.tolerance.forward, subject.norm
+        compared = [compare_arrays("", *pair, tolerance, norm) for pair in pairs]
+        return not prefix_session.agree(_all_passed(compared))
 
     return check.at(first_difference(case, differs))
 
 
-def _parameter_count(case: Case, held: Weights) -> Check:
-    """The number of trainable parameters that the session holds, against the spec's."""
+def _compare_parameter_counts(case: Case, weights: Weights) -> Check:
+    """Compare the number of the session's trainable parameters with that of the spec."""
     trainable = {name for name, spec in weight_specs(case.model).items() if spec.trainable}
-    got = sum(value.size for name, value in held.items() if name in trainable)
+    got = sum(value.size for name, value in weights.items() if name in trainable)
     wanted = count_parameters(case.model)
     where = "" if got == wanted else f"{got:,} instead of {wanted:,}"
     return Check("number of parameters", abs(got - wanted) / max(wanted, 1), 0.0, where)
 
 
-def _in_training(
+def _compare_trajectories(
     subject: Subject, case: Case, name: str, got: Trajectory, wanted: Trajectory
 ) -> list[Check]:
-    """The weights, and the statistics apart, after 1, 10 and 50 steps of an optimizer."""
+    """Compare weights and running statistics after 1, 10 and 50 steps of an optimizer.
+
+    The statistics are compared separately, because their changes have another scale.
+    """
     trainable = {key for key, spec in weight_specs(case.model).items() if spec.trainable}
     checks = []
     for steps in STEPS:
