@@ -39,7 +39,7 @@ def none_work(command, seconds=20) -> bool:
 def whole(out):
     """The run, if each trial of its plan has a record."""
     run = read_run(out)
-    assert {trial.trial for trial in run.trials} == {each.trial for each in run.manifest.plan}
+    assert {trial.trial for trial in run.trials} == {each.name for each in run.manifest.plan}
     return run
 
 
@@ -79,7 +79,7 @@ def test_each_kind_of_machine_does_all_of_the_plan(start, resume, out):
     assert done.returncode == 0, done.stderr
     run = whole(out)
     (digest,) = {trial.hardware_digest for trial in run.trials}
-    assert {each.place for each in run.manifest.plan} == {digest[:8]}
+    assert {each.job.place for each in run.manifest.plan} == {digest[:8]}
     assert all(f"-at{digest[:8]}-r" in trial.trial for trial in run.trials)
     again = resume()
     assert again.returncode == 0

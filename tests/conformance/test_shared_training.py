@@ -12,9 +12,10 @@ from bench.run.executor import LocalExecutor, LocalMember, rank_tasks
 from bench.run.launch import launch_of
 from bench.run.worker_group import run_group
 from bench.spec.job import Job
+from bench.spec.layers import Conv, Dense, Flatten, sequential
 from bench.spec.models import build
 from bench.spec.training import Sgd
-from bench.worker.protocol import Failed, PhaseEnded, TrainTask
+from bench.worker.protocol import Checked, Failed, ModelCheck, PhaseEnded, TrainTask, VerifyTask
 
 TORCH = recipes()["torch"]
 pytestmark = pytest.mark.skipif(not installed_version(TORCH), reason="PyTorch is not installed")
@@ -95,3 +96,21 @@ def test_the_time_limit_ends_all_processes(tmp_path):
     end = LocalExecutor().run(task(), launch(tmp_path, 0), 1.0, lambda event: None)
     assert end.timed_out
     assert none_left(tmp_path)
+
+
+def test_ranks_that_come_to_different_results_fail_the_certificate_and_do_not_hang(plugin):
+    """Each would go another way to find the faulty layer: rank 0 decides for both."""
+    layer = sequential(Conv(4, 3), Flatten(), Dense(3))
+    unequal = VerifyTask(
+        adapter="evenbench_fake.unequal_ranks:UnequalRanks",
+        job=task().job.certified(),
+        models={"small": ModelCheck(layer, (6, 6, 2), {"SGD": Sgd()})},
+        processes=2,
+    )
+    events = []
+    end = LocalExecutor().run(unequal, launch_of(TORCH), SECONDS, events.append)
+    assert not end.timed_out, end.log
+    (checked,) = [event for event in events if isinstance(event, Checked)]
+    failed = {check.name: check.where for check in checked.checks if not check.passed}
+    assert failed["logits in training"] == "0.conv"
+    assert "logits in inference" not in failed, "rank 0 predicts with its own weights"
