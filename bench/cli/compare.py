@@ -27,10 +27,10 @@ class Percent(click.ParamType[Any]):
         """Return the share: 0.05."""
         if isinstance(value, float):
             return value
-        found = _PERCENT.fullmatch(str(value).strip())
-        if found is None or not float(found[1]) < 100:
+        match = _PERCENT.fullmatch(str(value).strip())
+        if match is None or not float(match[1]) < 100:
             self.fail(f"{value!r} is not a percentage below 100% like 5%")
-        return float(found[1]) / 100
+        return float(match[1]) / 100
 
 
 @click.command("compare")
@@ -85,11 +85,11 @@ def _print_table(gate: Gate) -> None:
         console.print()
         if section.intro:
             console.print(section.intro)
-        for found in (part.table for part in section.parts):
-            if found is not None and found.rows:
-                header = [column.title for column in found.columns]
-                numbers = [column.title for column in found.columns if column.number]
-                console.print(table(header, found.rows, right=numbers))
+        for part_table in (part.table for part in section.parts):
+            if part_table is not None and part_table.rows:
+                header = [column.title for column in part_table.columns]
+                numbers = [column.title for column in part_table.columns if column.number]
+                console.print(table(header, part_table.rows, right=numbers))
     console.print()
     console.print(report.subtitle)
 

@@ -54,9 +54,9 @@ def command(
 
     weighed = parse_weights(weights)
     made = [
-        found
-        for found in decisions(list(folders), weighed, parse_limits(limits))
-        if model in (None, found.ranking.choices["model"])
+        decision
+        for decision in decisions(list(folders), weighed, parse_limits(limits))
+        if model in (None, decision.ranking.choices["model"])
     ]
     if as_json:
         click.echo(_json([choice.as_value() for choice in made]))

@@ -38,12 +38,12 @@ def command() -> None:
 def list_them() -> int:
     """Show all environments with their sizes on disk."""
     console = result_console()
-    found = list(all_environments())
-    if not found:
+    environments = list(all_environments())
+    if not environments:
         console.print(f"no environment in {environments_folder()}", soft_wrap=True)
         return DONE
     header = ("environment", "made from", "Python", "packages", "MiB", "made by", "made at")
-    rows = [_row(folder, environment) for folder, environment in found]
+    rows = [_row(folder, environment) for folder, environment in environments]
     console.print(table(header, rows, right=("packages", "MiB")))
     console.print(f"in {environments_folder()}", soft_wrap=True)
     return DONE
@@ -112,16 +112,20 @@ def _folders(received: list[str]) -> list[Path]:
     Raises:
         ChoiceError: a name is neither that of an environment nor that of a backend with one.
     """
-    found = dict(all_environments())
+    environments = dict(all_environments())
     if received == [ALL]:
-        return list(found)
+        return list(environments)
     chosen = []
     for name in received:
-        named = [each for each in found if name in (each.name, found[each].blueprint.backend)]
+        named = [
+            each
+            for each in environments
+            if name in (each.name, environments[each].blueprint.backend)
+        ]
         if not named and name not in recipes():
             named = _with_version(name)
         if not named:
-            known = ", ".join(each.name for each in found) or "none"
+            known = ", ".join(each.name for each in environments) or "none"
             raise ChoiceError(f"no environment {name!r}: expected some of: {known}")
         chosen += named
     return list(dict.fromkeys(chosen))

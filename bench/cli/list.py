@@ -46,12 +46,12 @@ def list_backends() -> None:
 def _backend_row(recipe: Recipe, on_gpu: bool) -> tuple[str, str, str, str]:
     from bench.machine.environments.choice import available, installation_hint
 
-    found = available(recipe, on_gpu)
-    if found is None:
+    runnable = available(recipe, on_gpu)
+    if runnable is None:
         return recipe.name, "not installed", _modes(recipe), installation_hint(recipe)
-    version = installed_version(found) or ""
-    where = "own environment: " if found.interpreter else ""
-    devices = ", ".join(_devices(found, on_gpu))
+    version = installed_version(runnable) or ""
+    where = "own environment: " if runnable.interpreter else ""
+    devices = ", ".join(_devices(runnable, on_gpu))
     return recipe.name, version, _modes(recipe), f"{where}{devices}"
 
 

@@ -146,7 +146,7 @@ def request_from(options: Mapping[str, Any]) -> Request:
     return request_of({**options, "arm": arms})
 
 
-def given() -> list[str]:
+def typed_options() -> list[str]:
     """The names of the options that were typed."""
     context = get_current_context()
     source = context.get_parameter_source
@@ -163,6 +163,6 @@ def check_alone(what: str, *compatible: str) -> None:
     Raises:
         click.UsageError: another option was typed.
     """
-    for name in given():
+    for name in typed_options():
         if name not in compatible:
             raise click.UsageError(f"{flag(name)} cannot be combined with {what}")

@@ -71,12 +71,12 @@ def command(details: bool, fresh: bool, **options: Any) -> int:
     console, messages = result_console(), message_console()
     executor = LocalExecutor()
     plan = make_plan(_request(**options), executor, messages.print)
-    found = wanted_certificates(plan.jobs, plan.experiment.unsupported)
+    jobs = wanted_certificates(plan.jobs, plan.experiment.unsupported)
     for line in _unsupported(plan):
         messages.print(line, soft_wrap=True)
-    if not found:
+    if not jobs:
         raise ChoiceError("nothing to check: no backend supports these options")
-    wanted = [*(_with_model(job, EVERY_LAYER) for job in found), *found]
+    wanted = [*(_with_model(job, EVERY_LAYER) for job in jobs), *jobs]
     settings = certificate_settings(plan, ONE_OPTIMIZER, options["timeout"], fresh=fresh)
     settings = msgspec.structs.replace(
         settings, models={**_with_every_optimizer(), **settings.models}

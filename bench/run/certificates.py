@@ -122,16 +122,16 @@ def _make(
     recipe = settings.recipes[contender.backend]
     launch = launch_of_job(recipe, contender)
     end = executor.run(_task(jobs, settings), launch, settings.timeout, on_event)
-    made = {event.model: event for event in events if isinstance(event, Checked)}
+    results = {event.model: event for event in events if isinstance(event, Checked)}
     reason = verdict_of(events, end, settings.timeout).reason or ""
-    found = [
-        _certificate(job, settings, made.get(job.model) or Checked(job.model, (), 0.0, reason))
+    made = [
+        _certificate(job, settings, results.get(job.model) or Checked(job.model, (), 0.0, reason))
         for job in jobs
     ]
-    for certificate in found:
+    for certificate in made:
         if certificate.checks:  # without checks the worker failed: the next command tries again
             cache.store(_path(settings, certificate.job), certificate)
-    return found
+    return made
 
 
 def _task(jobs: Sequence[Job], settings: CertificateSettings) -> VerifyTask:
@@ -148,13 +148,13 @@ def _task(jobs: Sequence[Job], settings: CertificateSettings) -> VerifyTask:
     )
 
 
-def _certificate(job: Job, settings: CertificateSettings, found: Checked) -> Certificate:
+def _certificate(job: Job, settings: CertificateSettings, result: Checked) -> Certificate:
     return Certificate(
         job=job,
         framework_version=settings.framework_versions[job.backend],
-        checks=found.checks,
-        seconds=found.seconds,
-        error=found.error,
+        checks=result.checks,
+        seconds=result.seconds,
+        error=result.error,
     )
 
 

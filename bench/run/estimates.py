@@ -66,9 +66,9 @@ class Estimator:
         """
         value = _value_of(job, experiment)
         for likeness, fields in enumerate(_LIKENESS):
-            found = self._seconds[likeness].get(tuple(value(name) for name in fields))
-            if found:
-                times = [cost.of(experiment.epochs * examples) for cost in found]
+            costs = self._seconds[likeness].get(tuple(value(name) for name in fields))
+            if costs:
+                times = [cost.of(experiment.epochs * examples) for cost in costs]
                 return Estimate(median(times), likeness)
         return Estimate(_UNKNOWN_SECONDS, None)
 
@@ -118,7 +118,7 @@ def earlier_records(folder: Path) -> Iterator[TrialRecord]:
 
 def _newest(folder: Path) -> Sequence[Path]:
     try:
-        found = [(path.stat().st_mtime, path.parent) for path in folder.glob(f"*/{TRIALS}")]
+        runs = [(path.stat().st_mtime, path.parent) for path in folder.glob(f"*/{TRIALS}")]
     except OSError:
         return []
-    return [run for _, run in sorted(found, reverse=True)[:MOST_RUNS]]
+    return [run for _, run in sorted(runs, reverse=True)[:MOST_RUNS]]

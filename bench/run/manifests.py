@@ -25,7 +25,7 @@ def make_manifest(
     """
     experiment, options = plan.experiment, request.options
     installed = experiment.framework_versions.items()
-    found = {name: installation_of(recipe) for name, recipe in experiment.recipes.items()}
+    installations = {name: installation_of(recipe) for name, recipe in experiment.recipes.items()}
     return Manifest(
         suite_version=__version__,
         started_at=timestamp(),
@@ -47,7 +47,7 @@ def make_manifest(
         retries=options.retries,
         verified=options.verify,
         framework_versions={name: version for name, version in installed if version is not None},
-        installations={name: each for name, each in found.items() if each is not None},
+        installations={name: each for name, each in installations.items() if each is not None},
         missing=plan.missing,
         notes=plan.notes,
         baselines=request.baselines,

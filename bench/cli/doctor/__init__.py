@@ -144,11 +144,11 @@ def _print_clocks(
     for recipe, _, device in patients:
         for mode in recipe.default_modes:
             messages.print(f"checking the clock of {recipe.name} {mode} on {device}")
-            found = check_clock(recipe.adapter, launch_of(recipe), (mode, device), cpus, executor)
-            all_passed = all_passed and found.passed
-            ratio = UNKNOWN if found.ratio is None else f"{found.ratio:.3f}"
-            leftover = UNKNOWN if found.leftover is None else f"{found.leftover:.1%}"
-            result = "pass" if found.passed else f"FAIL {found.error}".rstrip()
+            clock = check_clock(recipe.adapter, launch_of(recipe), (mode, device), cpus, executor)
+            all_passed = all_passed and clock.passed
+            ratio = UNKNOWN if clock.ratio is None else f"{clock.ratio:.3f}"
+            leftover = UNKNOWN if clock.leftover is None else f"{clock.leftover:.1%}"
+            result = "pass" if clock.passed else f"FAIL {clock.error}".rstrip()
             rows.append((recipe.name, mode, ratio, leftover, result))
     header = ("backend", "mode", "time of twice the steps", "work left", "result")
     console.print(table(header, rows, right=header[2:4]))
@@ -167,14 +167,14 @@ def _print_compilations(
     for recipe, _, device in patients:
         for mode in recipe.default_modes:
             messages.print(f"compiling {recipe.name} {mode} on {device}")
-            found = compile_times(recipe, Place(mode, device, cpus, Path(data)), executor)
-            rows.append((recipe.name, mode, *_compilation_cells(found)))
+            times = compile_times(recipe, Place(mode, device, cpus, Path(data)), executor)
+            rows.append((recipe.name, mode, *_compilation_cells(times)))
     header = ("backend", "mode", "cold s", "cold again s", "warm s", "files in the cache")
     console.print(table(header, rows, right=header[2:]))
 
 
-def _compilation_cells(found: Compilation) -> tuple[str, ...]:
-    seconds = [UNKNOWN if value is None else f"{value:.2f}" for value in (*found.cold, found.warm)]
-    if found.files is None:
+def _compilation_cells(times: Compilation) -> tuple[str, ...]:
+    seconds = [UNKNOWN if value is None else f"{value:.2f}" for value in (*times.cold, times.warm)]
+    if times.files is None:
         return (*seconds[:2], "no cache", "no cache")
-    return (*seconds, str(found.files))
+    return (*seconds, str(times.files))

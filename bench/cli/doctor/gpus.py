@@ -17,10 +17,10 @@ def gpus() -> list[Finding]:
     except pynvml.NVMLError:
         return [Finding("NVIDIA GPUs", "no driver")]
     try:
-        found = [_gpu(index) for index in range(pynvml.nvmlDeviceGetCount())]
+        per_gpu = [_gpu(index) for index in range(pynvml.nvmlDeviceGetCount())]
     finally:
         pynvml.nvmlShutdown()
-    return [finding for findings in found for finding in findings]
+    return [finding for findings in per_gpu for finding in findings]
 
 
 def _gpu(index: int) -> list[Finding]:

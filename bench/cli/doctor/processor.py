@@ -13,11 +13,13 @@ _COARSE_TIMER_SECONDS = 1e-5
 def governor(root: Path = _ROOT) -> Finding:
     """Return how the kernel chooses the clock of each CPU."""
     paths = sorted((root / _CPUS).glob("cpu[0-9]*/cpufreq/scaling_governor"))
-    found = sorted({text for path in paths if (text := words(path))})
-    if not found:
+    governors = sorted({text for path in paths if (text := words(path))})
+    if not governors:
         return Finding("CPU governor", UNKNOWN)
     advice = "set it to performance: cpupower frequency-set -g performance"
-    return Finding("CPU governor", ", ".join(found), "" if found == ["performance"] else advice)
+    return Finding(
+        "CPU governor", ", ".join(governors), "" if governors == ["performance"] else advice
+    )
 
 
 def turbo(root: Path = _ROOT) -> Finding:
