@@ -155,7 +155,8 @@ def test_a_run_stops_by_itself_and_says_why(bench, no_traceback, arguments, tmp_
     }
     assert stored["repeats"] == 6
     made = trials(tmp_path / "out")
-    assert [trial["trial"] for trial in made] == [trial["trial"] for trial in stored["plan"]]
+    planned = [(trial["job"], trial["seed"], trial["repeat"]) for trial in stored["plan"]]
+    assert [(trial["job"], trial["seed"], trial["repeat"]) for trial in made] == planned
     # What raises had two chances; what works has no other to be compared with.
     assert [trial["outcome"] for trial in made].count("failed") == 2
     assert [trial["outcome"] for trial in made].count("ok") == 6
