@@ -37,11 +37,11 @@ class LazyGroup(click.RichGroup):
     """A group that knows its commands' names and imports a command only when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names, in the order of the table above."""
+        """Return the names, in the order of the table above."""
         return [*COMMANDS]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """A command with a name and a help text, which is all that the group's help needs."""
+        """Return a command with a name and a help text, enough for the group's help."""
         if cmd_name not in COMMANDS:
             return None
         return click.RichCommand(name=cmd_name, help=COMMANDS[cmd_name])

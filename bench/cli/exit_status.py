@@ -6,7 +6,7 @@ ALL_MEASURED, SOME_FAILED, NOTHING_MEASURED, INTERRUPTED = 0, 1, 3, 130
 
 
 def status_of(outcomes: Iterable[str]) -> int:
-    """The exit status that says how much of the request was measured.
+    """Return the exit status that says how much of the request was measured.
 
     Args:
         outcomes: of all trials.

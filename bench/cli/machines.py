@@ -33,7 +33,13 @@ class Where(NamedTuple):
 def machines_for(
     request: Request, where: Where, interrupts: Interrupts, messages: Console
 ) -> Machines:
-    """The machines that measure a new run.
+    """Return the machines that measure a new run.
+
+    Args:
+        request: what the user requested.
+        where: the options that choose the machines.
+        interrupts: what ends the run before its time.
+        messages: where nodes that cannot be used are named.
 
     Raises:
         bench.errors.ClusterError: the cluster cannot be reached or has no suitable node.
@@ -55,7 +61,13 @@ def machines_for(
 def machines_to_resume(
     folder: Path, cluster: str | None, interrupts: Interrupts, messages: Console
 ) -> Machines:
-    """The machines that measure what is left of a run.
+    """Return the machines that measure what is left of a run.
+
+    Args:
+        folder: of the run.
+        cluster: address of a Ray cluster; None is this machine.
+        interrupts: what ends the run before its time.
+        messages: where nodes that cannot be used are named.
 
     Raises:
         bench.errors.UserError: there is no run, or the cluster has no suitable node.

@@ -126,7 +126,7 @@ def _default(kind: type[msgspec.Struct], name: str) -> Any:
 
 
 def _typed(default: Any) -> Any:
-    """A default as it would be typed."""
+    """Return a default as it would be typed."""
     if isinstance(default, list):
         texts = [f"{one:g}" if isinstance(one, float) else str(one) for one in default]
         return ",".join(texts) or None
@@ -134,7 +134,7 @@ def _typed(default: Any) -> Any:
 
 
 def request_from(options: Mapping[str, Any]) -> Request:
-    """The request that the options of `bench run` make.
+    """Make the request from the options of `bench run`.
 
     Args:
         options: values by field, as click gives them.
@@ -147,7 +147,7 @@ def request_from(options: Mapping[str, Any]) -> Request:
 
 
 def typed_options() -> list[str]:
-    """The names of the options that were typed."""
+    """Return the names of the options that were typed."""
     context = get_current_context()
     source = context.get_parameter_source
     return [name for name in context.params if source(name) is ParameterSource.COMMANDLINE]

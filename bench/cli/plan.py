@@ -130,7 +130,7 @@ def _time(estimate: Estimate, trials: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """The time in seconds, minutes or hours."""
+    """Format a time in seconds, minutes or hours."""
     if seconds < _MINUTES:
         return f"{seconds:.0f} s"
     minutes = seconds / 60
@@ -138,7 +138,7 @@ def duration(seconds: float) -> str:
 
 
 def _totals(preview: _Preview) -> list[str]:
-    """What the run file would do in all."""
+    """Return lines about the whole run."""
     plan, trials = preview.session.plan, preview.session.trials
     seconds = sum(preview.estimates[trial.job].seconds for trial in trials)
     guessed = sum(preview.estimates[trial.job].likeness is None for trial in trials)

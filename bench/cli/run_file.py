@@ -175,7 +175,7 @@ class _Reader(NamedTuple):
         return matrices
 
     def listed(self, tables: Mapping[str, Any], name: str) -> list[Any]:
-        """The tables of that name, whether there is one or several."""
+        """Return the tables of that name, whether there is one or several."""
         value = tables.get(name, [])
         return value if isinstance(value, list) else [value]
 

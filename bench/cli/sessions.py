@@ -74,7 +74,7 @@ def session_to_resume(
 
 
 def valid_remarks(session: Session) -> list[str]:
-    """What the user should know of the records that a run file's folder contains already."""
+    """Return lines about the valid and invalid records that a run file's folder contains."""
     if not session.is_begun:
         return []
     lines = [f"{len(session.valid)} records of this run are still valid and are not measured again"]
@@ -88,7 +88,7 @@ def print_lines(lines: Sequence[str], messages: Console) -> None:
 
 
 def folder_of(file: Path) -> Path:
-    """The folder of a run file's records."""
+    """Return the default folder of a run file's records."""
     return Path("runs") / file.stem
 
 
@@ -114,7 +114,7 @@ def finish(folder: Path, interrupts: Interrupts, results: Console, messages: Con
 
 
 def typed_command() -> str:
-    """The command as typed; bytes that are not text are shown as escapes."""
+    """Return the command as typed; bytes that are not text are shown as escapes."""
     typed = shlex.join(["python", "-m", "bench", *sys.argv[1:]])
     return typed.encode("utf-8", "backslashreplace").decode()
 

@@ -91,13 +91,13 @@ def cached_certificates(wanted: Iterable[Job], settings: CertificateSettings) ->
 
 
 def backend_digest(recipe: Recipe) -> str:
-    """The digest of the backend's source: of all that `backend_sources` finds from its adapter."""
+    """Return the digest of all source files that `backend_sources` finds for the adapter."""
     module = recipe.adapter.partition(":")[0]
     return digest_of(*backend_sources(module.rpartition(".")[0] or module))
 
 
 def equivalence_of(made: Iterable[Certificate]) -> dict[Job, Equivalence]:
-    """Whether each certificate passed, by its job; unsupported contenders are left out."""
+    """Return whether each certificate passed, by job, without unsupported contenders."""
     return {
         each.job: "passed" if each.passed else "failed" for each in made if not each.is_unsupported
     }
@@ -159,7 +159,7 @@ def _certificate(job: Job, settings: CertificateSettings, result: Checked) -> Ce
 
 
 def _path(settings: CertificateSettings, job: Job) -> Path | None:
-    """Where the certificate is cached; None where none is."""
+    """Return the path of the certificate in the cache; None if nothing is cached."""
     if settings.cache is None:
         return None
     recipe = settings.recipes[job.backend]

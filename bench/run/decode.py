@@ -37,7 +37,7 @@ class OptionError(ChoiceError):
 
 
 def flag(option: str) -> str:
-    """The option as typed on the command line."""
+    """Return the option as typed on the command line."""
     return f"--{option.replace('_', '-')}"
 
 
@@ -45,7 +45,7 @@ class Seconds(float):
     """A time, written as 90, 90s, 10m or 1.5h."""
 
     def __str__(self) -> str:
-        """The time as typed."""
+        """Return the time as it is typed."""
         return f"{self / 60:g}m" if self % 60 == 0 else f"{self:g}s"
 
     @classmethod
@@ -123,7 +123,7 @@ def decode_option(kind: type[msgspec.Struct], name: str, value: Any) -> Any:
 
 
 def is_text(value: str) -> bool:
-    """Whether it has no byte that is not text (for Python a surrogate), and no NUL."""
+    """Return whether the string has no NUL and no byte that is not text (a surrogate in Python)."""
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -132,7 +132,7 @@ def is_text(value: str) -> bool:
 
 
 def _without_none(hint: Any) -> Any:
-    """The annotated type in a type that may be None."""
+    """Return the annotated type without None."""
     return hint if hasattr(hint, "__metadata__") else get_args(hint)[0]
 
 

@@ -15,7 +15,7 @@ def make_manifest(
     command: str,
     cluster: ClusterChoice | None = None,
 ) -> Manifest:
-    """The manifest of a run that is about to start.
+    """Make the manifest of a run that is about to start.
 
     Args:
         plan: of the trials.

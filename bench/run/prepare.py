@@ -60,7 +60,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     notes: list[str]
 
     def remarks(self) -> list[str]:
-        """What the user should know before the run: which backends are missing, and the notes."""
+        """Return lines for the user about missing backends, and the notes."""
         lines = [f"Note: {note}" for note in self.notes]
         names = [each.backend for each in self.missing]
         if names:
@@ -198,7 +198,7 @@ def remake_plan(
 def recipes_of_run(
     where: str, manifest: Manifest, report: Report | None = None
 ) -> dict[str, Recipe]:
-    """The backends of a run, by name, as this machine has them; arguments as in `remake_plan`.
+    """Return a run's backends as this machine has them; the arguments are those of `remake_plan`.
 
     Raises:
         RecordError: a backend is no longer there.
@@ -219,7 +219,7 @@ def _every_job(
     chosen: Sequence[BackendChoice],
     executor: Executor,
 ) -> list[Job]:
-    """The jobs of all matrices, each once."""
+    """Return the jobs of all matrices, each once."""
     resolved = [
         _matrix(options, list(own_models), own_modes, _devices(each.recipes, options, executor))
         for options, own_models, own_modes, each in zip(
@@ -236,13 +236,13 @@ def _processes(options: MatrixOptions) -> Processes:
 def _used_models(
     models: Sequence[Mapping[str, ModelFacts]], planned: Sequence[Job]
 ) -> dict[str, ModelFacts]:
-    """The models that a job still trains once excludes are applied."""
+    """Return the models that some job trains after the excludes are applied."""
     used = {job.model for job in planned}
     return {name: each for known in models for name, each in known.items() if name in used}
 
 
 def _modes(matrices: Sequence[MatrixOptions]) -> list[dict[str, tuple[str, ...]]]:
-    """Each matrix's modes of each backend, once every name in the request is known to exist."""
+    """Check all names in the request; return each matrix's modes of each backend."""
     for options in matrices:
         check_devices(options.devices)
         check_known(options.precisions, PRECISIONS, "precision")
@@ -256,7 +256,7 @@ def _modes(matrices: Sequence[MatrixOptions]) -> list[dict[str, tuple[str, ...]]
 
 
 def _missing(chosen: Sequence[BackendChoice]) -> list[MissingBackend]:
-    """The backends that one matrix left out and no other includes."""
+    """Return the backends that a matrix left out and no other includes."""
     included = {recipe.name for each in chosen for recipe in each.recipes}
     missing = {one.backend: one for each in chosen for one in each.missing}
     return [one for name, one in missing.items() if name not in included]

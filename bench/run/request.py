@@ -56,7 +56,7 @@ Retries = Annotated[int, Meta(ge=0, le=100, description="a whole number from 0 t
 
 
 def _some(*values: Any) -> Any:
-    """The default of a list."""
+    """Return the default of a list."""
     return msgspec.field(default_factory=lambda: list(values))
 
 
@@ -192,7 +192,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def request_of(values: Mapping[str, Any]) -> Request:
-    """The request of one matrix.
+    """Make the request of one matrix.
 
     Args:
         values: of options, by field of `MatrixOptions` or `RunOptions`; text or plain values. None

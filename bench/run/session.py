@@ -116,10 +116,10 @@ class Machines(Protocol):
         """
 
     def validity(self, plan: Plan) -> Validity:
-        """What decides whether a record was measured as it would be now."""
+        """Return a function that decides whether a record is still valid."""
 
     def warnings(self, report: Report) -> list[str]:
-        """What disturbs the run from its beginning, for the reader of the report."""
+        """Report what disturbs the run from its start; return it as notes for the report."""
 
     def presence(self) -> AbstractContextManager[None]:
         """Show other runs of this machine that it is measuring."""
@@ -200,7 +200,7 @@ def resumed_session(folder: Path, machines: Machines, report: Report | None = No
 def _remaining(
     run: Run, plan: Plan, manifest: Manifest, machines: Machines, folder: Path
 ) -> Session:
-    """The session that measures the trials without a valid record."""
+    """Return the session that measures the trials without a valid record."""
     records = {record.trial: record for record in run.trials}
     validity = machines.validity(plan)
     reasons = {trial.name: why_again(records.get(trial.name), validity) for trial in plan.trials}
@@ -231,7 +231,7 @@ _SHARED = {
 
 
 def _extended(session: Session, run: Run) -> Session:
-    """The session with what its folder's run has in addition.
+    """Add the models and trials of the folder's run that the plan does not contain.
 
     Trials that the plan no longer contains keep their records and stay in the manifest.
 

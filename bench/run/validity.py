@@ -36,7 +36,7 @@ def holding_of(recipes: Mapping[str, Recipe]) -> Holding:
 
 
 def why_invalid(record: TrialRecord, machines: Sequence[Holding]) -> str:
-    """Why a successful record is valid on none of the machines; empty when it is on one."""
+    """Return why a successful record is valid on none of the machines; empty if it is on one."""
     named = [each for each in machines if each.machine == record.machine]
     if not named:
         here = ", ".join(sorted({each.machine for each in machines}))
@@ -56,7 +56,7 @@ NOT_MEASURED = "not measured yet"
 
 
 def why_again(record: TrialRecord | None, validity: Validity) -> str:
-    """Why a trial with this record must be measured; empty when the record is valid."""
+    """Return why a trial with this record must be measured; empty if the record is valid."""
     if record is None:
         return NOT_MEASURED
     return validity(record) if record.outcome == "ok" else f"it was {record.outcome}"
