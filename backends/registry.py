@@ -26,9 +26,9 @@ BUILT_IN = {
     "keras-torch": "backends.keras:TORCH",
     "mlx": "backends.mlx:RECIPE",
     "paddle": "backends.paddle:RECIPE",
-    "theano": "backends.theano:RECIPE",
+    "theano": "backends.theano:THEANO",
     "caffe": "backends.caffe:RECIPE",
-    "pytensor": "backends.pytensor:RECIPE",
+    "pytensor": "backends.theano:PYTENSOR",
     "tinygrad": "backends.tinygrad:RECIPE",
 }
 GROUP = "bench.backends"

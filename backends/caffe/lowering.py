@@ -12,6 +12,7 @@ from caffe import NetSpec, layers, params
 
 from backends.api import Unsupported, unsupported_layer
 from backends.caffe.weights import Place, bias_place, convolution_place, dense_place
+from backends.lowering import register_sequence
 from bench.spec.layers import (
     Activation,
     Add,
@@ -24,10 +25,8 @@ from bench.spec.layers import (
     Dropout,
     Flatten,
     GlobalAvgPool,
-    Identity,
     MaxPool,
     Multiply,
-    Sequential,
 )
 from bench.spec.parameters import weight_name
 from bench.spec.shapes import Node, Shape, padding_of
@@ -131,6 +130,9 @@ def _keep_product(node: Node, kernel: Place, network: _Network) -> None:
     network.places.append(kernel)
     if getattr(node.layer, "bias", False):
         network.places.append(bias_place(weight_name(node.path, "bias"), kernel.layer))
+
+
+register_sequence(_lower)
 
 
 @_lower.register
@@ -246,18 +248,6 @@ def _(layer: Dropout, node: Node, x: Features, network: _Network) -> Features:
         return x
     top = layers.Dropout(x.top, dropout_ratio=layer.rate, in_place=x.is_free)
     return x._replace(top=network.add(_name(node), top), is_free=False)
-
-
-@_lower.register
-def _(layer: Identity, node: Node, x: Features, network: _Network) -> Features:
-    return x
-
-
-@_lower.register
-def _(layer: Sequential, node: Node, x: Features, network: _Network) -> Features:
-    for child in node.children:
-        x = _lower(child.layer, child, x, network)
-    return x
 
 
 def _branches(node: Node, x: Features, network: _Network) -> list[Features]:

@@ -10,7 +10,8 @@ import numpy as np
 from backends.api import Gradients, Session, Workload
 from backends.caffe.lowering import lower
 from backends.caffe.messages import open_net
-from backends.caffe.solver import RatedSolver
+from backends.caffe.optimizers import RatedSolver
+from backends.layouts import maps_first
 from bench.spec.training import Sgd
 from bench.spec.weights import FloatArray, IntArray, Weights
 
@@ -22,7 +23,7 @@ class CaffeSession(Session):
         """Set up the networks, and place weights and data."""
         self._lowered = lower(workload.model)
         self._seed = workload.seed
-        self._images = _arranged(workload.images)
+        self._images = maps_first(workload.images, np.float32)
         self._labels = np.array(workload.labels, np.float32)  # Caffe keeps classes as floats
         self._solver = RatedSolver(
             self._lowered.training, cast(Sgd, workload.optimizer), workload.seed
@@ -53,7 +54,7 @@ class CaffeSession(Session):
     def predict(self, images: FloatArray) -> FloatArray:
         """Logits (n, classes) of (n, height, width, channels) images; see `Session.predict`."""
         net = self._inference_net(len(images))
-        net.blobs["data"].data[...] = _as_maps(images)
+        net.blobs["data"].data[...] = maps_first(images)
         net.forward()
         return np.array(net.blobs[self._lowered.logits].data)
 
@@ -115,13 +116,3 @@ class CaffeSession(Session):
             net.share_with(self._solver.net)
             self._nets[batch_size] = net
         return self._nets[batch_size]
-
-
-def _as_maps(images: FloatArray) -> FloatArray:
-    """Images (n, height, width, channels) as Caffe's (n, c, h, w); vectors stay vectors."""
-    return images.transpose(0, 3, 1, 2) if images.ndim == 4 else images
-
-
-def _arranged(images: FloatArray) -> FloatArray:
-    """A copy in Caffe's layout."""
-    return np.array(_as_maps(images), np.float32, order="C")

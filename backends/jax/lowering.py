@@ -6,34 +6,28 @@ compiled program. Feature maps are (n, h, w, c), vectors (n, features): the spec
 
 from __future__ import annotations
 
-import operator
 import zlib
-from functools import reduce, singledispatch
+from functools import singledispatch
 from typing import Any, Callable, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-from backends.api import Unsupported
-from backends.jax.optimizers import Arrays
 from backends.jax.windowed import Windowed
+from backends.lowering import next_statistics, register_composites, require_layers
+from backends.optimizers import Arrays
 from bench.spec.layers import (
     Activation,
-    Add,
     AvgPool,
     BatchNorm,
-    Concatenate,
     Conv,
     Dense,
     DepthwiseConv,
     Dropout,
     Flatten,
     GlobalAvgPool,
-    Identity,
     MaxPool,
-    Multiply,
-    Sequential,
 )
 from bench.spec.parameters import weight_name
 from bench.spec.shapes import Node, padding_of
@@ -79,9 +73,7 @@ def lower(model: Node, windowed: Windowed) -> Apply:
     Raises:
         Unsupported: a layer without a lowering.
     """
-    for node in model.walk():
-        if _forward.dispatch(type(node.layer)) is _forward.dispatch(object):
-            raise Unsupported(f"layer {node.layer.kind} at {node.path or 'the root'}")
+    require_layers("JAX", model, _forward)
 
     def apply(weights: Arrays, images: Any, training: bool, key: Any) -> tuple[Any, Arrays]:
         run = _Pass(weights, windowed, training, key, {})
@@ -96,6 +88,13 @@ def lower(model: Node, windowed: Windowed) -> Apply:
 def _forward(layer: Any, node: Node, x: Any, run: _Pass) -> Any:
     """The layer's output; each class that JAX supports is registered below."""
     raise NotImplementedError(layer)
+
+
+register_composites(
+    _forward,
+    concatenate=lambda outputs, run: jnp.concatenate(outputs, -1),
+    as_map=lambda vector: vector[:, None, None],
+)
 
 
 def _biased(x: Any, node: Node, run: _Pass) -> Any:
@@ -126,7 +125,7 @@ def _(layer: DepthwiseConv, node: Node, x: Any, run: _Pass) -> Any:
 
 @_forward.register
 def _(layer: BatchNorm, node: Node, x: Any, run: _Pass) -> Any:
-    mean, variance = run.weight(node, "mean"), run.weight(node, "variance")
+    running = mean, variance = run.weight(node, "mean"), run.weight(node, "variance")
     given = x.dtype
     x = x.astype(mean.dtype)  # a short type would lose the statistics
     centred = x - mean
@@ -135,25 +134,12 @@ def _(layer: BatchNorm, node: Node, x: Any, run: _Pass) -> Any:
         mean = jnp.mean(x, axes)
         centred = x - mean
         variance = jnp.mean(jnp.square(centred), axes)
-        _keep_statistics(layer, node, run, mean, variance * _bessel(x.size // x.shape[-1], node))
+        count = x.size // x.shape[-1]
+        following = next_statistics(layer, node, running, (mean, variance), count)
+        for name, value in zip(("mean", "variance"), following):
+            run.statistics[weight_name(node.path, name)] = value
     factor = run.weight(node, "scale") * lax.rsqrt(variance + layer.epsilon)
     return (centred * factor + run.weight(node, "shift")).astype(given)
-
-
-def _keep_statistics(layer: BatchNorm, node: Node, run: _Pass, mean: Any, variance: Any) -> None:
-    for name, batch in (("mean", mean), ("variance", variance)):
-        running = layer.momentum * run.weight(node, name) + (1 - layer.momentum) * batch
-        run.statistics[weight_name(node.path, name)] = running
-
-
-def _bessel(count: int, node: Node) -> float:
-    """What turns the biased variance of `count` values into the unbiased one."""
-    if count < 2:
-        raise ValueError(
-            f"{node.path or 'the model'}: received {count} value a channel in a training batch, "
-            "expected 2 or more for the unbiased variance: make the batch larger"
-        )
-    return count / (count - 1)
 
 
 @_forward.register
@@ -189,42 +175,3 @@ def _(layer: Dropout, node: Node, x: Any, run: _Pass) -> Any:
     key = jax.random.fold_in(run.key, zlib.crc32(node.path.encode()))
     kept = jax.random.bernoulli(key, 1 - layer.rate, x.shape)
     return jnp.where(kept, x / (1 - layer.rate), 0)
-
-
-@_forward.register
-def _(layer: Identity, node: Node, x: Any, run: _Pass) -> Any:
-    return x
-
-
-def _branches(node: Node, x: Any, run: _Pass) -> list[Any]:
-    return [_forward(child.layer, child, x, run) for child in node.children]
-
-
-@_forward.register
-def _(layer: Sequential, node: Node, x: Any, run: _Pass) -> Any:
-    for child in node.children:
-        x = _forward(child.layer, child, x, run)
-    return x
-
-
-@_forward.register
-def _(layer: Add, node: Node, x: Any, run: _Pass) -> Any:
-    return reduce(operator.add, _branches(node, x, run))
-
-
-@_forward.register
-def _(layer: Concatenate, node: Node, x: Any, run: _Pass) -> Any:
-    return jnp.concatenate(_branches(node, x, run), -1)
-
-
-@_forward.register
-def _(layer: Multiply, node: Node, x: Any, run: _Pass) -> Any:
-    outputs = _branches(node, x, run)
-    rank = max(output.ndim for output in outputs)
-    return reduce(operator.mul, [_as_map(output, rank) for output in outputs])
-
-
-def _as_map(output: Any, rank: int) -> Any:
-    """A vector (n, c) as a map (n, 1, 1, c) where its partners are maps."""
-    ones = (1,) * (rank - output.ndim)
-    return output.reshape(output.shape[0], *ones, *output.shape[1:])

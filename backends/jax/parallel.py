@@ -26,8 +26,8 @@ from backends.jax.steps import (
     Program,
     State,
     Step,
-    place,
 )
+from backends.jax.weights import place
 
 
 class Places:
@@ -104,8 +104,3 @@ class WaitingLoop(JitLoop):
             return ended
 
         return run_and_wait
-
-
-def on_first(arrays: dict[str, Any]) -> dict[str, Any]:
-    """The copies that this process's first device holds; of arrays on one device, the arrays."""
-    return {address: value.addressable_data(0) for address, value in arrays.items()}

@@ -13,8 +13,7 @@ import numpy as np
 from backends.api import Gradients, Session, Workload, part_of
 from backends.jax import platform
 from backends.jax.lowering import lower
-from backends.jax.optimizers import initial_slots
-from backends.jax.parallel import Places, WaitingLoop, on_first
+from backends.jax.parallel import Places, WaitingLoop
 from backends.jax.pipeline import PipelineLoop, loader, scaled
 from backends.jax.steps import (
     Data,
@@ -29,7 +28,9 @@ from backends.jax.steps import (
     make_differentiate,
     make_step,
 )
+from backends.jax.weights import on_first, on_host
 from backends.jax.windowed import windowed_for
+from backends.optimizers import initial_slots, update_rule
 from bench.spec.parameters import weight_specs
 from bench.spec.precision import loss_scale
 from bench.spec.weights import FloatArray, IntArray, Weights
@@ -69,7 +70,8 @@ class JaxSession(Session):
         self._infer = jax.jit(
             lambda weights, images: infer(weights, images.astype(self._short), False, None)[0]
         )
-        step = self._places.shared_step(make_step(differentiate, workload.optimizer))
+        self._rule = update_rule(workload.optimizer, jnp.sqrt)
+        step = self._places.shared_step(make_step(differentiate, self._rule))
         self._loop = self._make_loop(workload, step)
         self._programs: dict[tuple[int, ...], Any] = {}
         with self._settings():
@@ -122,11 +124,11 @@ class JaxSession(Session):
         with self._settings():
             batch = self._given(batch)
             loss, logits, gradients, _ = self._differentiate(self._state, batch, self._data)
-            return Gradients(np.array(logits), float(loss), _copied(gradients))
+            return Gradients(np.array(logits), float(loss), on_host(gradients))
 
     def weights(self) -> Weights:
         """Every weight and running statistic by address, in the session's precision."""
-        held = _copied(self._everything())
+        held = on_host(self._everything())
         return {address: held[address] for address in self._addresses}
 
     def agree(self, decision: bool = True) -> bool:
@@ -175,7 +177,7 @@ class JaxSession(Session):
         }
         weights = {address: value for address, value in placed.items() if specs[address].trainable}
         statistics = {address: placed[address] for address in placed if address not in weights}
-        slots = initial_slots(workload.optimizer, weights)
+        slots = initial_slots(self._rule, weights, jnp.zeros_like)
         return State(weights, statistics, slots, self._places.place(np.zeros((), np.int32)))
 
     def _plan(self, batches: IntArray, learning_rates: FloatArray) -> Plan:
@@ -188,8 +190,3 @@ class JaxSession(Session):
         if shape not in self._programs:
             self._programs[shape] = self._loop.compile(self._state, plan, self._data)
         return self._programs[shape]
-
-
-def _copied(arrays: dict[str, Any]) -> Weights:
-    """Copies on the host: a view would see what becomes of the buffer once it is donated."""
-    return {address: np.array(value) for address, value in arrays.items()}

@@ -8,13 +8,12 @@ from typing import Any, Callable, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
-from jax.sharding import Sharding
 
 from backends.jax.lowering import Apply
-from backends.jax.optimizers import Arrays, Slots, update
-from bench.spec.training import Optimizer
+from backends.jax.optimizers import update
+from backends.jax.weights import place
+from backends.optimizers import Arrays, Slots, UpdateRule
 
 
 class State(NamedTuple):
@@ -50,19 +49,6 @@ class Plan(NamedTuple):
 
     batch: Any
     rate: Any
-
-
-def place(values: Any, where: Any) -> Any:
-    """A copy of what the host holds on a device or a sharding's.
-
-    A copy, since a view would let the caller's later writes through.
-    """
-    if not isinstance(where, Sharding) or where.is_fully_addressable:
-        return jax.device_put(values, where, may_alias=False)
-    # Each process fills its own devices; `device_put` would first compare what all of them hold.
-    return jax.make_array_from_callback(
-        np.shape(values), where, lambda index: np.array(np.asarray(values)[index])
-    )
 
 
 def fetch_resident(batch: Any, data: Data) -> tuple[Any, Any]:
@@ -117,13 +103,13 @@ def _divided(gradients: Arrays, loss_scale: float) -> Arrays:
     return {address: gradient / loss_scale for address, gradient in gradients.items()}
 
 
-def make_step(differentiate: Differentiate, optimizer: Optimizer) -> Step:
+def make_step(differentiate: Differentiate, rule: UpdateRule) -> Step:
     """One training step as a pure function of the state, its plan and the data."""
 
     def step(state: State, plan: Plan, data: Data) -> tuple[State, Any]:
         loss, _, gradients, statistics = differentiate(state, plan.batch, data)
         weights, slots = update(
-            optimizer, state.weights, gradients, state.slots, plan.rate, state.number
+            rule, state.weights, gradients, state.slots, plan.rate, state.number
         )
         return State(weights, statistics, slots, state.number + 1), loss
 

@@ -11,6 +11,7 @@ import keras
 from backends.api import unsupported_layer
 from backends.keras.engine import Functions
 from backends.keras.layers import LowestPadding2D, UnbiasedBatchNormalization
+from backends.lowering import register_sequence
 from bench.spec.layers import (
     Activation,
     Add,
@@ -23,10 +24,8 @@ from bench.spec.layers import (
     Dropout,
     Flatten,
     GlobalAvgPool,
-    Identity,
     MaxPool,
     Multiply,
-    Sequential,
 )
 from bench.spec.parameters import weight_specs
 from bench.spec.shapes import Node, padding_of
@@ -101,6 +100,9 @@ def lower(model: Node, activations: Functions, seed: int) -> Lowered:
 def _apply(layer: Any, node: Node, x: Any, target: _Target) -> Any:
     """The symbolic output of the layer at `node` for the symbolic input x."""
     raise unsupported_layer("Keras", node)
+
+
+register_sequence(_apply)
 
 
 @_apply.register
@@ -194,18 +196,6 @@ def _(layer: Dropout, node: Node, x: Any, target: _Target) -> Any:
     # Each layer has a stream of its own, keyed by the seed and its path.
     stream = zlib.crc32(f"{target.seed}/{node.path}".encode())
     return keras.layers.Dropout(layer.rate, seed=stream)(x)
-
-
-@_apply.register
-def _(layer: Identity, node: Node, x: Any, target: _Target) -> Any:
-    return x
-
-
-@_apply.register
-def _(layer: Sequential, node: Node, x: Any, target: _Target) -> Any:
-    for child in node.children:
-        x = _apply(child.layer, child, x, target)
-    return x
 
 
 def _branches(node: Node, x: Any, target: _Target) -> list[Any]:

@@ -9,9 +9,10 @@ import numpy as np
 
 from backends.api import Gradients, Session, Workload
 from backends.mlx.lowering import count_drops, lower
-from backends.mlx.optimizers import initial_slots, settings
+from backends.mlx.optimizers import settings_on_device
 from backends.mlx.steps import Data, State, make_differentiate, make_step
 from backends.mlx.weights import canonical_array, canonical_weights, place_weights, placed
+from backends.optimizers import initial_slots, update_rule
 from bench.spec.parameters import weight_specs
 from bench.spec.weights import FloatArray, IntArray, Weights
 
@@ -21,12 +22,12 @@ class MlxSession(Session):
 
     def __init__(self, workload: Workload) -> None:
         """Lower the model; place weights and data."""
-        self._optimizer = workload.optimizer
+        self._rule = update_rule(workload.optimizer, mx.sqrt)
         self._steps_done = 0
         self._specs = weight_specs(workload.model)
         apply = lower(workload.model)
         self._differentiate = make_differentiate(apply, count_drops(workload.model))
-        step = make_step(self._differentiate, workload.optimizer)
+        step = make_step(self._differentiate, self._rule)
         transform = mx.compile if workload.mode == "compile" else _unchanged
         self._step = transform(step)
         self._infer = transform(lambda weights, images: apply(weights, images, False, ())[0])
@@ -49,8 +50,7 @@ class MlxSession(Session):
     def _trained(self, batches: IntArray, learning_rates: FloatArray) -> tuple[State, list[Any]]:
         """The state after these steps, and their losses, all of it on its way."""
         numbers = self._steps_done + np.arange(len(batches))
-        columns = settings(self._optimizer, learning_rates.astype(np.float64), numbers)
-        given = [tuple(placed(value) for value in row) for row in zip(*columns)]
+        given = settings_on_device(self._rule, learning_rates, numbers)
         state, losses = self._state, []
         for batch, setting in zip(batches, given):
             state, loss = self._step(state, mx.array(batch), setting, self._data)
@@ -88,7 +88,7 @@ class MlxSession(Session):
         return State(
             weights,
             place_weights(workload.weights, running),
-            initial_slots(workload.optimizer, weights),
+            initial_slots(self._rule, weights, mx.zeros_like),
             mx.random.key(workload.seed),
         )
 

@@ -8,8 +8,7 @@ import mlx.core as mx
 from mlx.nn.losses import cross_entropy
 
 from backends.mlx.lowering import Apply
-from backends.mlx.optimizers import Arrays, Slots, update
-from bench.spec.training import Optimizer
+from backends.optimizers import Arrays, Slots, UpdateRule, updated
 
 
 class State(NamedTuple):
@@ -69,13 +68,13 @@ def make_differentiate(apply: Apply, drops: int) -> Differentiate:
     return differentiate
 
 
-def make_step(differentiate: Differentiate, optimizer: Optimizer) -> Step:
+def make_step(differentiate: Differentiate, rule: UpdateRule) -> Step:
     """One training step as a pure function."""
 
     def step(state: State, batch: Any, given: tuple[Any, ...], data: Data) -> tuple[State, Any]:
         state = State(*state)  # a compiled function is traced with plain tuples
         loss, _, gradients, statistics, key = differentiate(state, batch, Data(*data))
-        weights, slots = update(optimizer, state.weights, gradients, state.slots, given)
+        weights, slots = updated(rule, state.weights, gradients, state.slots, given)
         return State(weights, statistics, slots, key), loss
 
     return step

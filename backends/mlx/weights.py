@@ -9,7 +9,7 @@ import mlx.core as mx
 import numpy as np
 import numpy.typing as npt
 
-from backends.mlx.optimizers import Arrays
+from backends.optimizers import Arrays
 from bench.spec.weights import FloatArray, Weights
 
 

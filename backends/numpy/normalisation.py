@@ -6,6 +6,7 @@ from typing import Optional
 
 import numpy as np
 
+from backends.lowering import bessel
 from backends.numpy.passes import Backward, Forward, channel_sum
 from backends.numpy.weights import Statistic, Store
 from bench.spec.layers import BatchNorm
@@ -24,7 +25,7 @@ def batch_norm(layer: BatchNorm, node: Node, store: Store, wanted: bool) -> Forw
         centred = x - batch_mean
         batch_variance = channel_sum(centred * centred) / count
         _follow(mean, layer.momentum, batch_mean)
-        _follow(variance, layer.momentum, batch_variance * _bessel(count, node.path))
+        _follow(variance, layer.momentum, batch_variance * bessel(count, node.path))
         inverse = 1 / np.sqrt(batch_variance + layer.epsilon)
         normal = centred * inverse
 
@@ -57,13 +58,3 @@ def batch_norm(layer: BatchNorm, node: Node, store: Store, wanted: bool) -> Forw
 
 def _follow(statistic: Statistic, momentum: float, batch: FloatArray) -> None:
     statistic.following[:] = momentum * statistic.value + (1 - momentum) * batch
-
-
-def _bessel(count: int, path: str) -> float:
-    """What turns the biased variance of `count` values into the unbiased one."""
-    if count < 2:
-        raise ValueError(
-            f"{path or 'the model'}: received {count} value a channel in a training batch, "
-            "expected 2 or more for the unbiased variance: make the batch larger"
-        )
-    return count / (count - 1)

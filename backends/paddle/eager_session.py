@@ -9,11 +9,13 @@ import paddle
 from paddle.nn.functional import cross_entropy
 
 from backends.api import Gradients, Session, Workload
-from backends.paddle.lowering import lower, takes_vectors
+from backends.layouts import canonical_kernel, kernel_first
+from backends.lowering import takes_vectors
+from backends.paddle.lowering import lower
 from backends.paddle.modules import arranged
 from backends.paddle.normalisation import RunningVariances
 from backends.paddle.optimizers import make_optimizer
-from backends.paddle.weights import canonical, laid_out, paddle_name
+from backends.paddle.weights import paddle_name
 from bench.spec.parameters import weight_specs
 from bench.spec.weights import FloatArray, IntArray, Weights
 
@@ -30,7 +32,7 @@ class EagerSession(Session):
         tensors = self._model.state_dict()
         self._tensors = {address: tensors[paddle_name(address)] for address in self._specs}
         for address, value in workload.weights.items():
-            self._tensors[address].set_value(laid_out(value))
+            self._tensors[address].set_value(kernel_first(value))
         self._variances = RunningVariances(workload.model, self._scale)
         self._images = self._placed(workload.images)
         # Of this type and shape, the loss takes labels as they are.
@@ -98,12 +100,16 @@ class EagerSession(Session):
         values = paddle.grad(loss, [self._tensors[address] for address in trainable])
         for tensor, value in before:  # the pass moved them
             tensor.set_value(value)
-        gradients = {address: canonical(value.numpy()) for address, value in zip(trainable, values)}
+        gradients = {
+            address: canonical_kernel(value.numpy()) for address, value in zip(trainable, values)
+        }
         return Gradients(logits.numpy(), float(loss), gradients)
 
     def weights(self) -> Weights:
         """Every weight and running statistic, float32."""
-        held = {address: canonical(tensor.numpy()) for address, tensor in self._tensors.items()}
+        held = {
+            address: canonical_kernel(tensor.numpy()) for address, tensor in self._tensors.items()
+        }
         return self._variances.true_values(held)
 
     def _placed(self, images: FloatArray) -> Any:

@@ -52,13 +52,6 @@ def lower(node: Node) -> nn.Layer:
     return _lower(node.layer, node)
 
 
-def takes_vectors(node: Node) -> bool:
-    """Whether all that the model does with an image begins with flattening it."""
-    if isinstance(node.layer, Sequential):
-        return takes_vectors(node.children[0])
-    return isinstance(node.layer, Flatten)
-
-
 @singledispatch
 def _lower(layer: Any, node: Node) -> nn.Layer:
     raise unsupported_layer("PaddlePaddle", node)

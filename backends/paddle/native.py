@@ -7,9 +7,9 @@ import inspect
 import paddle
 from paddle import nn
 
+from backends.layouts import canonical_kernel
 from backends.native import Defaults
 from backends.paddle.lowering import lower
-from backends.paddle.weights import canonical
 from bench.spec.shapes import Node
 from bench.spec.weights import Weights
 
@@ -34,4 +34,4 @@ def paddle_defaults(seed: int) -> Defaults:
 def _initialize(node: Node) -> Weights:
     names = {"weight": "kernel", "bias": "bias"}
     parameters = lower(node).named_parameters()
-    return {names[name]: canonical(value.numpy()) for name, value in parameters}
+    return {names[name]: canonical_kernel(value.numpy()) for name, value in parameters}

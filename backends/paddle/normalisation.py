@@ -19,6 +19,7 @@ from paddle import nn
 from paddle.nn.functional import batch_norm
 
 from backends.api import Unsupported
+from backends.lowering import bessel
 from bench.spec.layers import BatchNorm
 from bench.spec.parameters import weight_name
 from bench.spec.shapes import Node
@@ -96,10 +97,5 @@ class RunningVariances:
         """What turns the biased variance in such a batch into the unbiased one; 1 for no batch."""
         if batch_size is None:
             return 1.0
-        count = batch_size * self._positions[address]
-        if count < 2:
-            raise ValueError(
-                f"{address}: received 1 value a channel in a training batch, expected 2 or more "
-                "for the unbiased variance: make the batch larger"
-            )
-        return count / (count - 1)
+        path, _, _ = address.rpartition("/")
+        return bessel(batch_size * self._positions[address], path)

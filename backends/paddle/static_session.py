@@ -21,11 +21,13 @@ from paddle.nn.initializer import Constant
 from paddle.utils import unique_name
 
 from backends.api import Gradients, Session, Workload
-from backends.paddle.lowering import lower, takes_vectors
+from backends.layouts import canonical_kernel, kernel_first
+from backends.lowering import takes_vectors
+from backends.paddle.lowering import lower
 from backends.paddle.modules import arranged
 from backends.paddle.normalisation import RunningVariances
 from backends.paddle.optimizers import make_optimizer
-from backends.paddle.weights import canonical, laid_out, paddle_name
+from backends.paddle.weights import paddle_name
 from bench.spec.parameters import weight_specs
 from bench.spec.weights import FloatArray, IntArray, Weights
 
@@ -68,7 +70,7 @@ class StaticSession(Session):
         for name, values in data.items():
             self._set(name, values)
         for address, value in workload.weights.items():
-            self._set(self._names[address], laid_out(value))
+            self._set(self._names[address], kernel_first(value))
         self._variances = RunningVariances(workload.model, self._scale)
         self._rate = workload.optimizer.learning_rate
 
@@ -108,12 +110,14 @@ class StaticSession(Session):
             logits, loss, *values = self._run(self._differentiation, batch=batch)
         for name, value in before.items():  # the pass moved them
             self._set(name, value)
-        gradients = {address: canonical(value) for address, value in zip(self._trainable, values)}
+        gradients = {
+            address: canonical_kernel(value) for address, value in zip(self._trainable, values)
+        }
         return Gradients(logits, float(loss), gradients)
 
     def weights(self) -> Weights:
         """Every weight and running statistic, float32."""
-        held = {address: canonical(self._get(name)) for address, name in self._names.items()}
+        held = {address: canonical_kernel(self._get(name)) for address, name in self._names.items()}
         return self._variances.true_values(held)
 
     # The programs.

@@ -1,28 +1,29 @@
-"""The fastest calls that Theano has for a matrix product and a copy."""
+"""The fastest matrix product and copy of the libraries, in their default mode."""
 
 from __future__ import annotations
 
 from typing import Optional
 
 import numpy as np
-import theano
-from theano import tensor
 
 from backends.api import Work
+from backends.theano.engine import Engine
 
 
-def multiply(size: int, precision: str) -> Optional[Work]:
-    """See `Backend.multiply`; Theano has no bfloat16."""
+def multiply(engine: Engine, size: int, precision: str) -> Optional[Work]:
+    """Return a matrix product; see `Backend.multiply`. There is no bfloat16."""
     if precision != "float32":
         return None
-    left, right = (theano.shared(np.ones((size, size), np.float32)) for _ in range(2))
-    product = tensor.dot(left, right)
-    # Lent, so that the result is not copied once more on its way out.
-    work: Work = theano.function([], theano.Out(product, borrow=True))
+    library = engine.library
+    left, right = (library.shared(np.ones((size, size), np.float32)) for _ in range(2))
+    # Borrowed, so that the result is not copied.
+    product = library.Out(engine.tensor.dot(left, right), borrow=True)
+    work: Work = engine.function([], product, mode=next(iter(engine.modes)))
     return work
 
 
-def copy(size: int) -> Work:
-    """See `Backend.copy`: a shared variable leaves a function as a copy."""
-    work: Work = theano.function([], theano.shared(np.ones(size // 4, np.float32)))
+def copy(engine: Engine, size: int) -> Work:
+    """Return a copy; see `Backend.copy`: a function returns a shared variable as a copy."""
+    ones = engine.library.shared(np.ones(size // 4, np.float32))
+    work: Work = engine.function([], ones, mode=next(iter(engine.modes)))
     return work

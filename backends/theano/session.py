@@ -1,28 +1,20 @@
-"""One model in Theano: its shared variables, and the functions that are compiled on them."""
+"""One model in Theano or PyTensor: its shared variables, and functions compiled on them."""
 
 from __future__ import annotations
 
 from typing import Any, Callable, NamedTuple
 
 import numpy as np
-import theano
-from theano import tensor
-from theano.sandbox.rng_mrg import MRG_RandomStreams
-from theano.tensor import nnet
 
 from backends.api import Gradients, Session, Workload
-from backends.theano.lowering import Pass, forward
-from backends.theano.optimizers import Updates, update_rule
-from backends.theano.weights import Variables, canonical, place_weights, trainable
-from bench.spec.shapes import Node
+from backends.layouts import canonical_kernel, maps_first
+from backends.lowering import takes_vectors
+from backends.optimizers import settings_of_steps
+from backends.theano.engine import Engine, Pass, Updates
+from backends.theano.lowering import forward
+from backends.theano.optimizers import SharedUpdate
+from backends.theano.weights import place_weights, trainable
 from bench.spec.weights import FloatArray, IntArray, Weights
-
-_MODES = {
-    "fast_run": theano.Mode(linker="cvm", optimizer="fast_run"),
-    # Few rewrites of the graph; the operations that are left run in C++ all the same.
-    "fast_compile": theano.Mode(linker="cvm", optimizer="fast_compile"),
-}
-_LARGEST_SEED = 2**31 - 2**20  # Theano's generator takes 1 to a little less than 2^31
 
 
 class _Graph(NamedTuple):
@@ -31,46 +23,46 @@ class _Graph(NamedTuple):
     Attributes:
         batch: (n,) int64 indices.
         logits: (n, classes).
-        loss: their mean loss.
-        gradients: of the loss, of each trainable weight.
-        statistics: the running statistics and their next values.
+        loss: the mean loss.
+        gradients: the gradient of the loss by each trainable weight.
+        updates: the running statistics and random streams with their next values.
     """
 
     batch: Any
     logits: Any
     loss: Any
     gradients: list[Any]
-    statistics: Updates
+    updates: Updates
 
 
-class TheanoSession(Session):
-    """Shared variables for weights, optimizer and data, and functions compiled when first used."""
+class SymbolicSession(Session):
+    """Shared variables for weights, optimizer and data; functions compile at their first use."""
 
-    def __init__(self, workload: Workload) -> None:
+    def __init__(self, workload: Workload, engine: Engine) -> None:
         """Place weights and data, and build the graph; nothing is compiled yet."""
+        self._engine = engine
         self._precision = workload.precision
-        self._mode = _MODES[workload.mode]
+        self._mode = workload.mode
+        self._is_flat = takes_vectors(workload.model)
         self._functions: dict[str, Any] = {}
         self._steps_done = 0
+        self._rule = engine.rule(workload.optimizer)
         with self._in_precision():
-            self._variables = place_weights(workload.weights, self._precision)
+            self._variables = place_weights(workload.weights, self._precision, engine)
             self._trainable = trainable(workload.model, self._variables)
-            self._update = update_rule(workload.optimizer, list(self._trainable.values()), theano)
-            self._graph = _training_graph(
-                workload, self._variables, list(self._trainable.values()), self._images
-            )
-            self._images_given, self._predicted = _inference_graph(workload.model, self._variables)
+            self._update = SharedUpdate(self._rule, list(self._trainable.values()), engine)
+            self._graph = self._training_graph(workload)
+            self._inputs, self._predicted = self._inference_graph(workload)
 
     def compile(self, steps: int, batch_size: int) -> None:
-        """Compile the step, which takes any number of images; see `Session.compile`."""
+        """Compile the step, which takes batches of any size; see `Session.compile`."""
         self._function("train", self._compile_train)
 
     def train(self, batches: IntArray, learning_rates: FloatArray) -> FloatArray:
         """Train one step on each batch, in order; see `Session.train`."""
         step = self._function("train", self._compile_train)
         numbers = self._steps_done + np.arange(len(batches))
-        settings = self._update.settings(learning_rates.astype(np.float64), numbers)
-        columns = [values.astype(self._precision) for values in settings]
+        columns = settings_of_steps(self._rule, learning_rates, numbers, self._precision)
         indices = batches.astype(np.int64)
         losses = [
             step(indices[number], *(column[number, ...] for column in columns))
@@ -80,79 +72,73 @@ class TheanoSession(Session):
         return np.array(losses, np.float32)
 
     def predict(self, images: FloatArray) -> FloatArray:
-        """Logits (n, classes) of (n, height, width, channels) images; see `Session.predict`."""
+        """Return logits (n, classes); see `Session.predict`."""
         infer = self._function("infer", self._compile_infer)
-        logits: FloatArray = infer(self._images(images))
+        logits: FloatArray = infer(self._arranged(images))
         return logits
 
     def gradients(self, batch: IntArray) -> Gradients:
-        """Logits, loss and gradients of one batch; see `Session.gradients`."""
+        """Return the gradients for one batch; see `Session.gradients`."""
         differentiate = self._function("differentiate", self._compile_differentiate)
         logits, loss, *values = differentiate(batch.astype(np.int64))
-        arrays = {address: canonical(value) for address, value in zip(self._trainable, values)}
-        return Gradients(logits, float(loss), arrays)
+        weights = {key: canonical_kernel(value) for key, value in zip(self._trainable, values)}
+        return Gradients(logits, float(loss), weights)
 
     def weights(self) -> Weights:
-        """Every weight and running statistic, in the session's precision."""
+        """Return all weights and running statistics, in the session's precision."""
         return {
-            address: canonical(variable.get_value(borrow=True))
+            address: canonical_kernel(variable.get_value(borrow=True))
             for address, variable in self._variables.items()
         }
 
-    def _images(self, images: FloatArray) -> FloatArray:
-        """A copy in Theano's layout and the session's type; vectors stay vectors."""
-        laid = images.transpose(0, 3, 1, 2) if images.ndim == 4 else images
-        return np.array(laid, self._precision, order="C")
+    def _arranged(self, images: FloatArray) -> FloatArray:
+        """Copy images to the graph's layout: vectors where the model flattens them first."""
+        if self._is_flat:
+            return np.array(images.reshape(len(images), -1), self._precision)
+        return maps_first(images, self._precision)
 
     def _in_precision(self) -> Any:
-        """Constants and scalars that are made inside are of the session's type."""
-        return theano.change_flags(floatX=self._precision)
+        return self._engine.in_precision(self._precision)
 
     def _function(self, name: str, compile_it: Callable[[], Any]) -> Any:
-        """The function of that name, compiled when it is first asked for."""
+        """Return the function of that name, compiled at its first use."""
         if name not in self._functions:
             with self._in_precision():
                 self._functions[name] = compile_it()
-            # Every argument is of the right type already: no call looks at it again.
-            self._functions[name].trust_input = True
         return self._functions[name]
+
+    def _training_graph(self, workload: Workload) -> _Graph:
+        shared, tensor = self._engine.library.shared, self._engine.tensor
+        images = shared(self._arranged(workload.images), borrow=True)
+        labels = shared(np.array(workload.labels, np.int64), borrow=True)
+        batch = tensor.lvector("batch")
+        run = self._pass(workload.seed, training=True)
+        logits = forward(workload.model, images[batch], run)
+        loss = self._engine.cross_entropy(logits, labels[batch])
+        gradients = tensor.grad(loss, list(self._trainable.values()))
+        return _Graph(batch, logits, loss, gradients, run.statistics + run.streams.updates)
+
+    def _inference_graph(self, workload: Workload) -> tuple[Any, Any]:
+        """Return symbolic images, and their logits."""
+        tensor = self._engine.tensor
+        is_map = len(workload.model.input_shape) == 3 and not self._is_flat
+        images = tensor.tensor4("images") if is_map else tensor.matrix("images")
+        run = self._pass(workload.seed, training=False)
+        return images, forward(workload.model, images, run)
+
+    def _pass(self, seed: int, training: bool) -> Pass:
+        return Pass(self._engine, self._variables, training, self._engine.streams(seed), [])
 
     def _compile_train(self) -> Any:
         graph = self._graph
-        updates = self._update.updates(graph.gradients) + graph.statistics
+        updates = self._update.updates(graph.gradients) + graph.updates
         inputs = [graph.batch, *self._update.inputs]
-        return theano.function(inputs, graph.loss, updates=updates, mode=self._mode)
+        return self._engine.function(inputs, graph.loss, self._mode, updates)
 
     def _compile_infer(self) -> Any:
-        return theano.function([self._images_given], self._predicted, mode=self._mode)
+        return self._engine.function([self._inputs], self._predicted, self._mode)
 
     def _compile_differentiate(self) -> Any:
         graph = self._graph
         outputs = [graph.logits, graph.loss, *graph.gradients]
-        # Without the updates that it has by default, dropout's stream stays where it is.
-        return theano.function([graph.batch], outputs, no_default_updates=True, mode=self._mode)
-
-
-def _training_graph(
-    workload: Workload,
-    variables: Variables,
-    weights: list[Any],
-    arranged: Callable[[FloatArray], FloatArray],
-) -> _Graph:
-    """One pass of training on the examples at symbolic indices of the resident training set."""
-    images = theano.shared(arranged(workload.images), borrow=True)
-    labels = theano.shared(np.array(workload.labels, np.int32), borrow=True)
-    batch = tensor.lvector("batch")
-    random = MRG_RandomStreams(1 + workload.seed % _LARGEST_SEED)
-    run = Pass(variables, training=True, random=random, statistics=[])
-    logits = forward(workload.model, images[batch], run)
-    losses, _ = nnet.crossentropy_softmax_1hot(logits, labels[batch])
-    loss = losses.mean()
-    return _Graph(batch, logits, loss, tensor.grad(loss, weights), run.statistics)
-
-
-def _inference_graph(model: Node, variables: Variables) -> tuple[Any, Any]:
-    """Symbolic images in Theano's layout, and their logits."""
-    images = tensor.tensor4("images") if len(model.input_shape) == 3 else tensor.matrix("images")
-    run = Pass(variables, training=False, random=None, statistics=[])
-    return images, forward(model, images, run)
+        return self._engine.function([graph.batch], outputs, self._mode)

@@ -5,28 +5,23 @@ Feature maps are (n, c, h, w), vectors (n, features).
 
 from __future__ import annotations
 
-import operator
-from functools import reduce, singledispatch
+from functools import singledispatch
 from typing import Any, Callable, NamedTuple
 
 from backends.api import unsupported_layer
+from backends.lowering import next_statistics, register_composites
 from backends.tinygrad.weights import Tensors
 from bench.spec.layers import (
     Activation,
-    Add,
     AvgPool,
     BatchNorm,
-    Concatenate,
     Conv,
     Dense,
     DepthwiseConv,
     Dropout,
     Flatten,
     GlobalAvgPool,
-    Identity,
     MaxPool,
-    Multiply,
-    Sequential,
 )
 from bench.spec.parameters import weight_name
 from bench.spec.shapes import Node, padding_of
@@ -73,6 +68,13 @@ def _forward(layer: Any, node: Node, x: Any, run: Pass) -> Any:
     raise unsupported_layer("tinygrad", node)
 
 
+register_composites(
+    _forward,
+    concatenate=lambda outputs, run: outputs[0].cat(*outputs[1:], dim=1),
+    as_map=lambda vector: vector.reshape(*vector.shape, 1, 1),
+)
+
+
 @_forward.register
 def _(layer: Dense, node: Node, x: Any, run: Pass) -> Any:
     return x.linear(run.weight(node, "kernel"), run.weight(node, "bias"))
@@ -104,26 +106,15 @@ def _(layer: BatchNorm, node: Node, x: Any, run: Pass) -> Any:
     names = ("scale", "shift", "mean", "variance")
     scale, shift, mean, variance = (run.weight(node, name) for name in names)
     if run.training:
-        kept = (mean, variance)
+        running = (mean, variance)
         axes = tuple(axis for axis in range(x.ndim) if axis != 1)
         mean = x.mean(axes)
         centred = x - mean.reshape(1, -1, *(1,) * (x.ndim - 2))
         variance = (centred * centred).mean(axes)
-        bessel = _bessel(x.numel() // x.shape[1], node)
-        for running, batch in zip(kept, (mean, variance * bessel)):
-            following = layer.momentum * running + (1 - layer.momentum) * batch.detach()
-            run.statistics.append((running, following))
+        batch, count = (mean.detach(), variance.detach()), x.numel() // x.shape[1]
+        following = next_statistics(layer, node, running, batch, count)
+        run.statistics.extend(zip(running, following))
     return x.batchnorm(scale, shift, mean, (variance + layer.epsilon).rsqrt())
-
-
-def _bessel(count: int, node: Node) -> float:
-    """What turns the biased variance of `count` values into the unbiased one."""
-    if count < 2:
-        raise ValueError(
-            f"{node.path or 'the model'}: received {count} value a channel in a training batch, "
-            "expected 2 or more for the unbiased variance: make the batch larger"
-        )
-    return count / (count - 1)
 
 
 @_forward.register
@@ -156,42 +147,3 @@ def _(layer: Flatten, node: Node, x: Any, run: Pass) -> Any:
 @_forward.register
 def _(layer: Dropout, node: Node, x: Any, run: Pass) -> Any:
     return x.dropout(layer.rate)
-
-
-@_forward.register
-def _(layer: Identity, node: Node, x: Any, run: Pass) -> Any:
-    return x
-
-
-@_forward.register
-def _(layer: Sequential, node: Node, x: Any, run: Pass) -> Any:
-    for child in node.children:
-        x = forward(child, x, run)
-    return x
-
-
-def _branches(node: Node, x: Any, run: Pass) -> list[Any]:
-    return [forward(child, x, run) for child in node.children]
-
-
-@_forward.register
-def _(layer: Add, node: Node, x: Any, run: Pass) -> Any:
-    return reduce(operator.add, _branches(node, x, run))
-
-
-@_forward.register
-def _(layer: Concatenate, node: Node, x: Any, run: Pass) -> Any:
-    first, *others = _branches(node, x, run)
-    return first.cat(*others, dim=1)
-
-
-@_forward.register
-def _(layer: Multiply, node: Node, x: Any, run: Pass) -> Any:
-    outputs = _branches(node, x, run)
-    rank = max(output.ndim for output in outputs)
-    return reduce(operator.mul, [_as_map(output, rank) for output in outputs])
-
-
-def _as_map(output: Any, rank: int) -> Any:
-    """A vector (n, c) as a map (n, c, 1, 1) where its partners are maps."""
-    return output if output.ndim == rank else output.reshape(*output.shape, 1, 1)

@@ -8,8 +8,10 @@ import numpy as np
 from tinygrad import Context, Device, Tensor, TinyJit
 
 from backends.api import Gradients, Session, Workload
+from backends.layouts import maps_first
+from backends.optimizers import settings_of_steps, update_rule
 from backends.tinygrad.lowering import Pass, forward
-from backends.tinygrad.optimizers import update_rule
+from backends.tinygrad.optimizers import AssignedUpdate
 from backends.tinygrad.weights import canonical, place_weights, trainable
 from bench.spec.weights import FloatArray, IntArray, Weights
 
@@ -26,8 +28,9 @@ class TinygradSession(Session):
         self._model = workload.model
         self._tensors = place_weights(workload.weights)
         self._trainable = trainable(workload.model, self._tensors)
-        self._update = update_rule(workload.optimizer, list(self._trainable.values()))
-        self._images = Tensor(_as_maps(workload.images)).clone().realize()
+        self._rule = update_rule(workload.optimizer, Tensor.sqrt)
+        self._update = AssignedUpdate(self._rule, list(self._trainable.values()))
+        self._images = Tensor(maps_first(workload.images, np.float32)).clone().realize()
         self._labels = Tensor(np.array(workload.labels, np.int32)).clone().realize()
         self._steps: dict[int, Any] = {}
         self._predictions: dict[int, Any] = {}
@@ -48,8 +51,7 @@ class TinygradSession(Session):
         """Train one step on each batch, in order; see `Session.train`."""
         step = self._steps.setdefault(batches.shape[1], TinyJit(self._step))
         numbers = self._steps_done + np.arange(len(batches))
-        settings = self._update.settings(learning_rates.astype(np.float64), numbers)
-        rows = np.stack(settings, axis=1).astype(np.float32)
+        rows = np.stack(settings_of_steps(self._rule, learning_rates, numbers, np.float32), axis=1)
         losses = np.empty(len(batches), np.float32)
         with Context(TRAINING=1):
             for number, (batch, row) in enumerate(zip(batches, rows)):
@@ -62,7 +64,7 @@ class TinygradSession(Session):
         """Logits (n, classes) of (n, height, width, channels) images; see `Session.predict`."""
         infer = self._predictions.setdefault(len(images), TinyJit(self._infer))
         with Context(TRAINING=0):
-            logits: FloatArray = infer(_input(_as_maps(images))).numpy().copy()
+            logits: FloatArray = infer(_input(maps_first(images, np.float32))).numpy().copy()
         return logits
 
     def gradients(self, batch: IntArray) -> Gradients:
@@ -99,9 +101,3 @@ class TinygradSession(Session):
 def _input(values: Any) -> Any:
     """A realised tensor of an array, as the JIT takes it."""
     return Tensor(np.ascontiguousarray(values)).realize()
-
-
-def _as_maps(images: FloatArray) -> FloatArray:
-    """Images (n, height, width, channels) as (n, c, h, w); vectors stay vectors."""
-    laid = images.transpose(0, 3, 1, 2) if images.ndim == 4 else images
-    return np.ascontiguousarray(laid, np.float32)

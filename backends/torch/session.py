@@ -13,8 +13,9 @@ from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
 from backends.api import Gradients, Session, Workload
+from backends.lowering import takes_vectors
 from backends.torch import platform
-from backends.torch.lowering import lower, takes_vectors
+from backends.torch.lowering import lower
 from backends.torch.modules import Mixed, as_input
 from backends.torch.pipeline import Loader, Scaled
 from backends.torch.steps import (

@@ -23,7 +23,8 @@ def without_depthwise():
 def test_the_count_is_that_of_pytorchs_counter(name):
     from torch.utils.flop_counter import FlopCounterMode
 
-    from backends.torch.lowering import lower, takes_vectors
+    from backends.lowering import takes_vectors
+    from backends.torch.lowering import lower
     from backends.torch.modules import as_input
 
     model = resolve(build(name), (28, 28, 1))

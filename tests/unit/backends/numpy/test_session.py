@@ -177,7 +177,7 @@ def test_inference_uses_the_running_statistics() -> None:
 
 def test_batch_norm_of_a_single_value_says_so() -> None:
     single = session(sequential(Flatten(), BatchNorm(), Dense(4)))
-    with pytest.raises(ValueError, match=r"1.batch_norm: received 1 value"):
+    with pytest.raises(ValueError, match=r"1.batch_norm has one value per channel"):
         single.gradients(BATCH[:1])
 
 
