@@ -1,7 +1,6 @@
-"""The native arm: what each framework chooses where its user says nothing.
+"""The native arm: the frameworks' own default choices.
 
-An adapter reads the choices from its framework; what follows from them for a model is the same
-for all, and is done here.
+An adapter reads the choices from its framework. Applying them to a model is the same for all.
 """
 
 from __future__ import annotations
@@ -20,15 +19,15 @@ if TYPE_CHECKING:
 
 
 class Defaults(NamedTuple):
-    """A framework's own choices.
+    """A framework's default choices.
 
     Attributes:
-        batch_norm_momentum: the weight of the old statistics.
-        batch_norm_epsilon: what is added to the variance.
-        adam_epsilon: what is added to the root.
-        initialize: the first weights of one Dense or convolution, by their names in its layer
-            (kernel, bias), in the canonical layout.
-        words: how kernels and biases are drawn, by item, as the framework's users say it.
+        batch_norm_momentum: the weight of the old running statistics.
+        batch_norm_epsilon: the number added to the variance.
+        adam_epsilon: the number added to the root.
+        initialize: draws the initial weights of one Dense or convolution, by their names in the
+            layer (kernel, bias), in the canonical layout.
+        words: the distributions of kernels and biases in words, by item.
     """
 
     batch_norm_momentum: float
@@ -39,7 +38,14 @@ class Defaults(NamedTuple):
 
 
 class NativeStart(NamedTuple):
-    """A model as the framework's user would get it: layers, optimizer, weights; and the choices."""
+    """A model with a framework's default choices.
+
+    Attributes:
+        model: the resolved model.
+        optimizer: the update rule.
+        weights: initial weights by address.
+        settings: the choices in words, by item.
+    """
 
     model: Node
     optimizer: Optimizer
@@ -50,12 +56,12 @@ class NativeStart(NamedTuple):
 def native_start(
     model: Node, optimizer: Optimizer, weights: Weights, defaults: Defaults
 ) -> NativeStart:
-    """Put a framework's own choices in the place of the spec's.
+    """Replace the spec's choices by a framework's.
 
     Args:
-        model: as the spec states it.
-        optimizer: as the spec states it; its learning rate, momentum and penalty stay.
-        weights: the spec's, for the layers whose first weights no framework disputes.
+        model: the spec's model.
+        optimizer: the spec's optimizer; its learning rate, momentum and penalty stay.
+        weights: the spec's weights, used for layers without a kernel.
         defaults: the framework's choices.
     """
     own = resolve(with_batch_norm(model.layer, defaults), model.input_shape)
@@ -73,7 +79,7 @@ def native_start(
 
 
 def with_batch_norm(layer: Layer, defaults: Defaults) -> Layer:
-    """The layer with the framework's momentum and epsilon in every batch normalisation."""
+    """Return the layer with the framework's momentum and epsilon in all batch normalisations."""
     if isinstance(layer, BatchNorm):
         return BatchNorm(defaults.batch_norm_momentum, defaults.batch_norm_epsilon)
     parts = getattr(layer, "parts", None)

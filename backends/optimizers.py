@@ -121,7 +121,7 @@ def update_rule(optimizer: Any, sqrt: Callable[[Any], Any]) -> UpdateRule:
         sqrt: the framework's square root.
 
     Raises:
-        Unsupported: another optimizer.
+        Unsupported: an optimizer other than `Sgd` and `Adam`.
     """
     raise Unsupported(f"the optimizer {optimizer!r:.60} is not supported; use Sgd or Adam")
 

@@ -1,4 +1,4 @@
-"""Caffe: a network and a solver as messages, and the solver's own step on each batch."""
+"""Caffe: a network and a solver as messages, and the solver's own step for each batch."""
 
 from backends.api import Recipe
 
@@ -17,6 +17,6 @@ RECIPE = Recipe(
     adapter="backends.caffe.backend:CaffeBackend",
     python=">=3.9,<3.10",
     isolated=True,
-    # Otherwise Caffe prints every layer of every network that it sets up.
+    # Otherwise Caffe prints every layer of every network.
     environment={"GLOG_minloglevel": "2"},
 )

@@ -40,15 +40,15 @@ _ACTIVATIONS = {
 
 
 class Features(NamedTuple):
-    """What a layer hands on.
+    """The output of a layer.
 
     Attributes:
-        top: Caffe's name for it, of `NetSpec`.
+        top: Caffe's object for it in a `NetSpec`.
         is_map: whether it is a map, not a vector.
-        flattened: (height, width, channels) of the map that a vector was, where its values still
-            lie channel by channel.
-        is_free: whether the next layer may write over it: nothing else reads it, and the layer
-            that made it does not need it in the backward pass.
+        flattened: (height, width, channels) of the map that was flattened to a vector, where the
+            values are still ordered by channel.
+        is_free: whether the next layer may overwrite it: nothing else reads it, and its layer does
+            not need it in the backward pass.
     """
 
     top: Any
@@ -58,13 +58,13 @@ class Features(NamedTuple):
 
 
 class Lowered(NamedTuple):
-    """A model in Caffe's words.
+    """A model as Caffe networks.
 
     Attributes:
         training: the network that ends in the loss, for batches of one image.
-        inference: the network that ends in the logits, likewise.
-        logits: the name of the blob of the logits in both.
-        places: where the weights are.
+        inference: the network that ends in the logits, for batches of one image.
+        logits: the name of the logits' blob in both.
+        places: the places of the weights.
     """
 
     training: Any
@@ -74,23 +74,23 @@ class Lowered(NamedTuple):
 
 
 class _Network:
-    """A network as it grows."""
+    """A network under construction."""
 
     def __init__(self) -> None:
         self.spec = NetSpec()
         self.places: list[Place] = []
 
     def add(self, name: str, top: Any) -> Any:
-        """Give a layer its name."""
+        """Add a named layer."""
         self.spec[name] = top
         return top
 
 
 def lower(model: Node) -> Lowered:
-    """The model as two networks over the same weights.
+    """Return the model as two networks over the same weights.
 
     Raises:
-        Unsupported: a layer that Caffe lacks.
+        Unsupported: a layer that Caffe does not support.
     """
     network = _Network()
     *size, channels = model.input_shape
@@ -116,7 +116,7 @@ def _lower(layer: Any, node: Node, x: Features, network: _Network) -> Features:
 
 
 def _in_order(name: str, x: Features, network: _Network) -> Features:
-    """The features in the spec's order, for what cannot take them in another."""
+    """Return features in the spec's order, for layers that need it."""
     if x.flattened is None:
         return x
     height, width, channels = x.flattened
@@ -175,8 +175,8 @@ def _convolved(node: Node, x: Features, network: _Network, filters: int, groups:
 @_lower.register
 def _(layer: BatchNorm, node: Node, x: Features, network: _Network) -> Features:
     raise Unsupported(
-        f"{node.path or 'the model'}: batch_norm: the training pass of Caffe's own layer is left "
-        "out of this build for the CPU"
+        f"Caffe does not support layer batch_norm at {node.path or 'the root'}: this CPU build "
+        "does not contain the layer's training pass"
     )
 
 
@@ -185,15 +185,17 @@ def _(layer: Activation, node: Node, x: Features, network: _Network) -> Features
     if layer.function == "relu6":
         return x._replace(top=_relu6(_name(node), x.top, network), is_free=False)
     if layer.function not in _ACTIVATIONS:
-        raise Unsupported(f"{node.path or 'the model'}: Caffe has no {layer.function}")
-    # Only ReLU's gradient can be had from its output and nothing else.
+        raise Unsupported(
+            f"Caffe does not support activation {layer.function} at {node.path or 'the root'}"
+        )
+    # Only ReLU's gradient can be computed from its output alone.
     in_place = x.is_free and layer.function == "relu"
     top = _ACTIVATIONS[layer.function](x.top, in_place=in_place)
     return x._replace(top=network.add(_name(node), top), is_free=False)
 
 
 def _relu6(name: str, x: Any, network: _Network) -> Any:
-    """What ReLU gives of x, less what it gives of x - 6."""
+    """Return ReLU of x minus ReLU of x - 6."""
     rising = network.add(f"{name}/rising", layers.ReLU(x))
     above = network.add(f"{name}/above", layers.Power(x, shift=-6.0))
     falling = network.add(f"{name}/falling", layers.ReLU(above, in_place=True))
@@ -217,7 +219,7 @@ def _pooled(node: Node, x: Features, network: _Network, **settings: Any) -> Feat
         x.top,
         kernel_size=layer.size,
         stride=layer.steps,
-        # By default Caffe adds a window that reaches over the edge.
+        # By default, Caffe adds a window that extends over the edge.
         round_mode=params.Pooling.FLOOR,
         **settings,
     )
@@ -251,7 +253,7 @@ def _(layer: Dropout, node: Node, x: Features, network: _Network) -> Features:
 
 
 def _branches(node: Node, x: Features, network: _Network) -> list[Features]:
-    """The outputs of the parts, each of which reads x."""
+    """Return the outputs of the parts, all of which read x."""
     shared = x._replace(is_free=False)
     outputs = (_lower(child.layer, child, shared, network) for child in node.children)
     return [
@@ -284,7 +286,7 @@ def _(layer: Multiply, node: Node, x: Features, network: _Network) -> Features:
 
 
 def _product(name: str, a: Features, b: Features, network: _Network) -> Features:
-    """The product, where the second may be (n, c) and scale the channels of the first."""
+    """Multiply; the second may be (n, c) and scales the channels of the first."""
     if a.is_map == b.is_map:
         top = layers.Eltwise(a.top, b.top, operation=params.Eltwise.PROD)
     else:

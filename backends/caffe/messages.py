@@ -1,4 +1,4 @@
-"""Networks and solvers as Caffe takes them: text in a file."""
+"""Networks and solvers, which Caffe reads from text files."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ _MOST_STEPS = 2**31 - 1
 
 
 def open_net(network: Any) -> Any:
-    """A network for inference."""
+    """Make a network for inference."""
     return _from_file(lambda path: caffe.Net(path, caffe.TEST), network)
 
 
 def open_solver(network: Any, optimizer: Sgd, rate: float, seed: int, snapshots: Path) -> Any:
-    """A solver of a network for training.
+    """Make a solver of a network for training.
 
     Args:
-        network: ends in the loss.
-        optimizer: the rule of the update.
+        network: a network that ends in the loss.
+        optimizer: the update rule.
         rate: the learning rate of every step.
-        seed: of dropout; below 0, the stream goes on where it is.
-        snapshots: how the paths of its snapshots begin.
+        seed: the seed of dropout; below 0, the random stream is not reset.
+        snapshots: the prefix of the paths of its snapshots.
     """
     message = caffe_pb2.SolverParameter(
         train_net_param=network,
@@ -47,7 +47,7 @@ def open_solver(network: Any, optimizer: Sgd, rate: float, seed: int, snapshots:
 
 
 def _from_file(read: Callable[[str], Any], message: Any) -> Any:
-    """What Caffe makes of a message: it reads networks and solvers from files alone."""
+    """Return Caffe's object for a message, through a file: Caffe reads nothing else."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "message.prototxt"
         path.write_text(str(message), encoding="ascii")

@@ -1,4 +1,4 @@
-"""Caffe's solver, at a learning rate that may change between two steps."""
+"""Caffe's solver, with a learning rate that can change between two steps."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from bench.spec.training import Sgd
 
 
 class RatedSolver:
-    """A network in training, and what changes its weights.
+    """A network in training and its solver.
 
-    Caffe's velocity holds the learning rate, the spec's does not: where the rate changes, the
-    velocity is to change with it. Caffe gives it out and takes it back as a file, and a solver
-    keeps its rate: such a change costs a snapshot and a new solver. A constant rate costs nothing.
+    Caffe's velocity contains the learning rate as a factor, the spec's does not: when the rate
+    changes, the velocity must be rescaled. Caffe reads and writes velocities only as files, and a
+    solver's rate is fixed. So a change costs a snapshot and a new solver; a constant rate costs
+    nothing.
     """
 
     def __init__(self, network: Any, optimizer: Sgd, seed: int) -> None:
-        """Start with velocities of 0, at the optimizer's own rate."""
+        """Start with velocities of 0 and the optimizer's learning rate."""
         self._folder = tempfile.TemporaryDirectory(prefix="caffe-")
         self._snapshots = Path(self._folder.name) / "snapshot"
         self._network = network
@@ -32,27 +33,27 @@ class RatedSolver:
 
     @property
     def net(self) -> Any:
-        """The network; another one with the same weights once the rate has changed."""
+        """The network; a change of the rate replaces it by another one with the same weights."""
         return self._solver.net
 
     def step(self) -> None:
-        """One step on what lies in the network's input."""
+        """Train one step on the network's current input."""
         self._solver.step(1)
 
     def has_rate(self, rate: np.float32) -> bool:
-        """Whether the next step has that learning rate."""
+        """Return whether the next step has that learning rate."""
         return bool(rate == self._rate)
 
     def set_rate(self, rate: np.float32) -> None:
-        """Take another learning rate, and with it another solver and network.
+        """Change the learning rate, and replace the solver and the network.
 
         Raises:
-            ValueError: the rate was 0, so that the velocity is lost.
+            ValueError: the rate was 0, which has erased the velocity.
         """
         if self._rate == 0 and self._optimizer.momentum:
             raise ValueError(
-                f"received the learning rate {rate:g} after one of 0, expected 0 to be the last, "
-                "since Caffe's velocity holds the rate"
+                f"the learning rate {rate:g} follows a rate of 0, which erases Caffe's velocity; "
+                "use 0 only at the end of a training"
             )
         following = self._opened(rate, seed=-1)
         factor = rate / self._rate if self._rate else np.float32(0)
@@ -65,7 +66,7 @@ class RatedSolver:
         return open_solver(self._network, self._optimizer, float(rate), seed, self._snapshots)
 
     def _save_scaled(self, factor: np.float32) -> Path:
-        """Write weights and state, the velocity multiplied by a factor; the state's path."""
+        """Write weights and state with a rescaled velocity, and return the state's path."""
         self._solver.snapshot()
         path = Path(f"{self._snapshots}_iter_{self._solver.iter}.solverstate")
         state = caffe_pb2.SolverState.FromString(path.read_bytes())

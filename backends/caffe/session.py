@@ -17,14 +17,14 @@ from bench.spec.weights import FloatArray, IntArray, Weights
 
 
 class CaffeSession(Session):
-    """A solver's network, and beside it one for each size of batch that is predicted."""
+    """A solver's network, and a network for each batch size of predictions."""
 
     def __init__(self, workload: Workload) -> None:
-        """Set up the networks, and place weights and data."""
+        """Make the networks, and place weights and data."""
         self._lowered = lower(workload.model)
         self._seed = workload.seed
         self._images = maps_first(workload.images, np.float32)
-        self._labels = np.array(workload.labels, np.float32)  # Caffe keeps classes as floats
+        self._labels = np.array(workload.labels, np.float32)  # Caffe stores classes as floats
         self._solver = RatedSolver(
             self._lowered.training, cast(Sgd, workload.optimizer), workload.seed
         )
@@ -35,7 +35,7 @@ class CaffeSession(Session):
         self._look()
 
     def compile(self, steps: int, batch_size: int) -> None:
-        """Run one pass, in which Caffe allocates its memory, and undo it; see `Session.compile`."""
+        """Run one pass, in which Caffe allocates memory, and undo it; see `Session.compile`."""
         self._differentiate(np.zeros(batch_size, np.int32))
         caffe.set_random_seed(self._seed)
 
@@ -52,14 +52,14 @@ class CaffeSession(Session):
         return losses
 
     def predict(self, images: FloatArray) -> FloatArray:
-        """Logits (n, classes) of (n, height, width, channels) images; see `Session.predict`."""
+        """Return logits (n, classes); see `Session.predict`."""
         net = self._inference_net(len(images))
         net.blobs["data"].data[...] = maps_first(images)
         net.forward()
         return np.array(net.blobs[self._lowered.logits].data)
 
     def gradients(self, batch: IntArray) -> Gradients:
-        """Logits, loss and gradients of one batch; see `Session.gradients`."""
+        """Return the gradients for one batch; see `Session.gradients`."""
         self._differentiate(batch)
         net = self._solver.net
         gradients = {place.address: place.gradient(net) for place in self._lowered.places}
@@ -67,12 +67,12 @@ class CaffeSession(Session):
         return Gradients(logits, float(self._loss), gradients)
 
     def weights(self) -> Weights:
-        """Every weight, float32; there are no running statistics."""
+        """Return all weights, in float32; there are no running statistics."""
         net = self._solver.net
         return {place.address: place.value(net) for place in self._lowered.places}
 
     def _look(self) -> None:
-        """Find the memory of the network's input and of its loss, which stays where it is."""
+        """Find the memory of the network's input and loss, whose address does not change."""
         blobs = self._solver.net.blobs
         self._data, self._label, self._loss = (
             blobs[name].data for name in ("data", "label", "loss")
@@ -87,20 +87,20 @@ class CaffeSession(Session):
         self._look()
 
     def _fill(self, batch: IntArray) -> None:
-        """Put the images and labels of a batch into the network's input."""
+        """Copy the images and labels of a batch into the network's input."""
         if len(batch) != self._batch_size:
             self._resize(len(batch))
-        # Any mode but the default writes straight into the network's memory.
+        # Only the modes other than the default write directly to the network's memory.
         self._images.take(batch, axis=0, out=self._data, mode="clip")
         self._labels.take(batch, out=self._label, mode="clip")
 
     def _change_rate(self, rate: np.float32) -> None:
         self._solver.set_rate(rate)
-        self._nets.clear()  # they share the weights of the network that was
+        self._nets.clear()  # they share the weights of the previous network
         self._resize(self._batch_size)
 
     def _differentiate(self, batch: IntArray) -> None:
-        """Leave logits, loss and gradients of a batch in the network, and nothing else."""
+        """Compute logits, loss and gradients of a batch in the network's blobs."""
         net = self._solver.net
         self._fill(batch)
         net.clear_param_diffs()
@@ -108,7 +108,7 @@ class CaffeSession(Session):
         net.backward()
 
     def _inference_net(self, batch_size: int) -> Any:
-        """A network for so many images, with the weights of the one in training."""
+        """Return a network for that many images, which shares the weights in training."""
         if batch_size not in self._nets:
             net = open_net(self._lowered.inference)
             net.blobs["data"].reshape(batch_size, *self._images.shape[1:])

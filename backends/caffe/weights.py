@@ -1,7 +1,7 @@
 """Weights between the canonical layout and Caffe's blobs.
 
-Caffe keeps a Dense kernel as (out, in) and a convolution kernel as (out, in / groups, height,
-width). Its maps are (c, h, w), so that a flattened map, and the kernel after it, has another order.
+Caffe stores a Dense kernel as (out, in) and a convolution kernel as (out, in / groups, height,
+width). Its maps are (c, h, w), so flattened maps, and the kernels after them, have another order.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ Arrange = Callable[[FloatArray], FloatArray]
 
 
 class Place(NamedTuple):
-    """Where Caffe keeps a weight.
+    """The place of a weight in Caffe.
 
     Attributes:
-        address: of the weight.
+        address: the address of the weight.
         layer: the name of Caffe's layer.
-        number: of the blob among the layer's.
-        to_caffe: from the canonical layout to the blob's.
-        from_caffe: from the blob's layout to the canonical one.
+        number: the number of the blob in the layer.
+        to_caffe: converts the canonical layout to the blob's.
+        from_caffe: converts the blob's layout to the canonical one.
     """
 
     address: str
@@ -38,11 +38,11 @@ class Place(NamedTuple):
         self._blob(net).data[...] = self.to_caffe(value)
 
     def value(self, net: Any) -> FloatArray:
-        """A canonical copy of the weight."""
+        """Copy the weight, in the canonical layout."""
         return np.array(self.from_caffe(self._blob(net).data), order="C")
 
     def gradient(self, net: Any) -> FloatArray:
-        """A canonical copy of the gradient that a backward pass left."""
+        """Copy the gradient of the last backward pass, in the canonical layout."""
         return np.array(self.from_caffe(self._blob(net).diff), order="C")
 
     def _blob(self, net: Any) -> Any:
@@ -50,12 +50,12 @@ class Place(NamedTuple):
 
 
 def dense_place(address: str, layer: str, flattened: Optional[Shape]) -> Place:
-    """The kernel of a Dense.
+    """Return the place of a Dense kernel.
 
     Args:
-        address: of the kernel.
+        address: the address of the kernel.
         layer: the name of Caffe's layer.
-        flattened: (height, width, channels) of the map that its input was; None where it was none.
+        flattened: (height, width, channels) of the map that was flattened to its input, or None.
     """
     if flattened is None:
         return Place(address, layer, 0, np.transpose, np.transpose)
@@ -65,7 +65,7 @@ def dense_place(address: str, layer: str, flattened: Optional[Shape]) -> Place:
 
 
 def convolution_place(address: str, layer: str) -> Place:
-    """The kernel of a convolution."""
+    """Return the place of a convolution kernel."""
     return Place(
         address,
         layer,
@@ -76,11 +76,11 @@ def convolution_place(address: str, layer: str) -> Place:
 
 
 def bias_place(address: str, layer: str) -> Place:
-    """The bias beside a kernel."""
+    """Return the place of a bias."""
     return Place(address, layer, 1, np.asarray, np.asarray)
 
 
 def _order(shape: Shape) -> IntArray:
-    """For each value of a map that was flattened channel by channel, its position in the spec's."""
+    """Return each value's position in the spec's order, for a map flattened by channel."""
     positions: IntArray = np.arange(np.prod(shape)).reshape(shape)
     return positions.transpose(2, 0, 1).reshape(-1)

@@ -1,4 +1,4 @@
-"""Flax NNX with Optax: the form in which most people write JAX."""
+"""Flax NNX with Optax, as most people use JAX."""
 
 from backends.api import Recipe
 from backends.jax import RECIPE as _JAX

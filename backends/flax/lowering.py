@@ -1,6 +1,6 @@
 """From a resolved model to a tree of Flax modules.
 
-A composite becomes a module that holds its parts by index in `layers`, so the spec's path
+A composite becomes a module with its parts by index in `layers`, so the spec's path
 `2.add/0.sequential/1.conv` is the module `layers[2].layers[0].layers[1]`.
 """
 
@@ -36,7 +36,7 @@ from bench.spec.shapes import Node, padding_of
 
 _FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "relu": nnx.relu,
-    # Not nnx.relu6, whose gradient is one half at 0 and at 6 instead of 0.
+    # The gradient of nnx.relu6 is 1/2 at 0 and at 6; the spec's is 0.
     "relu6": lambda x: lax.clamp(x.dtype.type(0), x, x.dtype.type(6)),
     "sigmoid": nnx.sigmoid,
     "tanh": nnx.tanh,
@@ -47,16 +47,16 @@ _FUNCTIONS: dict[str, Callable[[Any], Any]] = {
 
 @singledispatch
 def lower(layer: Any, node: Node, dtype: Any, rngs: Any) -> Any:
-    """The module of the layer at `node` and all below it, with the weights that Flax draws.
+    """Make the module of the layer at `node` and all below it, with weights drawn by Flax.
 
     Args:
-        layer: that of the node.
+        layer: the node's layer.
         node: where it is.
-        dtype: of the weights.
-        rngs: Flax's streams of random numbers, for the weights and for dropout.
+        dtype: the type of the weights.
+        rngs: Flax's random streams, for the weights and for dropout.
 
     Raises:
-        Unsupported: a layer of an unknown class.
+        Unsupported: a layer that the framework does not support.
     """
     raise unsupported_layer("Flax", node)
 
@@ -99,7 +99,7 @@ def _(layer: DepthwiseConv, node: Node, dtype: Any, rngs: Any) -> Any:
 
 
 def _sides(padding: str, size: int) -> tuple[tuple[int, int], tuple[int, int]]:
-    """The padding before and after, of height and of width."""
+    """Return the padding before and after, for height and width."""
     amount = padding_of(padding, size)
     return (amount, amount), (amount, amount)
 

@@ -1,6 +1,6 @@
-"""The modules that flax.nnx lacks: the spec's batch normalisation, and merges of branches.
+"""Modules that flax.nnx does not have: the spec's batch normalisation, and merges of branches.
 
-Feature maps are (n, h, w, c), vectors (n, features): Flax's layout and the spec's.
+Feature maps are (n, h, w, c), vectors (n, features), in Flax as in the spec.
 """
 
 # Nothing of Flax is typed for mypy here, so its classes can only be subclassed as Any.
@@ -18,10 +18,10 @@ from jax import lax
 
 
 class UnbiasedBatchNorm(nnx.BatchNorm):
-    """Flax's module, but the running variance takes in the batch's as divided by n - 1."""
+    """Flax's module, with a running variance that follows the unbiased batch variance."""
 
     def __call__(self, x: Any) -> Any:
-        """Normalise (n, ..., c), in training mode with the batch's own moments."""
+        """Normalise (n, ..., c), in training mode with the moments of the batch."""
         if self.use_running_average:
             return super().__call__(x)
         axes = tuple(range(x.ndim - 1))
@@ -50,42 +50,42 @@ class Function(nnx.Module):
 
 
 class Branches(nnx.Module):
-    """Modules that are applied to one input, and whose outputs become one."""
+    """Modules that are applied to one input and merged."""
 
     def __init__(self, layers: list[Any]) -> None:
         self.layers = nnx.List(layers)
 
     def outputs(self, x: Any) -> list[Any]:
-        """What each branch makes of x."""
+        """Return the output of each branch."""
         return [layer(x) for layer in self.layers]
 
 
 class Add(Branches):
-    """The sum of the branches."""
+    """Adds the branches."""
 
     def __call__(self, x: Any) -> Any:
-        """Apply each branch to x, and add."""
+        """Apply each branch to x and add the outputs."""
         return reduce(operator.add, self.outputs(x))
 
 
 class Concatenate(Branches):
-    """The outputs of the branches side by side along the channels."""
+    """Concatenates the branches along the channels."""
 
     def __call__(self, x: Any) -> Any:
-        """Apply each branch to x, and concatenate."""
+        """Apply each branch to x and concatenate the outputs."""
         return jnp.concatenate(self.outputs(x), -1)
 
 
 class Multiply(Branches):
-    """The product of the branches; a branch (n, c) scales the channels of the maps beside it."""
+    """Multiplies the branches; a branch (n, c) scales the channels of branches that are maps."""
 
     def __call__(self, x: Any) -> Any:
-        """Apply each branch to x, and multiply."""
+        """Apply each branch to x and multiply the outputs."""
         outputs = self.outputs(x)
         rank = max(output.ndim for output in outputs)
         return reduce(operator.mul, [_as_map(output, rank) for output in outputs])
 
 
 def _as_map(output: Any, rank: int) -> Any:
-    """A vector (n, c) as a map (n, 1, 1, c) where its partners are maps."""
+    """Return a vector (n, c) as a map (n, 1, 1, c) where the other branches are maps."""
     return output if output.ndim == rank else output[:, None, None]

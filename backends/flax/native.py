@@ -1,4 +1,4 @@
-"""What Flax and Optax choose where their user says nothing, read from their own modules."""
+"""The default choices of Flax and Optax, read from their modules."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bench.spec.weights import Weights
 
 
 def flax_defaults(seed: int) -> Defaults:
-    """The choices of flax.nnx and Optax; weights are drawn one layer after the other."""
+    """Return the default choices; weights are drawn layer by layer."""
     rngs = nnx.Rngs(seed)
     normalisation = nnx.BatchNorm(1, rngs=rngs)
 

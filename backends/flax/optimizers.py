@@ -1,4 +1,4 @@
-"""The spec's optimizers as Optax has them: its formulas are the spec's."""
+"""The spec's optimizers from Optax, whose formulas are the same."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from bench.spec.training import Adam, Optimizer, Sgd
 
 
 def make_optimizer(spec: Optimizer) -> Any:
-    """The optimizer, with its learning rate among what can be changed.
+    """Make the optimizer, with a learning rate that can be changed.
 
     Raises:
-        Unsupported: an optimizer of an unknown class.
+        Unsupported: an optimizer other than `Sgd` and `Adam`.
     """
     return optax.inject_hyperparams(partial(_rule, spec))(learning_rate=spec.learning_rate)
 
 
 @singledispatch
 def _rule(spec: Any, learning_rate: Any) -> Any:
-    raise Unsupported(f"received the optimizer {spec!r:.60}, expected Sgd or Adam")
+    raise Unsupported(f"the optimizer {spec!r:.60} is not supported; use Sgd or Adam")
 
 
 @_rule.register
@@ -38,5 +38,5 @@ def _(spec: Adam, learning_rate: Any) -> Any:
 
 
 def _penalised(l2: float, update: Any) -> Any:
-    """The update of gradients to which l2 * w was added."""
+    """Add l2 * w to the gradients before the update."""
     return optax.chain(optax.add_decayed_weights(l2), update) if l2 else update

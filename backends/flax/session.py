@@ -38,8 +38,8 @@ class FlaxSession(Session):
             self._optimizer = nnx.Optimizer(
                 self._model, make_optimizer(workload.optimizer), wrt=nnx.Param
             )
-            # All that a step takes is on the device from the first, as what it returns is: else
-            # the second step would be compiled anew.
+            # A step returns everything on the device. Its first inputs must be there too: otherwise
+            # the second step would be compiled again.
             changing = self._model, self._optimizer
             nnx.update(changing, jax.device_put(nnx.state(changing), self._device))
             images = self._place(workload.images.astype(self._dtype, copy=False))
@@ -50,7 +50,7 @@ class FlaxSession(Session):
             jax.block_until_ready((self._data, nnx.state(self._model)))
 
     def compile(self, steps: int, batch_size: int) -> None:
-        """Train on one batch, and undo it; see `Session.compile`."""
+        """Train on one batch and undo it; see `Session.compile`."""
         changing = self._model, self._optimizer
         with self._settings():
             before = jax.tree.map(jnp.copy, nnx.state(changing))
@@ -74,13 +74,13 @@ class FlaxSession(Session):
         held[...] = self._place(np.asarray(rate, self._dtype))
 
     def predict(self, images: FloatArray) -> FloatArray:
-        """Logits (n, classes) of (n, height, width, channels) images; see `Session.predict`."""
+        """Return logits (n, classes); see `Session.predict`."""
         with self._settings():
             return np.array(self._infer(nnx.state(self._model), self._place(images)))
 
     def predictor(self, batch_size: int) -> Callable[[FloatArray], FloatArray]:
-        """The compiled program itself, without what `predict` does anew at each call."""
-        if self._dtype == np.float64:  # outside of `_settings`, JAX would make it float32
+        """Return the compiled program, without the work that `predict` repeats at each call."""
+        if self._dtype == np.float64:  # outside of `_settings`, JAX converts it to float32
             return self.predict
         with self._settings():
             state = nnx.state(self._model)
@@ -89,7 +89,7 @@ class FlaxSession(Session):
         return lambda images: np.asarray(program(state, images))
 
     def gradients(self, batch: IntArray) -> Gradients:
-        """Logits, loss and gradients of one batch; see `Session.gradients`."""
+        """Return the gradients for one batch; see `Session.gradients`."""
         examples = self._data.images[batch], self._data.labels[batch]
         trainable = [address for address, spec in self._specs.items() if spec.trainable]
         with self._settings():
@@ -97,11 +97,11 @@ class FlaxSession(Session):
             return Gradients(np.array(logits), float(loss), canonical_weights(gradients, trainable))
 
     def weights(self) -> Weights:
-        """Every weight and running statistic by address, in the session's precision."""
+        """Return all weights and running statistics, in the session's precision."""
         return canonical_weights(nnx.state(self._model), self._specs)
 
     def device_memory(self) -> Optional[int]:
-        """Peak bytes in the device's allocator; None on the CPU, where JAX does not count."""
+        """Return the peak of the device's allocator; None on the CPU."""
         return platform.peak_memory(self._device)
 
     def _pass_of_inference(self) -> Callable[[Any, Any], Any]:
@@ -111,13 +111,13 @@ class FlaxSession(Session):
         return lambda state, images: nnx.merge(graph, state)(images.astype(self._dtype))
 
     def _pass_of_training(self) -> Callable[[Any, Any, Any], Any]:
-        """Works on a copy: what the pass does to statistics is lost."""
+        """Return a pass on a copy of the model, so that running statistics do not change."""
         graph = nnx.graphdef(self._model)
         return lambda state, *examples: differentiate(nnx.merge(graph, state), *examples)
 
     @contextmanager
     def _settings(self) -> Iterator[None]:
-        """Run what is inside on the session's device and in its precision."""
+        """Use the session's device and precision inside the context."""
         with ExitStack() as settings:
             settings.enter_context(jax.default_device(self._device))
             settings.enter_context(jax.enable_x64(self._dtype == np.float64))
@@ -125,5 +125,5 @@ class FlaxSession(Session):
             yield
 
     def _place(self, values: npt.NDArray[Any]) -> Any:
-        """A copy on the device: a view would let the caller's later writes through."""
+        """Copy values to the device: a view would show later changes by the caller."""
         return jax.device_put(values, self._device, may_alias=False)

@@ -1,4 +1,4 @@
-"""The training step, and the two loops over steps that Flax's own guides show."""
+"""The training step, and the two loops over steps from Flax's guides."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from bench.spec.weights import IntArray
 
 
 class Data(NamedTuple):
-    """The training set on the device: images (examples, ...) and labels (examples,)."""
+    """The training set on the device: images (examples, ...), labels (examples,)."""
 
     images: Any
     labels: Any
 
 
 def loss_of(model: Any, images: Any, labels: Any) -> tuple[Any, Any]:
-    """The mean softmax cross-entropy of a batch, and its logits."""
+    """Return the mean softmax cross-entropy of a batch, and its logits."""
     logits = model(images)
     losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
     return losses.mean(), logits
@@ -30,7 +30,7 @@ differentiate = nnx.value_and_grad(loss_of, has_aux=True)
 
 
 def _step(model: Any, optimizer: Any, data: Data, batch: Any) -> Any:
-    """Take one step on the examples at the indices of a batch: the loss before it."""
+    """Train one step on a batch of indices, and return the loss before it."""
     (loss, _), gradients = differentiate(model, data.images[batch], data.labels[batch])
     optimizer.update(model, gradients)
     return loss
@@ -45,11 +45,11 @@ class Loop(ABC):
 
     @abstractmethod
     def run(self, batches: IntArray) -> list[Any]:
-        """Train on each of (steps, batch) indices: the losses, on the device."""
+        """Train on each row of (steps, batch) indices, and return the losses on the device."""
 
 
 class JitLoop(Loop):
-    """`nnx.jit` takes the objects and changes them, as the tutorials have it."""
+    """`nnx.jit` changes the objects, as in the tutorials."""
 
     def __init__(self, model: Any, optimizer: Any, data: Data) -> None:
         self._changing = model, optimizer
@@ -62,10 +62,10 @@ class JitLoop(Loop):
 
 
 class FunctionalLoop(Loop):
-    """`jax.jit` takes the state alone: the guide to performance has it against the overhead.
+    """`jax.jit` takes only the state, as in the guide on performance.
 
-    `nnx.jit` goes through the objects in Python at each call, which takes longer than a step of
-    the smallest models.
+    `nnx.jit` traverses the objects in Python at each call, which takes longer than a step of the
+    smallest models.
     """
 
     def __init__(self, model: Any, optimizer: Any, data: Data) -> None:

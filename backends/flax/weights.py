@@ -1,4 +1,4 @@
-"""Weights by the spec's addresses in Flax's states, whose arrays have the canonical layout."""
+"""Weights in Flax's states, by the spec's addresses; Flax's arrays have the canonical layout."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NAMES = {"kernel": "kernel", "bias": "bias", **_SCALE_AND_SHIFT}
 
 
 def place_weights(model: Any, weights: Weights, dtype: Any) -> None:
-    """Give the weights to a model, whatever type its own had."""
+    """Set the weights of a model, in the given type."""
     state = nnx.state(model, (nnx.Param, nnx.BatchStat))
     arrays = nnx.to_pure_dict(state)
     for address, value in weights.items():
@@ -26,7 +26,7 @@ def place_weights(model: Any, weights: Weights, dtype: Any) -> None:
 
 
 def canonical_weights(state: Any, addresses: Iterable[str]) -> Weights:
-    """Copies on the host, by address, of what a state holds."""
+    """Copy the arrays of a state to the host, by address."""
     arrays = nnx.to_pure_dict(state)
     held = {}
     for address in addresses:
@@ -36,7 +36,7 @@ def canonical_weights(state: Any, addresses: Iterable[str]) -> Weights:
 
 
 def _holder(arrays: Any, address: str) -> tuple[Any, str]:
-    """The dictionary in which the weight at the address is, and its name there.
+    """Return the dictionary that contains the weight at an address, and its key.
 
     >>> _holder({"layers": {2: {"kernel": 0}}}, "2.conv/kernel")
     ({'kernel': 0}, 'kernel')

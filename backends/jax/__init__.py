@@ -1,4 +1,4 @@
-"""JAX: pure functions under jit, one step a call or a whole scan of steps, with donated state."""
+"""JAX: pure functions under jit, one step per call or a scan of all steps, with donated state."""
 
 from backends.api import Recipe
 
@@ -10,9 +10,9 @@ RECIPE = Recipe(
     modes=("jit", "scan"),
     default_modes=("jit", "scan"),
     adapter="backends.jax.backend:JaxBackend",
-    # By default JAX reserves three quarters of a GPU's memory when it starts.
+    # By default, JAX reserves three quarters of a GPU's memory when it starts.
     environment={"XLA_PYTHON_CLIENT_PREALLOCATE": "false"},
-    # JAX keeps nothing on disk unless it is told where; then only what took a second to compile.
+    # Without a folder JAX has no cache on disk; by default it skips quick compilations.
     warm={
         "JAX_COMPILATION_CACHE_DIR": "{cache}",
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
@@ -22,7 +22,7 @@ RECIPE = Recipe(
     inputs=("resident", "pipeline"),
     gpu_precisions=("float16", "tf32"),
     parallel_modes=("jit", "scan"),
-    # Of the CPU; accelerators are as many as there are.
+    # The number of CPU devices; all accelerators are available anyway.
     parallel_environment={"JAX_NUM_CPU_DEVICES": "{world_size}"},
     joins_hosts=True,
 )

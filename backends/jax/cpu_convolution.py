@@ -1,9 +1,9 @@
-"""Convolution for XLA's CPU compiler, in a step of its own and inside a loop of steps.
+"""Convolution for XLA's CPU compiler, in a single step and inside a loop of steps.
 
-In a step of its own the compiler hands a convolution and both of its gradients to a fast library.
-In the body of a loop it hands it none of the gradients, and they run element by element, up to a
-hundred times slower; there a convolution is written as products of matrices, which are fast
-everywhere. A depthwise convolution is fast nowhere, and is written as a sum of shifted maps.
+In a single step the compiler passes a convolution and both of its gradients to a fast library. In
+the body of a loop it does not do so for the gradients, which run element by element, up to a
+hundred times slower. There a convolution is written as matrix products, which are always fast. A
+depthwise convolution is always slow and is written as a sum of shifted maps.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _NARROW = 16
 
 
 class _Geometry(NamedTuple):
-    """What a convolution along one axis is: extents, stride, and padding on each side."""
+    """The geometry of a convolution along one axis; the padding is added on each side."""
 
     extent: int
     kernel: int
@@ -30,7 +30,7 @@ class _Geometry(NamedTuple):
 
     @property
     def image_gradient_padding(self) -> tuple[int, int]:
-        """What the gradient of the output needs at both ends to become one of the input."""
+        """Return the padding that turns the output's gradient into the input's."""
         outputs = (self.extent + 2 * self.padding - self.kernel) // self.stride + 1
         reach = (outputs - 1) * self.stride + 1  # with stride - 1 gaps between the positions
         before = self.kernel - 1 - self.padding
@@ -51,7 +51,7 @@ def convolve_in_step(images: Any, kernel: Any, stride: int, padding: int, groups
 
 
 def convolve_in_loop(images: Any, kernel: Any, stride: int, padding: int, groups: int) -> Any:
-    """The same where it is part of a loop's body."""
+    """Do the same in the body of a loop."""
     if groups == 1:
         return _convolve_by_products(images, kernel, stride, padding)
     if kernel.shape[2:] == (1, groups):
@@ -60,7 +60,7 @@ def convolve_in_loop(images: Any, kernel: Any, stride: int, padding: int, groups
 
 
 def _convolve_by_products(images: Any, kernel: Any, stride: int, padding: int) -> Any:
-    """A product for each row of the kernel, with the columns of the windows side by side."""
+    """Use one product per row of the kernel, with the columns of the windows side by side."""
     size, _, channels, filters = kernel.shape
     if size == 1:
         return _product(images[:, ::stride, ::stride], kernel[0, 0]).astype(images.dtype)
@@ -78,7 +78,7 @@ def _convolve_by_products(images: Any, kernel: Any, stride: int, padding: int) -
 
 
 def _product(maps: Any, matrix: Any) -> Any:
-    """(n, h, w, c) times (c, filters): (n, h, w, filters); sums of a short type in float32."""
+    """Multiply (n, h, w, c) by (c, filters), with sums of 16-bit types in float32."""
     exact = jnp.promote_types(maps.dtype, jnp.float32)
     flat = maps.reshape(-1, maps.shape[-1])
     product = lax.dot(flat, matrix, preferred_element_type=exact)
@@ -86,7 +86,7 @@ def _product(maps: Any, matrix: Any) -> Any:
 
 
 def _convolve_depthwise(images: Any, kernel: Any, stride: int, padding: int) -> Any:
-    """A sum of shifted maps, each times its row of the kernel, in one pass over memory."""
+    """Add shifted maps, each multiplied by its row of the kernel, in one pass over memory."""
     sides = (padding, padding, 0)
     axes = [_Geometry(extent, kernel.shape[0], stride, padding) for extent in images.shape[1:3]]
 
@@ -111,8 +111,8 @@ def _weighted_windows(images: Any, kernel: Any, stride: int) -> Any:
 
 
 def _sums_of_products(shifted: list[Any], gradient: Any) -> Any:
-    """The sum of each map times the gradient, by channel, all in one pass: (len(shifted), c)."""
-    # Sums of so many products keep nothing of a short type.
+    """Return each map's product with the gradient, summed by channel: (len(shifted), c)."""
+    # A 16-bit type is too short for sums of so many products.
     exact = jnp.promote_types(gradient.dtype, jnp.float32)
     products = tuple(part.astype(exact) * gradient.astype(exact) for part in shifted)
     zeros = (jnp.zeros((), exact),) * len(products)
@@ -124,12 +124,12 @@ def _sums_of_products(shifted: list[Any], gradient: Any) -> Any:
 
 
 def _padded(images: Any, sides: list[tuple[int, int, int]]) -> Any:
-    """Zeros before, after and between the rows and the columns."""
+    """Insert zeros before, after and between the rows and columns."""
     return lax.pad(images, jnp.zeros((), images.dtype), ((0, 0, 0), *sides, (0, 0, 0)))
 
 
 def _convolve_groups(images: Any, kernel: Any, stride: int, padding: int, groups: int) -> Any:
-    """One group after the other, in a loop so that compile time does not grow with groups."""
+    """Convolve group by group, in a loop: compile time does not grow with the groups."""
 
     def part(group: tuple[Any, Any]) -> Any:
         return _convolve_by_products(*group, stride, padding)

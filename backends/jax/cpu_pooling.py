@@ -1,4 +1,4 @@
-"""Pooling for XLA's CPU compiler, whose reduction over windows is some 20 times slower."""
+"""Pooling for XLA's CPU compiler, whose own reduction over windows is 20 times slower."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _NO_PADDING = (0, 0, 0)
 
 
 def max_pool_in_step(images: Any, size: int, stride: int, padding: int) -> Any:
-    """The largest value of each window, in a step of its own.
+    """Return the maximum of each window, in a single step.
 
-    Windows that do not overlap are the maximum of a reshape, whose gradient is shared among equal
-    values. Values are equal where what they come from is (a constant background) or where no
-    gradient passes (zeros of ReLU), so that the gradients of weights are the same.
+    Windows that do not overlap are the maximum of a reshape, whose gradient is split among equal
+    values. Values are equal where their inputs are equal (a constant background) or where no
+    gradient passes (zeros of ReLU), so the gradients of the weights do not change.
     """
     if padding or stride != size:
         return max_pool_in_loop(images, size, stride, padding)
@@ -30,7 +30,7 @@ def max_pool_in_step(images: Any, size: int, stride: int, padding: int) -> Any:
 
 
 def max_pool_in_loop(images: Any, size: int, stride: int, padding: int) -> Any:
-    """The same within a loop of steps; its gradient goes to the first of equal values."""
+    """Do the same inside a loop of steps; the gradient goes to the first of equal values."""
     sides = (padding, padding, 0)
     lowest = jnp.array(-jnp.inf, images.dtype)
     images = lax.pad(images, lowest, (_NO_PADDING, sides, sides, _NO_PADDING))
@@ -46,12 +46,12 @@ def max_pool_in_loop(images: Any, size: int, stride: int, padding: int) -> Any:
 
 
 def average_pool(images: Any, size: int, stride: int) -> Any:
-    """The mean of each window."""
+    """Return the mean of each window."""
     return sum(windows(images, size, stride)) / size**2
 
 
 def _compete(images: Any, size: int, stride: int) -> tuple[Any, Any]:
-    """The largest value of each window, and which of the window's positions holds it."""
+    """Return the maximum of each window, and its position in the window."""
     first, *others = windows(images, size, stride)
     position = np.min_scalar_type(size**2)
     largest, winners = first, jnp.zeros(first.shape, position)
@@ -63,7 +63,7 @@ def _compete(images: Any, size: int, stride: int) -> tuple[Any, Any]:
 
 
 def _return_apart(gradient: Any, winners: Any, shape: tuple[int, ...], size: int) -> Any:
-    """The gradient of a map of `shape` whose windows do not overlap: each value has one window."""
+    """Return the gradient of a map of `shape` whose windows do not overlap."""
     position = np.arange(size**2).reshape(size, 1, size, 1).astype(winners.dtype)
     wide = (slice(None), slice(None), None, slice(None), None)
     shares = jnp.where(winners[wide] == position, gradient[wide], 0)
@@ -74,7 +74,7 @@ def _return_apart(gradient: Any, winners: Any, shape: tuple[int, ...], size: int
 
 
 def _return(gradient: Any, winners: Any, shape: tuple[int, ...], size: int, stride: int) -> Any:
-    """The gradient of a map of `shape`: each value collects from the windows that it won.
+    """Return the gradient of a map of `shape`: each value collects those of windows it won.
 
     A value is at position n of one window, and at position size**2 - 1 - n of that window's place
     among the windows over the spread-out gradient. Collecting by slices is several times faster
@@ -87,7 +87,7 @@ def _return(gradient: Any, winners: Any, shape: tuple[int, ...], size: int, stri
 
 
 def _spread(values: Any, shape: tuple[int, ...], size: int, stride: int) -> Any:
-    """Values (n, h', w', c) with stride - 1 zeros between, and enough around for every window."""
+    """Insert stride - 1 zeros between values (n, h', w', c), and enough around for all windows."""
     sides = [
         (size - 1, extent - (outputs - 1) * stride - 1, stride - 1)
         for extent, outputs in zip(shape[1:3], values.shape[1:3])

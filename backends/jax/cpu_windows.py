@@ -6,7 +6,7 @@ from typing import Any
 
 
 def windows(images: Any, size: int, stride: int) -> list[Any]:
-    """Slice i * size + j holds position (i, j) of every window: size**2 maps (n, h', w', c)."""
+    """Return size**2 maps (n, h', w', c): map i * size + j has position (i, j) of every window."""
     height, width = ((extent - size) // stride * stride + 1 for extent in images.shape[1:3])
     return [
         images[:, row : row + height : stride, column : column + width : stride]

@@ -1,7 +1,7 @@
-"""The model spec as one pure function, `apply(weights, images, training, key)`.
+"""The model spec as a pure function, `apply(weights, images, training, key)`.
 
-Dispatch on the layer's class happens while JAX traces the function; nothing of it is left in the
-compiled program. Feature maps are (n, h, w, c), vectors (n, features): the spec's own layout.
+Python dispatches on the layers while JAX traces the function; the compiled program contains none of
+it. Feature maps are (n, h, w, c), vectors (n, features), as in the spec.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from backends.api import unsupported_layer
 from backends.jax.windowed import Windowed
 from backends.lowering import next_statistics, register_composites, require_layers
 from backends.optimizers import Arrays
@@ -36,7 +37,7 @@ Apply = Callable[[Arrays, Any, bool, Any], tuple[Any, Arrays]]
 
 _FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "relu": jax.nn.relu,
-    # Not jax.nn.relu6, whose gradient is one half at 0 and at 6 instead of 0.
+    # The gradient of jax.nn.relu6 is 1/2 at 0 and at 6; the spec's is 0.
     "relu6": lambda x: lax.clamp(x.dtype.type(0), x, x.dtype.type(6)),
     "sigmoid": jax.nn.sigmoid,
     "tanh": jnp.tanh,
@@ -46,7 +47,7 @@ _FUNCTIONS: dict[str, Callable[[Any], Any]] = {
 
 
 class _Pass(NamedTuple):
-    """One run of the model: what it reads, and the running statistics that it leaves behind."""
+    """One pass through the model: its inputs, and the running statistics that it fills in."""
 
     weights: Arrays
     windowed: Windowed
@@ -55,30 +56,30 @@ class _Pass(NamedTuple):
     statistics: Arrays
 
     def weight(self, node: Node, name: str) -> Any:
-        """The weight `name` of the layer at a node; None when the layer has no such weight."""
+        """Return a weight of the layer at a node; None where it has no such weight."""
         return self.weights.get(weight_name(node.path, name))
 
 
 def lower(model: Node, windowed: Windowed) -> Apply:
-    """The model as a pure function.
+    """Return the model as a pure function.
 
     Args:
         model: the resolved model.
-        windowed: the operations on windows that suit the device.
+        windowed: the window operations for the device.
 
     Returns:
         A function of the weights and statistics by address, the images, whether it is training,
         and a random key for dropout; it returns the logits and, in training, the new statistics.
 
     Raises:
-        Unsupported: a layer without a lowering.
+        Unsupported: a layer that the framework does not support.
     """
     require_layers("JAX", model, _forward)
 
     def apply(weights: Arrays, images: Any, training: bool, key: Any) -> tuple[Any, Arrays]:
         run = _Pass(weights, windowed, training, key, {})
         logits = _forward(model.layer, model, images, run)
-        # The loss of a short type is computed in float32.
+        # The loss of a 16-bit type is computed in float32.
         return logits.astype(jnp.promote_types(logits.dtype, jnp.float32)), run.statistics
 
     return apply
@@ -86,8 +87,7 @@ def lower(model: Node, windowed: Windowed) -> Apply:
 
 @singledispatch
 def _forward(layer: Any, node: Node, x: Any, run: _Pass) -> Any:
-    """The layer's output; each class that JAX supports is registered below."""
-    raise NotImplementedError(layer)
+    raise unsupported_layer("JAX", node)
 
 
 register_composites(
@@ -127,7 +127,7 @@ def _(layer: DepthwiseConv, node: Node, x: Any, run: _Pass) -> Any:
 def _(layer: BatchNorm, node: Node, x: Any, run: _Pass) -> Any:
     running = mean, variance = run.weight(node, "mean"), run.weight(node, "variance")
     given = x.dtype
-    x = x.astype(mean.dtype)  # a short type would lose the statistics
+    x = x.astype(mean.dtype)  # a 16-bit type would lose the statistics
     centred = x - mean
     if run.training:
         axes = tuple(range(x.ndim - 1))

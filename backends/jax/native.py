@@ -1,7 +1,7 @@
-"""What JAX chooses where its user says nothing: its example libraries, stax and optimizers.
+"""The default choices of JAX's example libraries, stax and optimizers.
 
-JAX itself has no layers. These are the ones that it ships; most people write Flax, which is
-another contender. stax keeps no running statistics, so their momentum stays the spec's.
+JAX itself has no layers; it ships these. Most people use Flax, which is another contender. stax has
+no running statistics, so their momentum stays that of the spec.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from bench.spec.weights import Weights
 
 
 def jax_defaults(seed: int) -> Defaults:
-    """The choices of JAX's own example libraries; each layer's key is split off the seed's."""
+    """Return the default choices; each layer's random key is derived from the seed."""
     keys = (jax.random.fold_in(jax.random.key(seed), number) for number in itertools.count())
     return Defaults(
         batch_norm_momentum=BatchNorm().momentum,
@@ -40,7 +40,7 @@ def jax_defaults(seed: int) -> Defaults:
 
 
 def _initialize(keys: Iterator[Any], node: Node) -> Weights:
-    """The first weights of a Dense or a convolution as stax draws them."""
+    """Draw the initial weights of a Dense or a convolution as stax does."""
     specs = weight_specs(node)
     kernel_shape = next(spec.shape for spec in specs.values() if spec.fan_in)
     *_, outputs = kernel_shape

@@ -1,11 +1,9 @@
-"""Where a session's arrays lie: on one device, or on several that share each batch.
+"""The devices of a session: one, or several that share each batch.
 
-The several are of this process, or of the processes of several machines, all in one mesh.
-
-Weights, the optimizer's state and the data lie on every device, the images of a step by parts. The
-step stays one program over the whole batch: XLA's partitioner gives each device its part and puts
-in the exchange of what is summed over the batch, the gradients and the statistics of a batch
-normalisation.
+Several devices belong to this process, or to the processes of several machines, and form one mesh.
+Weights, optimizer state and data are on every device; the images of a step are split. The step is
+one program over the whole batch: XLA's partitioner gives each device its part and inserts the
+exchange of sums over the batch, for gradients and batch normalisation.
 """
 
 from __future__ import annotations
@@ -31,10 +29,10 @@ from backends.jax.weights import place
 
 
 class Places:
-    """The devices of a session."""
+    """The devices of a session, and the placement of arrays on them."""
 
     def __init__(self, devices: list[Any]) -> None:
-        """See the class; at least one device, this process's first one among them."""
+        """Form a mesh of at least one device, including one of this process."""
         own = jax.process_index()
         self.first = next(device for device in devices if device.process_index == own)
         self.number = len(devices)
@@ -44,15 +42,15 @@ class Places:
 
     @property
     def are_parts_of_the_cpu(self) -> bool:
-        """Whether they are several, and no accelerators."""
+        """Whether there are several devices, and they are parts of the CPU."""
         return self.number > 1 and self.first.platform == "cpu"
 
     def place(self, values: Any) -> Any:
-        """A copy on every device."""
+        """Copy values to every device."""
         return place(values, self.first if self.number == 1 else self._everywhere)
 
     def shared_fetch(self, fetch: Fetch) -> Fetch:
-        """What gives each device its part of a batch's images and labels."""
+        """Make `fetch` give each device its part of a batch."""
         if self.number == 1:
             return fetch
 
@@ -64,7 +62,7 @@ class Places:
         return fetch_part
 
     def shared_step(self, step: Step) -> Step:
-        """The step that leaves its state on every device, as the next step takes it."""
+        """Make a step leave its state on every device, where the next step expects it."""
         if self.number == 1:
             return step
 
@@ -77,7 +75,7 @@ class Places:
         return step_everywhere
 
     def gathered(self, differentiate: Differentiate) -> Differentiate:
-        """The function with all that it returns on every device, the logits too."""
+        """Make a function return all its results on every device."""
         if self.number == 1:
             return differentiate
 
@@ -89,10 +87,11 @@ class Places:
 
 
 class WaitingLoop(JitLoop):
-    """One compiled step a call, each waited for, on devices that are parts of the CPU.
+    """One compiled step per call that waits for its end, for devices that are parts of the CPU.
 
-    There an exchange holds a thread until the other devices reach it. With many steps under way
-    no thread is left for them, and XLA gives up after a minute; a loop within XLA is one program.
+    Such a device blocks a thread in an exchange until the other devices reach it. With many steps
+    in flight no thread is left for the others, and XLA fails after a minute. A loop within XLA is
+    one program and does not need this.
     """
 
     def compile(self, state: State, plan: Plan, data: Data) -> Program:

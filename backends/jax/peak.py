@@ -1,4 +1,4 @@
-"""The fastest calls that JAX has for a matrix product and a copy."""
+"""The fastest matrix product and copy of JAX."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PRECISIONS = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
 
 def multiply(size: int, device: Device, precision: str) -> Optional[Work]:
-    """See `Backend.multiply`."""
+    """Return a matrix product; see `Backend.multiply`."""
     dtype = _PRECISIONS.get(precision)
     if dtype is None:
         return None
@@ -25,7 +25,7 @@ def multiply(size: int, device: Device, precision: str) -> Optional[Work]:
 
 
 def copy(size: int, device: Device) -> Work:
-    """See `Backend.copy`."""
+    """Return a copy in memory; see `Backend.copy`."""
     ones = jax.device_put(jnp.ones(size // 4, jnp.float32), platform.jax_device(device))
     copy = jax.jit(jnp.copy)
     return lambda: copy(ones).block_until_ready()

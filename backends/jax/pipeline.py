@@ -1,4 +1,4 @@
-"""An input pipeline for JAX, which has none of its own: NumPy in a thread that runs ahead."""
+"""An input pipeline for JAX, which has none: NumPy in a thread that prepares batches ahead."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from bench.spec.weights import IntArray
 
 _AHEAD = 4  # batches
 
-# Brings the batches of (steps, batch) indices one after the other.
+# Yields the batch of each row of (steps, batch) indices.
 Loader = Callable[[IntArray], Iterator[tuple[Any, Any]]]
 
 
 def loader(pixels: npt.NDArray[Any], labels: IntArray, device: Any) -> Loader:
-    """A loader of batches of uint8 pixels and labels from the host's memory to the device."""
+    """Make a loader of uint8 pixels and labels from host memory to the device."""
 
     def load(batches: IntArray) -> Iterator[tuple[Any, Any]]:
         ready: queue.Queue[Any] = queue.Queue(_AHEAD)
@@ -45,19 +45,19 @@ def loader(pixels: npt.NDArray[Any], labels: IntArray, device: Any) -> Loader:
 
 
 def scaled(batch: tuple[Any, Any], dtype: Any) -> tuple[Any, Any]:
-    """What a loader brings as the model takes it: images of -1 to 1, and labels."""
+    """Return a loader's batch as images scaled to -1 to 1, and labels."""
     pixels, labels = batch
     kept = jnp.promote_types(dtype, jnp.float32)
     return (pixels.astype(kept) * (2 / 255) - 1).astype(dtype), labels
 
 
 class PipelineLoop(JitLoop):
-    """One compiled step a call, on a batch that the loader has brought."""
+    """One compiled step per call, on a batch from the loader."""
 
     def __init__(self, step: Step, load: Loader) -> None:
         super().__init__(step)
         self._load = load
 
     def batches(self, plan: Plan) -> Iterator[tuple[Any, Any]]:
-        """The images and labels of each step; the loader works meanwhile."""
+        """Yield the images and labels of each step; the loader prepares the next ones meanwhile."""
         return self._load(plan.batch)

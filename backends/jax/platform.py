@@ -1,4 +1,4 @@
-"""What this machine and the installed JAX offer: devices, versions, memory."""
+"""The devices, precisions and versions of the installed JAX, and its memory statistics."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from jax.experimental import multihost_utils
 from backends.api import Device, Unsupported
 from bench.spec.process_group import ProcessGroup
 
-# JAX's name of a platform, and the suite's; cuda and rocm both go by gpu.
+# The suite's device kind by JAX's platform; CUDA and ROCm are both "gpu".
 _KINDS = {"gpu": "gpu", "METAL": "mps", "mps": "mps"}
 
 
 def join(group: ProcessGroup) -> None:
     """Start JAX as one of several processes, which see each other's devices.
 
-    Gloo is what exchanges between CPUs; accelerators have their own means.
+    CPUs exchange tensors with Gloo; accelerators have their own libraries.
     """
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
     jax.distributed.initialize(
@@ -37,7 +37,7 @@ def agree(decision: bool) -> bool:
 
 
 def devices() -> list[Device]:
-    """GPUs, then Apple's, then the CPU, of this process."""
+    """Return the GPUs of this process, then the CPU."""
     found = [
         Device(_KINDS[device.platform], index, str(device.device_kind))
         for index, device in enumerate(jax.local_devices())
@@ -47,14 +47,18 @@ def devices() -> list[Device]:
 
 
 def jax_device(device: Device) -> Any:
-    """JAX's handle of a device; the CPU is there beside any accelerator."""
+    """Return JAX's object of a device; the CPU is available in addition to accelerators."""
     if device.kind == "cpu":
         return jax.local_devices(backend="cpu")[0]
     return jax.local_devices()[device.index]
 
 
 def sharing_devices(device: Device, world_size: int) -> list[Any]:
-    """So many of JAX's devices, of the device's kind and from it on, equally many of each process.
+    """Return the devices of a data-parallel training, the same number of each process.
+
+    Args:
+        device: the first of them on each machine.
+        world_size: their number.
 
     Raises:
         Unsupported: there are fewer.
@@ -76,13 +80,13 @@ def sharing_devices(device: Device, world_size: int) -> list[Any]:
 
 
 def precisions(device: Device) -> list[str]:
-    """What the device computes in: float16 on GPUs; TF32 and bfloat16 on those that have them."""
+    """Return the precisions of a device: float16 on GPUs, TF32 and bfloat16 on newer ones."""
     if device.kind == "mps":
         return ["float32"]
     if device.kind == "cpu":
         return ["float32", "bfloat16", "float64"]
     known = ["float32", "float16", "float64"]
-    # On NVIDIA's devices "8.0" and above; AMD's go by other names, "gfx90a", and have no TF32.
+    # "8.0" or above on newer NVIDIA GPUs; AMD GPUs have names like "gfx90a" and no TF32.
     capability = str(getattr(jax_device(device), "compute_capability", ""))
     if capability.startswith("gfx"):
         return [*known, "bfloat16"]
@@ -90,7 +94,7 @@ def precisions(device: Device) -> list[str]:
 
 
 def versions() -> dict[str, str]:
-    """JAX, jaxlib and, the plug-in (PJRT) that reaches an accelerator."""
+    """Return the versions of JAX, jaxlib and the accelerator's plug-in (PJRT)."""
     known = {"jax": str(jax.__version__), "jaxlib": version("jaxlib")}
     client = jax.local_devices()[0].client
     if client.platform != "cpu":
@@ -99,11 +103,11 @@ def versions() -> dict[str, str]:
 
 
 def peak_memory(device: Any) -> Optional[int]:
-    """The most bytes that the device's allocator has held; None where it does not count."""
+    """Return the peak bytes of the device's allocator; None where it has no statistics."""
     statistics = device.memory_stats() or {}
     return statistics.get("peak_bytes_in_use") or None
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether XLA gave up for want of memory."""
+    """Return whether XLA ran out of memory."""
     return isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)

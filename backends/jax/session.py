@@ -35,7 +35,7 @@ from bench.spec.parameters import weight_specs
 from bench.spec.precision import loss_scale
 from bench.spec.weights import FloatArray, IntArray, Weights
 
-# The type of the weights, and the type that layers compute in.
+# The type of the weights, and the type in which layers compute.
 _PRECISIONS: dict[str, tuple[Any, Any]] = {
     "float32": (np.float32, np.float32),
     "tf32": (np.float32, np.float32),
@@ -47,10 +47,10 @@ _LOOPS: dict[str, type[Loop]] = {"jit": JitLoop, "scan": ScanLoop}
 
 
 class JaxSession(Session):
-    """The state of training and the training set on devices, and the programs that change it."""
+    """The training state, the training set on devices, and compiled programs."""
 
     def __init__(self, workload: Workload) -> None:
-        """Lower the model; place weights and data."""
+        """Lower the model, and place weights and data."""
         self._places = Places(platform.sharing_devices(workload.device, workload.world_size))
         self._device = self._places.first
         self._dtype, self._short = (np.dtype(kind) for kind in _PRECISIONS[workload.precision])
@@ -95,14 +95,14 @@ class JaxSession(Session):
             return np.array(jax.device_get(losses), np.float32)
 
     def predict(self, images: FloatArray) -> FloatArray:
-        """Logits (n, classes) of (n, height, width, channels) images; see `Session.predict`."""
+        """Return logits (n, classes); see `Session.predict`."""
         with self._settings():
             placed = jax.device_put(images, self._device, may_alias=False)
             return np.array(self._infer(self._everything(), placed))
 
     def predictor(self, batch_size: int) -> Callable[[FloatArray], FloatArray]:
-        """The compiled program itself, without what `predict` does anew at each call."""
-        if self._dtype == np.float64:  # outside of `_settings`, JAX would make it float32
+        """Return the compiled program, without the work that `predict` repeats at each call."""
+        if self._dtype == np.float64:  # outside of `_settings`, JAX converts it to float32
             return self.predict
         with self._settings():
             weights = self._everything()
@@ -115,11 +115,11 @@ class JaxSession(Session):
         return predict
 
     def _everything(self) -> dict[str, Any]:
-        """What the first device holds, on which predictions run."""
+        """Return all weights and statistics on the first device, where predictions run."""
         return on_first({**self._state.weights, **self._state.statistics})
 
     def gradients(self, batch: IntArray) -> Gradients:
-        """Logits, loss and gradients of one batch; see `Session.gradients`."""
+        """Return the gradients for one batch; see `Session.gradients`."""
         part_of(len(batch), self._places.number)
         with self._settings():
             batch = self._given(batch)
@@ -127,7 +127,7 @@ class JaxSession(Session):
             return Gradients(np.array(logits), float(loss), on_host(gradients))
 
     def weights(self) -> Weights:
-        """Every weight and running statistic by address, in the session's precision."""
+        """Return all weights and running statistics, in the session's precision."""
         held = on_host(self._everything())
         return {address: held[address] for address in self._addresses}
 
@@ -136,12 +136,12 @@ class JaxSession(Session):
         return platform.agree(decision)
 
     def device_memory(self) -> Optional[int]:
-        """Peak bytes in the first device's allocator; None on the CPU, where JAX does not count."""
+        """Return the peak of the first device's allocator; None on the CPU."""
         return platform.peak_memory(self._device)
 
     @contextmanager
     def _settings(self) -> Iterator[None]:
-        """Run what is inside on the session's device and in its precision."""
+        """Use the session's device and precision inside the context."""
         with ExitStack() as settings:
             settings.enter_context(jax.default_device(self._device))
             settings.enter_context(jax.enable_x64(self._dtype == np.float64))
@@ -163,7 +163,7 @@ class JaxSession(Session):
         return PipelineLoop(step, load)
 
     def _resident(self, workload: Workload) -> Data:
-        """The training set on the device; a pipeline leaves none there."""
+        """Place the training set on the device; with a pipeline, it stays on the host."""
         if workload.input == "pipeline":
             return Data(None, None)
         images = self._places.place(workload.images.astype(self._short, copy=False))
@@ -185,7 +185,7 @@ class JaxSession(Session):
         return Plan(batches.astype(np.int32), learning_rates.astype(self._dtype))
 
     def _program(self, plan: Plan) -> Any:
-        """The compiled program for a plan of this shape, compiled when it is first asked for."""
+        """Return the program for a plan of this shape, compiled at its first use."""
         shape = self._loop.shape(plan)
         if shape not in self._programs:
             self._programs[shape] = self._loop.compile(self._state, plan, self._data)

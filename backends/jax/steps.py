@@ -1,4 +1,4 @@
-"""The training step as a pure function, and the two ways of running many of them."""
+"""The training step as a pure function, and the two ways of running many steps."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from backends.optimizers import Arrays, Slots, UpdateRule
 
 
 class State(NamedTuple):
-    """What a step changes.
+    """The values that a step changes.
 
     Attributes:
-        weights: the trainable ones.
-        statistics: running ones.
-        slots: what the optimizer remembers.
-        number: how many steps were taken, int32; on the device, so that no call brings it along.
+        weights: trainable weights by address.
+        statistics: running statistics by address.
+        slots: the optimizer's state.
+        number: the number of previous steps, int32; on the device, so that calls do not copy it.
     """
 
     weights: Arrays
@@ -33,14 +33,14 @@ class State(NamedTuple):
 
 
 class Data(NamedTuple):
-    """The training set on the device: images (examples, ...) and labels (examples,)."""
+    """The training set on the device: images (examples, ...), labels (examples,)."""
 
     images: Any
     labels: Any
 
 
 class Plan(NamedTuple):
-    """What each step is told: one row a step, or the row of one step.
+    """The inputs of each step: one row per step, or the row of one step.
 
     Attributes:
         batch: indices of examples, (steps, batch).
@@ -52,26 +52,26 @@ class Plan(NamedTuple):
 
 
 def fetch_resident(batch: Any, data: Data) -> tuple[Any, Any]:
-    """The images and labels at the indices of a batch."""
+    """Return the images and labels at the indices of a batch."""
     return data.images[batch], data.labels[batch]
 
 
 # (batch, data) -> images, labels
 Fetch = Callable[[Any, Any], tuple[Any, Any]]
-# What a loop compiles, for itself to call.
+# The compiled program of a loop.
 Program = Callable[..., tuple[Any, Any]]
 Step = Callable[[State, Plan, Data], tuple[State, Any]]
 Differentiate = Callable[[State, Any, Data], tuple[Any, Any, Arrays, Arrays]]
 
 
 def make_differentiate(apply: Apply, seed: int, loss_scale: float, fetch: Fetch) -> Differentiate:
-    """One training-mode pass as a pure function.
+    """Return one training-mode pass as a pure function.
 
     Args:
         apply: the model.
-        seed: of dropout.
-        loss_scale: what the loss is multiplied by in the backward pass.
-        fetch: gives the images and labels of a batch.
+        seed: the seed of dropout.
+        loss_scale: the factor of the loss in the backward pass.
+        fetch: returns the images and labels of a batch.
 
     Returns:
         A function of the state, the batch's indices (batch,) and the data, which returns the
@@ -104,7 +104,7 @@ def _divided(gradients: Arrays, loss_scale: float) -> Arrays:
 
 
 def make_step(differentiate: Differentiate, rule: UpdateRule) -> Step:
-    """One training step as a pure function of the state, its plan and the data."""
+    """Return one training step as a pure function of the state, its plan and the data."""
 
     def step(state: State, plan: Plan, data: Data) -> tuple[State, Any]:
         loss, _, gradients, statistics = differentiate(state, plan.batch, data)
@@ -117,15 +117,15 @@ def make_step(differentiate: Differentiate, rule: UpdateRule) -> Step:
 
 
 def softmax_cross_entropy(logits: Any, labels: Any) -> Any:
-    """The mean over the batch, of logits (n, classes) and labels (n,)."""
-    # Taken from `log_softmax`, because the gradient of `logsumexp` guards against infinities in
-    # more passes; a mask instead of the gather costs `mlp` a tenth of its speed in mode jit.
+    """Return the mean loss of logits (n, classes) and labels (n,)."""
+    # `log_softmax`, because the gradient of `logsumexp` needs more passes to handle infinities. A
+    # mask instead of the gather makes `mlp` a tenth slower in mode jit.
     picked = jnp.take_along_axis(jax.nn.log_softmax(logits), labels[:, None], axis=1)
     return -jnp.mean(picked)
 
 
 class Loop(ABC):
-    """A way of running many steps: a compiled program, and the calls of it."""
+    """A way of running many steps: a compiled program, and its calls."""
 
     @abstractmethod
     def __init__(self, step: Step) -> None:
@@ -133,38 +133,38 @@ class Loop(ABC):
 
     @abstractmethod
     def shape(self, plan: Plan) -> tuple[int, ...]:
-        """What of the plan's shape the program depends on."""
+        """Return the part of the plan's shape that the program depends on."""
 
     @abstractmethod
     def compile(self, state: State, plan: Plan, data: Data) -> Program:
-        """The program for plans of this shape."""
+        """Compile the program for plans of this shape."""
 
     @abstractmethod
     def run(self, program: Program, state: State, plan: Plan, data: Data) -> tuple[State, Any]:
-        """The state after the last step, and the losses; the state given is used up."""
+        """Return the state after the last step, and the losses; the given state becomes invalid."""
 
 
 class JitLoop(Loop):
     """One compiled step, called from Python for each batch; the losses stay on the device.
 
-    The smallest models train faster than Python calls, so a call is given as little to do as can
-    be: the state as a flat tuple, and a learning rate that the device holds already.
+    The smallest models train faster than Python makes calls, so each call does as little as
+    possible: the state is a flat tuple, and the learning rate is already on the device.
     """
 
     def __init__(self, step: Step) -> None:
         self._step = step
 
     def shape(self, plan: Plan) -> tuple[int, ...]:
-        """The batch size."""
+        """Return the batch size."""
         return tuple(plan.batch.shape[1:])
 
     def batches(self, plan: Plan) -> Iterable[Any]:
-        """What each step takes for its batch: its indices."""
+        """Return the batch of each step: its indices."""
         rows: Iterable[Any] = plan.batch
         return rows
 
     def compile(self, state: State, plan: Plan, data: Data) -> Program:
-        """The program of one step, from the leaves of a state to those of the next."""
+        """Compile one step, from the leaves of a state to those of the next."""
         leaves, tree = jax.tree.flatten(state)
 
         def step(leaves: tuple[Any, ...], batch: Any, rate: Any, *data: Any) -> Any:
@@ -178,7 +178,7 @@ class JitLoop(Loop):
         return program
 
     def run(self, program: Program, state: State, plan: Plan, data: Data) -> tuple[State, Any]:
-        """One call a step; none waits for the one before."""
+        """Make one call per step, without waiting for the previous one."""
         leaves, tree = jax.tree.flatten(state)
         held = tuple(leaves)
         where = state.number.sharding
@@ -200,14 +200,14 @@ class ScanLoop(Loop):
         self._steps = jax.jit(steps, donate_argnums=0)
 
     def shape(self, plan: Plan) -> tuple[int, ...]:
-        """The number of steps and the batch size."""
+        """Return the number of steps and the batch size."""
         return tuple(plan.batch.shape)
 
     def compile(self, state: State, plan: Plan, data: Data) -> Program:
-        """The program of the whole loop."""
+        """Compile the whole loop."""
         program: Program = self._steps.lower(state, plan, data).compile()
         return program
 
     def run(self, program: Program, state: State, plan: Plan, data: Data) -> tuple[State, Any]:
-        """A single call."""
+        """Make a single call."""
         return program(state, plan, data)

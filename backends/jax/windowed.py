@@ -1,8 +1,8 @@
-"""The operations on windows of a feature map, in the form that a kind of device runs fast.
+"""The window operations, in the form that is fast on a kind of device.
 
-XLA's own convolution and window reduction are what a GPU wants. XLA's CPU compiler crawls through
-several of them (through the gradients of a convolution inside a loop, through any reduction over
-windows), so the CPU has forms of its own, within a loop and outside. `windowed_for` alone decides.
+GPUs use XLA's own convolution and window reduction. XLA's CPU compiler makes slow code of some of
+them (gradients of a convolution inside a loop, all reductions over windows), so the CPU has its own
+forms, inside a loop and outside. `windowed_for` chooses the form.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Windowed(NamedTuple):
 
 
 def windowed_for(device_kind: str, in_loop: bool) -> Windowed:
-    """The forms for a kind of device (cpu, gpu or mps), within a compiled loop of steps or not."""
+    """Return the forms for a kind of device (cpu, gpu or mps), inside a compiled loop or not."""
     if device_kind != "cpu":
         return _ACCELERATOR
     return _CPU_LOOP if in_loop else _CPU_STEP

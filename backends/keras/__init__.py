@@ -1,4 +1,4 @@
-"""Keras 3 as its users write it, with `compile` and `fit`, on each of its three engines."""
+"""Keras 3 with `compile` and `fit`, as its users write it, on each of its three engines."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from backends.torch import RECIPE as _TORCH
 def _on(
     engine: Recipe, modes: tuple[str, ...], default_modes: tuple[str, ...], adapter: str
 ) -> Recipe:
-    """The recipe of Keras on an engine, whose name in this suite is Keras' name for it too.
+    """Return the recipe of Keras on an engine, which has the same name in Keras.
 
-    In float32 alone: on JAX and PyTorch, Keras' rules of promotion take float64 for float32, so
-    that its products round.
+    Only float32: on JAX and PyTorch, Keras's type promotion turns float64 into float32 in products.
     """
     return Recipe(
         name=f"keras-{engine.name}",
@@ -24,7 +23,7 @@ def _on(
         default_modes=default_modes,
         adapter=adapter,
         environment={
-            # Keras imports TensorFlow on every engine where it is installed, for its types of data.
+            # Keras imports TensorFlow on every engine where it is installed, for its data types.
             "TF_CPP_MIN_LOG_LEVEL": "2",
             **engine.environment,
             "KERAS_BACKEND": engine.name,
@@ -34,15 +33,15 @@ def _on(
     )
 
 
-# Keras picks plain on a CPU, and jit where there is a GPU.
+# By default, Keras chooses plain on a CPU and jit on a GPU.
 TENSORFLOW = _on(
     _TENSORFLOW,
     ("plain", "jit", "multistep"),
     ("plain",),
     "backends.keras.on_tensorflow:KerasOnTensorFlow",
 )
-# Without jit, Keras would have JAX run one operation after the other.
+# Without jit, JAX would run one operation after the other.
 JAX = _on(_JAX, ("jit", "multistep"), ("jit",), "backends.keras.on_jax:KerasOnJax")
-# Keras has no several steps in one call here, and with jit its step falls into so many graphs that
-# PyTorch compiles `mlp` for minutes.
+# Here Keras does not support several steps per call, and with jit its step is split into so many
+# graphs that compiling `mlp` takes PyTorch minutes.
 TORCH = _on(_TORCH, ("plain",), ("plain",), "backends.keras.on_torch:KerasOnTorch")

@@ -1,4 +1,4 @@
-"""What Keras leaves to the framework below it, as each engine's module states it."""
+"""The parts of training that Keras leaves to its engine, the framework below it."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ import numpy.typing as npt
 from backends.api import Backend, Device
 
 # Images and labels of a batch -> logits, mean loss, gradients in the order of the model's trainable
-# variables; a pass in training mode that may move what is not trained.
+# variables; a training-mode pass that may change the other variables.
 Differentiate = Callable[[Any, Any], tuple[Any, Any, Sequence[Any]]]
 # Elementwise functions by the spec's names.
 Functions = Mapping[str, Callable[[Any], Any]]
 
 
 class Mode(NamedTuple):
-    """What `Model.compile` is told.
+    """The arguments of `Model.compile` in a mode.
 
     Attributes:
-        jit: whether the framework's compiler takes the step.
-        steps: how many steps a call of the step function runs.
+        jit: whether the framework compiles the step.
+        steps: the number of steps per call of the step function.
     """
 
     jit: bool
@@ -37,33 +37,33 @@ class Engine(ABC):
     """A framework that Keras runs on.
 
     Attributes:
-        framework: this suite's backend of it, which knows threads, devices, peak and errors.
-        activations: what takes the place of Keras' own functions.
+        framework: this suite's backend of the framework.
+        activations: functions that replace Keras's own.
     """
 
     framework: Backend
     activations: Functions
 
     def settings(self) -> AbstractContextManager[object]:
-        """What must be set while Keras computes, so that float32 means float32."""
+        """Return the settings while Keras computes, so that float32 means float32."""
         return nullcontext()
 
     @abstractmethod
     def differentiator(self, model: Any, jit: bool) -> Differentiate:
-        """One pass of a compiled Keras model, forward and backward."""
+        """Return a forward and backward pass of a compiled Keras model."""
 
     @abstractmethod
     def wait(self, model: Any, device: Device) -> None:
-        """Return when the device is idle and the model's variables are there."""
+        """Wait until the device is idle and the model's variables have their values."""
 
     @abstractmethod
     def to_numpy(self, tensor: Any) -> npt.NDArray[Any]:
-        """The framework's tensor, or Keras's value of a variable, by the framework's own way.
+        """Convert a tensor of the framework to NumPy with the framework's own function.
 
-        `keras.ops.convert_to_numpy` calls `np.array` on it, of which NumPy 2 warns for tensors
-        whose `__array__` does not know `copy`.
+        `keras.ops.convert_to_numpy` calls `np.array`, and NumPy 2 warns about tensors whose
+        `__array__` does not support `copy`.
         """
 
     @abstractmethod
     def peak_memory(self, device: Device) -> Optional[int]:
-        """Peak bytes of the device's allocator; None where it is not known."""
+        """Return the peak bytes of the device's allocator; None where unknown."""

@@ -1,4 +1,4 @@
-"""The two layers that Keras lacks: the spec's batch normalisation, and padding for a maximum."""
+"""Two layers that Keras does not have: the spec's batch normalisation, and lowest padding."""
 
 # Nothing of Keras is typed for mypy here, so its classes can only be subclassed as Any.
 # mypy: disable-error-code="misc"
@@ -13,10 +13,10 @@ from keras import ops
 
 
 class UnbiasedBatchNormalization(keras.layers.BatchNormalization):
-    """Keras' layer, but the running variance takes in the batch's as divided by n - 1."""
+    """Keras's layer, with a running variance that follows the unbiased batch variance."""
 
     def call(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
-        """Normalise (n, ..., c), in training mode with the batch's own moments."""
+        """Normalise (n, ..., c), in training mode with the moments of the batch."""
         if not training:
             return super().call(inputs, training=training, mask=mask)
         x = ops.cast(inputs, self.variable_dtype)
@@ -34,13 +34,13 @@ class UnbiasedBatchNormalization(keras.layers.BatchNormalization):
 
 
 class LowestPadding2D(keras.layers.Layer):
-    """Rows and columns of -infinity on every side, which win no maximum."""
+    """Pads with rows and columns of -infinity, which never are a maximum."""
 
     def __init__(self, padding: int) -> None:
         super().__init__()
         self.padding = padding
 
     def call(self, inputs: Any) -> Any:
-        """(n, h, w, c) -> (n, h + 2 * padding, w + 2 * padding, c)."""
+        """Pad (n, h, w, c) to (n, h + 2 * padding, w + 2 * padding, c)."""
         sides = (self.padding, self.padding)
         return ops.pad(inputs, ((0, 0), sides, sides, (0, 0)), constant_values=float("-inf"))

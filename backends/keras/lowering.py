@@ -1,4 +1,4 @@
-"""From a resolved model to a Keras model of the functional kind."""
+"""From a resolved model to a functional Keras model."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from bench.spec.layers import (
 from bench.spec.parameters import weight_specs
 from bench.spec.shapes import Node, padding_of
 
-# Keras' attribute that holds the weight of a name.
+# The attribute of a Keras layer with the weight of a name.
 _ATTRIBUTES = {
     "kernel": "kernel",
     "bias": "bias",
@@ -57,12 +57,12 @@ class Lowered(NamedTuple):
 
 
 class _Target(NamedTuple):
-    """What layers are made with.
+    """The context in which layers are made.
 
     Attributes:
         activations: functions by the spec's names.
-        seed: for dropout.
-        layers: those made so far that have weights, by path.
+        seed: the seed of dropout.
+        layers: the layers with weights made so far, by path.
     """
 
     activations: Functions
@@ -70,21 +70,21 @@ class _Target(NamedTuple):
     layers: dict[str, Any]
 
     def applied(self, layer: Any, node: Node, x: Any) -> Any:
-        """The output of a layer that has weights."""
+        """Apply a layer that has weights, and remember it."""
         self.layers[node.path] = layer
         return layer(x)
 
 
 def lower(model: Node, activations: Functions, seed: int) -> Lowered:
-    """The model with the weights that Keras draws.
+    """Make the Keras model, with weights drawn by Keras.
 
     Args:
         model: the resolved model.
-        activations: functions in the place of Keras' own.
-        seed: for dropout.
+        activations: functions that replace Keras's own.
+        seed: the seed of dropout.
 
     Raises:
-        Unsupported: a layer of an unknown class.
+        Unsupported: a layer that the framework does not support.
     """
     target = _Target({**_ACTIVATIONS, **activations}, seed, {})
     images = keras.Input(model.input_shape)
@@ -98,7 +98,6 @@ def lower(model: Node, activations: Functions, seed: int) -> Lowered:
 
 @singledispatch
 def _apply(layer: Any, node: Node, x: Any, target: _Target) -> Any:
-    """The symbolic output of the layer at `node` for the symbolic input x."""
     raise unsupported_layer("Keras", node)
 
 
@@ -111,20 +110,20 @@ def _(layer: Dense, node: Node, x: Any, target: _Target) -> Any:
 
 
 def _padded(x: Any, size: int, stride: int, padding: int, pad: Any) -> tuple[Any, str]:
-    """The map, padded as far as the padding that Keras has a name for does not do it.
+    """Pad a map where none of Keras's named paddings is equivalent.
 
-    Keras' "same" is `padding` on every side when the windows then end where the map does;
+    Keras's "same" is equal to `padding` on every side where the last window ends at the edge;
     otherwise it pads less before than after.
 
     Args:
         x: (n, h, w, c).
-        size: of the window.
-        stride: of the window.
-        padding: rows and columns on each side.
+        size: the size of the window.
+        stride: the stride of the window.
+        padding: the rows and columns on each side.
         pad: the layer that adds them.
 
     Returns:
-        The map, and "same" or "valid" for the layer that comes.
+        The map, and "same" or "valid" for the following layer.
     """
     if not padding:
         return x, "valid"
@@ -193,7 +192,7 @@ def _(layer: Flatten, node: Node, x: Any, target: _Target) -> Any:
 
 @_apply.register
 def _(layer: Dropout, node: Node, x: Any, target: _Target) -> Any:
-    # Each layer has a stream of its own, keyed by the seed and its path.
+    # Each layer has its own stream, which depends on the seed and the layer's path.
     stream = zlib.crc32(f"{target.seed}/{node.path}".encode())
     return keras.layers.Dropout(layer.rate, seed=stream)(x)
 
@@ -203,7 +202,7 @@ def _branches(node: Node, x: Any, target: _Target) -> list[Any]:
 
 
 def _merged(merge: Any, outputs: list[Any]) -> Any:
-    """The branches' outputs in one; Keras merges no fewer than two."""
+    """Merge the branches' outputs; Keras cannot merge a single one."""
     return merge(outputs) if len(outputs) > 1 else outputs[0]
 
 
@@ -225,7 +224,7 @@ def _(layer: Multiply, node: Node, x: Any, target: _Target) -> Any:
 
 
 def _as_map(output: Any, rank: int) -> Any:
-    """A vector (n, c) as a map (n, 1, 1, c) where its partners are maps."""
+    """Return a vector (n, c) as a map (n, 1, 1, c) where the other branches are maps."""
     if len(output.shape) == rank:
         return output
     return keras.layers.Reshape((1, 1, output.shape[-1]))(output)

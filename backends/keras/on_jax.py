@@ -20,15 +20,15 @@ from backends.keras.engine import Differentiate, Engine
 
 
 def _relu6(x: Any) -> Any:
-    """Not `jax.nn.relu6`, whose gradient is one half at 0 and at 6 instead of 0."""
+    """Return relu6 with a gradient of 0 at 0 and 6; that of `jax.nn.relu6` is 1/2."""
     return lax.clamp(x.dtype.type(0), x, x.dtype.type(6))
 
 
 class JaxEngine(Engine):
-    """A step is a function that XLA compiles, and that Keras calls once for each batch."""
+    """JAX: XLA compiles the step, and Keras calls it once per batch."""
 
     def __init__(self, threads: int) -> None:
-        """Leave the threads to the process's affinity; see `JaxBackend`."""
+        """Do not set threads; see `JaxBackend`."""
         self.framework = JaxBackend(threads)
         self.activations = {"relu6": _relu6}
 
@@ -39,7 +39,7 @@ class JaxEngine(Engine):
             yield
 
     def differentiator(self, model: Any, jit: bool) -> Differentiate:
-        """See `Engine.differentiator`; changes nothing in the model."""
+        """See `Engine.differentiator`; the model does not change."""
 
         def loss_of(trained: Any, others: Any, images: Any, labels: Any) -> tuple[Any, Any]:
             logits, _ = model.stateless_call(trained, others, images, training=True)
@@ -69,7 +69,7 @@ class JaxEngine(Engine):
 
 
 class KerasOnJax(KerasBackend):
-    """Keras, with JAX on whatever devices its installed plug-ins bring."""
+    """Keras with JAX, on all devices that JAX supports."""
 
     recipe = JAX
 

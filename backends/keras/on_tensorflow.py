@@ -16,10 +16,10 @@ from backends.tensorflow.backend import TensorFlowBackend
 
 
 class TensorFlowEngine(Engine):
-    """A step is a function in a graph; XLA compiles it where jit is asked for."""
+    """TensorFlow: the step is a graph, which XLA compiles in mode jit."""
 
     def __init__(self, threads: int) -> None:
-        """Set threads and memory as the backend of TensorFlow does, and TF32 off."""
+        """Set threads and memory as for TensorFlow, and disable TF32."""
         self.framework = TensorFlowBackend(threads)
         self.activations = {}
         tf.config.experimental.enable_tensor_float_32_execution(False)
@@ -46,14 +46,14 @@ class TensorFlowEngine(Engine):
         return values
 
     def peak_memory(self, device: Device) -> Optional[int]:
-        """See `Engine.peak_memory`; TensorFlow keeps none for the CPU."""
+        """See `Engine.peak_memory`; TensorFlow has none for the CPU."""
         if device.kind == "cpu":
             return None
         return int(tf.config.experimental.get_memory_info(platform.name_of(device))["peak"])
 
 
 class KerasOnTensorFlow(KerasBackend):
-    """Keras, with TensorFlow on the CPU or on GPUs."""
+    """Keras with TensorFlow, on the CPU or on GPUs."""
 
     recipe = TENSORFLOW
 

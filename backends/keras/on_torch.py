@@ -16,10 +16,10 @@ from backends.torch.backend import TorchBackend
 
 
 class TorchEngine(Engine):
-    """A step is a Python function."""
+    """PyTorch: the step is a Python function."""
 
     def __init__(self, threads: int) -> None:
-        """Set threads as the backend of PyTorch does, and TF32 off."""
+        """Set threads as for PyTorch, and disable TF32."""
         self.framework = TorchBackend(threads)
         self.activations = {}
         platform.allow_tf32(False)
@@ -45,14 +45,14 @@ class TorchEngine(Engine):
         return values
 
     def peak_memory(self, device: Device) -> Optional[int]:
-        """See `Engine.peak_memory`; torch keeps one on CUDA and ROCm."""
+        """See `Engine.peak_memory`; torch has one on CUDA and ROCm."""
         if device.kind != "gpu":
             return None
         return int(torch.cuda.max_memory_allocated(platform.torch_device(device)))
 
 
 class KerasOnTorch(KerasBackend):
-    """Keras, with PyTorch on the CPU, on CUDA or ROCm devices, or on Apple's."""
+    """Keras with PyTorch, on the CPU, on CUDA or ROCm devices, or on Apple's GPU."""
 
     recipe = TORCH
 

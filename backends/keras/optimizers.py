@@ -1,8 +1,8 @@
-"""Keras' optimizers, bent as little as the spec's formulas ask for.
+"""Keras's optimizers, changed to follow the spec's formulas.
 
-Their own update stays, because Keras has a fast form of it for each engine. What differs: the
+Keras's own update is used, because it has a fast form for each engine. Three things differ: the
 penalty is part of every weight's gradient, the velocity of SGD is rescaled when the rate changes,
-and Adam's epsilon is corrected as the root beside it is.
+and Adam's epsilon includes the bias correction.
 """
 
 # Nothing of Keras is typed for mypy here, so its classes can only be subclassed as Any.
@@ -22,10 +22,9 @@ from bench.spec import training
 
 
 def _class_in_use(named: Any) -> Any:
-    """The class of which Keras makes an instance when it is asked for one of `named`.
+    """Return the class that Keras instantiates for an optimizer class.
 
-    With PyTorch, it is one that updates all weights at once, which a subclass of `named` would
-    not do.
+    With PyTorch, that class updates all weights at once, which a subclass of `named` would not do.
     """
     return type(named.__new__(named))
 
@@ -35,12 +34,12 @@ _KerasAdam: Any = _class_in_use(keras.optimizers.Adam)
 
 
 class _Penalised:
-    """Adds l2 * w to the gradient of each weight w; Keras' own weight decay bypasses the update."""
+    """Adds l2 * w to the gradient of each weight w; Keras's weight decay bypasses the update."""
 
     l2 = 0.0
 
     def apply(self, grads: Any, trainable_variables: Any = None) -> None:
-        """Update the weights that the optimizer was built for, by their gradients."""
+        """Update the optimizer's weights by their gradients."""
         if self.l2:
             weights = self._trainable_variables  # type: ignore[attr-defined] # of the other base
             grads = [g + self.l2 * weight.value for g, weight in zip(grads, weights)]
@@ -48,16 +47,16 @@ class _Penalised:
 
 
 class Sgd(_Penalised, _KerasSgd):
-    """Stochastic gradient descent. Keras' velocity is the spec's times minus the learning rate."""
+    """Stochastic gradient descent; Keras's velocity is the spec's times minus the learning rate."""
 
     def __init__(self, spec: training.Sgd) -> None:
-        """Take over the spec's numbers."""
+        """Copy the spec's numbers."""
         super().__init__(spec.learning_rate, momentum=float(spec.momentum), nesterov=spec.nesterov)
         self.l2 = spec.l2
-        self._rate = float(np.float32(spec.learning_rate))  # as `train` is given it
+        self._rate = float(np.float32(spec.learning_rate))  # as in the arguments of `train`
 
     def change_rate(self, rate: float) -> None:
-        """Use another learning rate from the next step on, in the velocities too."""
+        """Set the learning rate of the following steps, and rescale the velocities."""
         if rate == self._rate:
             return
         for velocity in self.momentums:
@@ -66,7 +65,7 @@ class Sgd(_Penalised, _KerasSgd):
 
 
 class Adam(_Penalised, _KerasAdam):
-    """Adam with its epsilon outside the bias correction.
+    """Adam with epsilon outside the bias correction.
 
     Keras computes size * m / (sqrt(v) + epsilon), where the size holds both corrections. Dividing
     the spec's formula by sqrt(1 / (1 - beta2^t)) gives this form with epsilon * sqrt(1 - beta2^t)
@@ -74,7 +73,7 @@ class Adam(_Penalised, _KerasAdam):
     """
 
     def __init__(self, spec: training.Adam) -> None:
-        """Take over the spec's numbers."""
+        """Copy the spec's numbers."""
         super().__init__(
             spec.learning_rate, beta_1=spec.beta1, beta_2=spec.beta2, epsilon=spec.epsilon
         )
@@ -82,7 +81,7 @@ class Adam(_Penalised, _KerasAdam):
 
     @property
     def epsilon(self) -> Any:
-        """What Keras adds to the root in this step."""
+        """The number that Keras adds to the root in this step."""
         dtype = keras.config.floatx()
         power = ops.power(ops.cast(self.beta_2, dtype), ops.cast(self.iterations + 1, dtype))
         return self._epsilon * ops.sqrt(1 - power)
@@ -92,23 +91,23 @@ class Adam(_Penalised, _KerasAdam):
         self._epsilon = value
 
     def change_rate(self, rate: float) -> None:
-        """Use another learning rate from the next step on."""
+        """Set the learning rate of the following steps."""
         self.learning_rate = rate
 
     def get_config(self) -> dict[str, Any]:
-        """As Keras has it, with the epsilon that was given."""
-        # Keras reads it at `Model.compile`, where the epsilon of a step would be a tensor.
+        """Return Keras's configuration, with the spec's epsilon."""
+        # Keras calls it in `Model.compile`, where the epsilon of a step would be a tensor.
         return {**super().get_config(), "epsilon": self._epsilon}
 
 
 @singledispatch
 def make_optimizer(spec: Any) -> Any:
-    """The optimizer that follows the spec's formula.
+    """Make the optimizer with the spec's formula.
 
     Raises:
-        Unsupported: an optimizer of an unknown class.
+        Unsupported: an optimizer other than `Sgd` and `Adam`.
     """
-    raise Unsupported(f"received the optimizer {spec!r:.60}, expected Sgd or Adam")
+    raise Unsupported(f"the optimizer {spec!r:.60} is not supported; use Sgd or Adam")
 
 
 make_optimizer.register(training.Sgd, Sgd)

@@ -1,4 +1,4 @@
-"""A Keras model that `fit` trains: one call for each stretch of steps of one learning rate."""
+"""One model in Keras: `fit` is called for each sequence of steps with the same learning rate."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from bench.spec.weights import FloatArray, IntArray, Weights
 
 
 class KerasSession(Session):
-    """A compiled Keras model, and its data in the host's memory, from where `fit` takes it."""
+    """A compiled Keras model, with its data in host memory, where `fit` reads it."""
 
     def __init__(self, workload: Workload, engine: Engine) -> None:
-        """Build and compile the model, and place its weights."""
+        """Build and compile the model, and set its weights."""
         self._engine = engine
         self._device = workload.device
         self._images = np.array(workload.images)
@@ -44,14 +44,14 @@ class KerasSession(Session):
             self._differentiate = engine.differentiator(self._model, mode.jit)
 
     def compile(self, steps: int, batch_size: int) -> None:
-        """Fit one batch, and undo it; see `Session.compile`."""
+        """Fit one batch and undo it; see `Session.compile`."""
         with self._settings():
             with self._unchanged([*self._model.variables, *self._optimizer.variables]):
                 self._fit(np.zeros((1, batch_size), np.int32))
             self._engine.wait(self._model, self._device)
 
     def train(self, batches: IntArray, learning_rates: FloatArray) -> FloatArray:
-        """Train one step on each batch; of each call of `fit` only the mean loss is told."""
+        """Train one step on each batch; `fit` reports only the mean loss of a call."""
         losses = np.empty(len(batches), np.float32)
         with self._settings():
             for stretch in _stretches(learning_rates):
@@ -61,24 +61,24 @@ class KerasSession(Session):
         return losses
 
     def _fit(self, batches: IntArray) -> float:
-        """One pass over the batches, in their order: the mean loss."""
+        """Train on the batches in order, and return the mean loss."""
         order = batches.ravel()
-        told = self._model.fit(
+        history = self._model.fit(
             self._images[order],
             self._labels[order],
             batch_size=batches.shape[1],
             shuffle=False,
             verbose=0,
         )
-        return float(told.history["loss"][0])
+        return float(history.history["loss"][0])
 
     def predict(self, images: FloatArray) -> FloatArray:
-        """Logits (n, classes) of (n, height, width, channels) images; see `Session.predict`."""
+        """Return logits (n, classes); see `Session.predict`."""
         with self._settings():
             return np.array(self._model.predict_on_batch(images))
 
     def gradients(self, batch: IntArray) -> Gradients:
-        """Logits, loss and gradients of one batch; see `Session.gradients`."""
+        """Return the gradients for one batch; see `Session.gradients`."""
         trained = self._model.trainable_variables
         with self._settings():
             with self._unchanged(self._model.non_trainable_variables):
@@ -94,28 +94,28 @@ class KerasSession(Session):
             return Gradients(self._copied(logits), float(self._copied(loss)), weights)
 
     def weights(self) -> Weights:
-        """Every weight and running statistic by address."""
+        """Return all weights and running statistics."""
         return {
             address: self._canonical(address, variable)
             for address, variable in self._variables.items()
         }
 
     def device_memory(self) -> Optional[int]:
-        """The peak of the engine's allocator; see `Session.device_memory`."""
+        """Return the peak of the engine's allocator; see `Session.device_memory`."""
         return self._engine.peak_memory(self._device)
 
     def _canonical(self, address: str, values: Any) -> FloatArray:
-        """A copy; Keras keeps a depthwise kernel as (k, k, c, 1), the same values in order."""
+        """Copy a weight; Keras stores a depthwise kernel as (k, k, c, 1), with the same order."""
         return self._copied(values).reshape(self._specs[address].shape)
 
     def _copied(self, values: Any) -> npt.NDArray[Any]:
-        """A variable's values, or a tensor's."""
+        """Copy the values of a variable or tensor to the host."""
         tensor = values.value if isinstance(values, keras.Variable) else values
         return np.array(self._engine.to_numpy(tensor))
 
     @contextmanager
     def _unchanged(self, variables: Sequence[Any]) -> Iterator[None]:
-        """Put the variables back to their values after what is inside."""
+        """Restore the variables' values after the context."""
         before = [self._copied(variable) for variable in variables]
         yield
         for variable, value in zip(variables, before):
@@ -123,13 +123,13 @@ class KerasSession(Session):
 
     @contextmanager
     def _settings(self) -> Iterator[None]:
-        """Run what is inside on the session's device, with the engine's settings."""
+        """Use the session's device and the engine's settings inside the context."""
         with self._engine.settings(), keras.device(self._device.name):
             yield
 
 
 def _stretches(rates: FloatArray) -> Iterator[slice]:
-    """The stretches of steps, one after the other, in which the learning rate stays the same.
+    """Yield the sequences of steps with the same learning rate.
 
     >>> list(_stretches(np.array([0.2, 0.2, 0.1])))
     [slice(0, 2, None), slice(2, 3, None)]

@@ -10,11 +10,10 @@ RECIPE = Recipe(
     default_modes=("compile",),
     adapter="backends.mlx.backend:MlxBackend",
     python=">=3.10",
-    # On a CPU, a compiled function is C++ that is written to a file and compiled on the spot.
-    # Of the BLAS in the wheel, see `backends.mlx.blas`.
+    # On a CPU, a compiled function is C++ code that g++ compiles. For OpenBLAS, see the adapter.
     system_packages={"g++": "g++", "libopenblas0": "lib:openblas"},
-    # Without this, what is compiled goes with the trial's folder.
+    # Otherwise compiled code is removed with the trial's folder.
     warm={"TMPDIR": "{cache}"},
-    # In float64, its `exp` and `erf` on a CPU are right to seven digits alone.
+    # In float64, `exp` and `erf` on a CPU have only seven correct digits.
     precisions=("float32",),
 )

@@ -1,8 +1,8 @@
-"""Convolution as matrix products, with a gradient of its own.
+"""Convolution as matrix products, with its own gradient.
 
-MLX's own convolution has the same first pass on a CPU. Its gradients go through convolutions that
-are dilated or have a kernel as large as the map: 1.5 times as long at stride 1, four times at
-stride 2, and in plain loops for a depthwise one.
+On a CPU, MLX's own convolution has the same forward pass. Its gradients are convolutions that are
+dilated or have a kernel as large as the map: they take 1.5 times as long at stride 1 and four times
+at stride 2, and run in plain loops for a depthwise convolution.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ def convolve(x: Any, kernel: Any, windows: Windows, groups: int) -> Any:
     Args:
         x: the maps.
         kernel: (size, size, c / groups, filters).
-        windows: where the kernel is laid.
-        groups: of channels, each with its own share of the filters.
+        windows: the positions of the kernel.
+        groups: the number of groups of channels, each with its own filters.
     """
     if groups == 1:
         return _convolve(x, kernel, windows)
@@ -34,19 +34,19 @@ def convolve(x: Any, kernel: Any, windows: Windows, groups: int) -> Any:
 
 
 def _depthwise(x: Any, kernel: Any, windows: Windows) -> Any:
-    """The sum over the positions in the window: products of so few values are no matrix."""
+    """Add the positions in the window: matrix products of so few values are slow."""
     factors = kernel.reshape(windows.size**2, -1)
     return reduce(add, [view * factor for view, factor in zip(windows.views(x), factors)])
 
 
 def _convolve(x: Any, kernel: Any, windows: Windows) -> Any:
-    # Laid out once, outside, for the first pass and for the kernel's gradient.
+    # Arranged once, for the forward pass and for the kernel's gradient.
     return _product(windows)(x, windows.columns(mx.stop_gradient(x)), kernel)
 
 
 @cache
 def _product(windows: Windows) -> Callable[[Any, Any, Any], Any]:
-    """The convolution as a function of the maps, of their columns, and of the kernel."""
+    """Return the convolution as a function of the maps, their columns and the kernel."""
 
     @mx.custom_function  # type: ignore[untyped-decorator]
     def product(x: Any, columns: Any, kernel: Any) -> Any:
@@ -57,7 +57,7 @@ def _product(windows: Windows) -> Callable[[Any, Any, Any], Any]:
     def gradients(given: tuple[Any, Any, Any], dy: Any, y: Any) -> tuple[Any, Any, Any]:
         x, columns, kernel = given
         dkernel = columns.T @ dy.reshape(-1, dy.shape[-1])
-        # No gradient passes the columns: zeros that are never computed.
+        # No gradient passes through the columns; these zeros are never computed.
         unused = mx.zeros_like(columns)
         return _by_maps(dy, kernel, windows, x.shape), unused, dkernel.reshape(kernel.shape)
 
@@ -66,8 +66,8 @@ def _product(windows: Windows) -> Callable[[Any, Any, Any], Any]:
 
 
 def _by_maps(dy: Any, kernel: Any, windows: Windows, shape: tuple[int, ...]) -> Any:
-    """The gradient by the maps, of that shape."""
-    if windows.stride == 1:  # a convolution of dy with the kernel turned round
+    """Return the gradient by maps of that shape."""
+    if windows.stride == 1:  # a convolution of dy with the reversed kernel
         turned = kernel[::-1, ::-1].swapaxes(2, 3)
         around = Windows(windows.size, 1, windows.size - 1 - windows.padding)
         return (around.columns(dy) @ _as_matrix(turned)).reshape(shape)

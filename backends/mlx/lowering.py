@@ -1,6 +1,6 @@
-"""The model spec as one pure function of MLX arrays, `apply(weights, images, training, keys)`.
+"""The model spec as a pure function of MLX arrays, `apply(weights, images, training, keys)`.
 
-Feature maps are (n, h, w, c), vectors (n, features): MLX's own layout and the spec's.
+Feature maps are (n, h, w, c), vectors (n, features), in MLX as in the spec.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any, Callable, NamedTuple
 
 import mlx.core as mx
 
+from backends.api import unsupported_layer
 from backends.lowering import next_statistics, register_composites, require_layers
 from backends.mlx.convolution import convolve
 from backends.mlx.pooling import average_pool, max_pool
@@ -45,12 +46,12 @@ _FUNCTIONS: dict[str, Callable[[Any], Any]] = {
 
 
 class _Pass(NamedTuple):
-    """One run of the model: what it reads, and the running statistics that it leaves behind.
+    """One pass through the model.
 
     Attributes:
-        weights: all of them and the running statistics, by address.
-        training: whether this is a pass of training.
-        keys: a random key for each dropout; none are needed elsewhere.
+        weights: all weights and running statistics, by address.
+        training: whether this is a training pass.
+        keys: a random key for each dropout layer.
         statistics: in training, the next running statistics by address.
     """
 
@@ -60,23 +61,23 @@ class _Pass(NamedTuple):
     statistics: Arrays
 
     def weight(self, node: Node, name: str) -> Any:
-        """The weight `name` of the layer at a node; None when the layer has no such weight."""
+        """Return a weight of the layer at a node; None where it has no such weight."""
         return self.weights.get(weight_name(node.path, name))
 
 
 def lower(model: Node) -> Apply:
-    """The model as a pure function.
+    """Return the model as a pure function.
 
     Args:
         model: the resolved model.
 
     Returns:
         A function of the weights and statistics by address, the images, whether it is training,
-        and as many random keys as `count_drops` says; it returns the logits and, in training, the
-        new statistics.
+        and a random key for each of `count_drops`; it returns the logits and, in training, the new
+        statistics.
 
     Raises:
-        Unsupported: a layer without a lowering.
+        Unsupported: a layer that the framework does not support.
     """
     require_layers("MLX", model, _forward)
 
@@ -88,14 +89,13 @@ def lower(model: Node) -> Apply:
 
 
 def count_drops(model: Node) -> int:
-    """How many layers of the model drop values in training."""
+    """Return the number of layers that drop values in training."""
     return sum(isinstance(node.layer, Dropout) and node.layer.rate > 0 for node in model.walk())
 
 
 @singledispatch
 def _forward(layer: Any, node: Node, x: Any, run: _Pass) -> Any:
-    """The layer's output; each class that MLX supports is registered below."""
-    raise NotImplementedError(layer)
+    raise unsupported_layer("MLX", node)
 
 
 register_composites(

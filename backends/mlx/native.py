@@ -1,4 +1,4 @@
-"""What MLX chooses where its user says nothing, read from its own modules."""
+"""The default choices of MLX, read from its modules."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from bench.spec.layers import Conv, Dense, DepthwiseConv
 from bench.spec.shapes import Node
 from bench.spec.weights import Weights
 
-# By the number of a weight's dimensions, the axis of MLX's layers for each canonical one.
+# The axis in MLX's layers of each canonical axis, by the number of dimensions.
 _CANONICAL_AXES = {1: (0,), 2: (1, 0), 4: (1, 2, 3, 0)}
 _NAMES = {"weight": "kernel", "bias": "bias"}
 
 
 def mlx_defaults(seed: int) -> Defaults:
-    """MLX's choices; weights are drawn by its own modules after seeding it."""
+    """Return the default choices; MLX's modules draw the weights with the seed."""
     mx.random.seed(seed)
     normalisation = nn.BatchNorm(1)
     drawn = "uniform, up to 1 / sqrt(fan-in)"
     return Defaults(
-        # MLX states the weight of the new statistics.
+        # MLX's momentum is the weight of the new statistics.
         batch_norm_momentum=1 - normalisation.momentum,
         batch_norm_epsilon=normalisation.eps,
         adam_epsilon=inspect.signature(optimizers.Adam).parameters["eps"].default,
@@ -49,7 +49,7 @@ def _initialize(node: Node) -> Weights:
 
 @singledispatch
 def _module(layer: Any, node: Node) -> Any:
-    raise TypeError(f"received {layer!r:.60}, expected a layer with a kernel")
+    raise TypeError(f"the layer {layer!r:.60} has no kernel; expected Dense or a convolution")
 
 
 @_module.register

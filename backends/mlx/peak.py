@@ -1,4 +1,4 @@
-"""The fastest calls that MLX has for a matrix product and a copy."""
+"""The fastest matrix product and copy of MLX."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _PRECISIONS = {"float32": mx.float32, "bfloat16": mx.bfloat16}
 
 
 def multiply(size: int, precision: str) -> Optional[Work]:
-    """See `Backend.multiply`."""
+    """Return a matrix product; see `Backend.multiply`."""
     dtype = _PRECISIONS.get(precision)
     if dtype is None:
         return None
@@ -22,8 +22,8 @@ def multiply(size: int, precision: str) -> Optional[Work]:
 
 
 def copy(size: int) -> Work:
-    """See `Backend.copy`."""
+    """Return a copy in memory; see `Backend.copy`."""
     source = mx.ones(size // 4)
     mx.eval(source)
-    # MLX shares memory where it can: the cheapest operation that must write every value anew.
+    # MLX shares memory where possible: this is the cheapest operation that writes every value.
     return lambda: mx.eval(-source)

@@ -1,7 +1,7 @@
-"""Pooling as a reduction along the rows of each window, then along what is left.
+"""Pooling as a reduction along the rows of each window, then along its columns.
 
 MLX's own layers reduce a strided view of overlapping windows, whose gradient scatters single
-values; and its gradient of a maximum goes in shares to all values that are equal.
+values, and split the gradient of a maximum among all equal values.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from backends.mlx.windows import Windows
 
 
 def max_pool(x: Any, size: int, stride: int, padding: int) -> Any:
-    """(n, h, w, c) -> (n, h', w', c): the largest value of each window.
+    """Return the maximum of each window: (n, h, w, c) -> (n, h', w', c).
 
     The gradient goes to the first of equal values, row by row, as in the reference.
     """
@@ -26,12 +26,12 @@ def max_pool(x: Any, size: int, stride: int, padding: int) -> Any:
 
 
 def average_pool(x: Any, size: int, stride: int) -> Any:
-    """(n, h, w, c) -> (n, h', w', c): the mean of each window, without padding."""
+    """Return the mean of each window, without padding: (n, h, w, c) -> (n, h', w', c)."""
     return _reduced(x, Windows(size, stride), operator.add) / size**2
 
 
 def _larger(before: Any, value: Any) -> Any:
-    """The larger; of two that are equal, the gradient of `mx.maximum` takes its second argument."""
+    """Return the larger; with equal values, `mx.maximum` passes the gradient to the second."""
     return mx.maximum(value, before)
 
 

@@ -18,10 +18,10 @@ from bench.spec.weights import FloatArray, IntArray, Weights
 
 
 class MlxSession(Session):
-    """The state of training and the training set, and the functions that change the state."""
+    """The training state, the training set, and the functions that change the state."""
 
     def __init__(self, workload: Workload) -> None:
-        """Lower the model; place weights and data."""
+        """Lower the model, and place weights and data."""
         self._rule = update_rule(workload.optimizer, mx.sqrt)
         self._steps_done = 0
         self._specs = weight_specs(workload.model)
@@ -36,7 +36,7 @@ class MlxSession(Session):
         mx.eval(self._data, self._state)
 
     def compile(self, steps: int, batch_size: int) -> None:
-        """Take a step on copies of one example, and forget it; see `Session.compile`."""
+        """Compute a step on copies of one example and discard it; see `Session.compile`."""
         batches = np.zeros((1, batch_size), np.int32)
         mx.eval(self._trained(batches, np.zeros(1, np.float32)))
 
@@ -48,34 +48,34 @@ class MlxSession(Session):
         return np.array([loss.item() for loss in losses], np.float32)
 
     def _trained(self, batches: IntArray, learning_rates: FloatArray) -> tuple[State, list[Any]]:
-        """The state after these steps, and their losses, all of it on its way."""
+        """Return the state after these steps, and their losses, all still being computed."""
         numbers = self._steps_done + np.arange(len(batches))
         given = settings_on_device(self._rule, learning_rates, numbers)
         state, losses = self._state, []
         for batch, setting in zip(batches, given):
             state, loss = self._step(state, mx.array(batch), setting, self._data)
-            # While MLX computes this step, Python calls the next.
+            # While MLX computes this step, Python calls the next one.
             mx.async_eval(state, loss)
             losses.append(loss)
         return State(*state), losses
 
     def predict(self, images: FloatArray) -> FloatArray:
-        """Logits (n, classes) of (n, height, width, channels) images; see `Session.predict`."""
+        """Return logits (n, classes); see `Session.predict`."""
         return canonical_array(self._infer(self._everything(), placed(images)))
 
     def predictor(self, batch_size: int) -> Callable[[FloatArray], FloatArray]:
-        """The function of the mode, given the weights as they are now."""
+        """Return the mode's function with the current weights."""
         weights, infer = self._everything(), self._infer
         return lambda images: canonical_array(infer(weights, placed(images)))
 
     def gradients(self, batch: IntArray) -> Gradients:
-        """Logits, loss and gradients of one batch; see `Session.gradients`."""
+        """Return the gradients for one batch; see `Session.gradients`."""
         loss, logits, gradients, *_ = self._differentiate(self._state, mx.array(batch), self._data)
         arrays = canonical_weights(gradients, self._state.weights)
         return Gradients(canonical_array(logits), loss.item(), arrays)
 
     def weights(self) -> Weights:
-        """Every weight and running statistic, float32."""
+        """Return all weights and running statistics, in float32."""
         return canonical_weights(self._everything(), self._specs)
 
     def _everything(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The training step as a pure function, compiled whole or run operation by operation."""
+"""The training step as a pure function, compiled as a whole or run operation by operation."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from backends.optimizers import Arrays, Slots, UpdateRule, updated
 
 
 class State(NamedTuple):
-    """What a step changes.
+    """The values that a step changes.
 
     Attributes:
-        weights: the trainable ones, by address.
-        statistics: running ones, by address.
-        slots: what the optimizer remembers.
+        weights: trainable weights, by address.
+        statistics: running statistics, by address.
+        slots: the optimizer's state.
         key: the random key of the next step.
     """
 
@@ -28,7 +28,7 @@ class State(NamedTuple):
 
 
 class Data(NamedTuple):
-    """The training set: images (examples, ...) and labels (examples,)."""
+    """The training set: images (examples, ...), labels (examples,)."""
 
     images: Any
     labels: Any
@@ -41,11 +41,11 @@ Step = Callable[[State, Any, tuple[Any, ...], Data], tuple[State, Any]]
 
 
 def make_differentiate(apply: Apply, drops: int) -> Differentiate:
-    """One training-mode pass as a pure function.
+    """Return one training-mode pass as a pure function.
 
     Args:
         apply: the model.
-        drops: how many random keys it takes.
+        drops: the number of random keys that it takes.
     """
 
     def loss_of(
@@ -57,7 +57,7 @@ def make_differentiate(apply: Apply, drops: int) -> Differentiate:
     value_and_gradients = mx.value_and_grad(loss_of)
 
     def differentiate(state: State, batch: Any, data: Data) -> tuple[Any, Any, Arrays, Arrays, Any]:
-        # Without dropout nothing is drawn, and the key stays.
+        # Without dropout no random number is drawn and the key does not change.
         key, *keys = mx.random.split(state.key, drops + 1) if drops else [state.key]
         examples = data.images[batch], data.labels[batch]
         (loss, logits, statistics), gradients = value_and_gradients(
@@ -69,7 +69,7 @@ def make_differentiate(apply: Apply, drops: int) -> Differentiate:
 
 
 def make_step(differentiate: Differentiate, rule: UpdateRule) -> Step:
-    """One training step as a pure function."""
+    """Return one training step as a pure function."""
 
     def step(state: State, batch: Any, given: tuple[Any, ...], data: Data) -> tuple[State, Any]:
         state = State(*state)  # a compiled function is traced with plain tuples

@@ -1,4 +1,4 @@
-"""Weights by address as arrays of MLX, in the canonical layout, and back."""
+"""Weights as MLX arrays in the canonical layout."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from bench.spec.weights import FloatArray, Weights
 
 
 def placed(values: npt.NDArray[Any]) -> Any:
-    """A copy of the values in float32, never a view of the caller's."""
+    """Copy values to a float32 array."""
     return mx.array(values, mx.float32)
 
 
 def place_weights(weights: Weights, addresses: Iterable[str]) -> Arrays:
-    """The weights at these addresses."""
+    """Copy the weights at these addresses to arrays."""
     return {address: placed(weights[address]) for address in addresses}
 
 
 def canonical_weights(arrays: Mapping[str, Any], addresses: Iterable[str]) -> Weights:
-    """Copies on the host of the arrays at these addresses."""
+    """Copy the arrays at these addresses to the host."""
     return {address: canonical_array(arrays[address]) for address in addresses}
 
 
 def canonical_array(array: Any) -> FloatArray:
-    """A copy on the host, computed now if it is still to be."""
+    """Copy an array to the host, after computing it where necessary."""
     return np.array(array)

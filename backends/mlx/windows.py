@@ -11,9 +11,9 @@ class Windows(NamedTuple):
     """Square windows on maps (n, height, width, c).
 
     Attributes:
-        size: rows and columns of a window.
-        stride: from one window to the next.
-        padding: rows and columns added on every side.
+        size: the rows and columns of a window.
+        stride: the distance from one window to the next.
+        padding: the rows and columns added on every side.
     """
 
     size: int
@@ -21,19 +21,19 @@ class Windows(NamedTuple):
     padding: int = 0
 
     def padded(self, x: Any, value: float) -> Any:
-        """The map with the padding of a constant value around it."""
+        """Pad a map with a constant value."""
         if not self.padding:
             return x
         side = (self.padding, self.padding)
         return mx.pad(x, [(0, 0), side, side, (0, 0)], constant_values=value)
 
     def views(self, x: Any) -> list[Any]:
-        """For each position in the window, row by row, what lies there in every window."""
+        """Return a map of all windows' values for each position in the window, row by row."""
         padded = self.padded(x, 0)
         return [view for row in self.along(padded, 1) for view in self.along(row, 2)]
 
     def along(self, padded: Any, axis: int) -> list[Any]:
-        """For each position in the window along one axis, what lies there in every window."""
+        """Return a map of all windows' values for each position along one axis of the window."""
         last = (padded.shape[axis] - self.size) // self.stride * self.stride
         before = (slice(None),) * axis
         return [
@@ -42,9 +42,9 @@ class Windows(NamedTuple):
         ]
 
     def columns(self, x: Any) -> Any:
-        """The windows as rows of a matrix: (n * h' * w', size * size * c).
+        """Return the windows as rows of a matrix: (n * h' * w', size * size * c).
 
-        Only for what no gradient passes: that of `mx.as_strided` scatters single values.
+        Use it where no gradient passes: that of `mx.as_strided` scatters single values.
         """
         padded = self.padded(x, 0)
         n, height, width, channels = padded.shape
@@ -56,7 +56,7 @@ class Windows(NamedTuple):
         return strided.reshape(n * rows * across, self.size**2 * channels)
 
     def gathered(self, parts: list[Any], shape: tuple[int, ...]) -> Any:
-        """The sum of what goes to each place of a map of that shape: the transpose of `views`."""
+        """Add the values of all windows at their places in a map: the transpose of `views`."""
         zeros = mx.zeros(shape, parts[0].dtype)
         _, (total,) = mx.vjp(self.views, [zeros], parts)
         return total

@@ -1,4 +1,4 @@
-"""NumPy: forward and backward written out; the reference in float64, a contender in float32."""
+"""NumPy: forward and backward passes written out; the reference in float64."""
 
 from backends.api import Recipe
 

@@ -1,4 +1,4 @@
-"""The activation functions, each with its derivative written out beside it."""
+"""The activation functions with their derivatives."""
 
 from __future__ import annotations
 
@@ -19,36 +19,36 @@ Result = tuple[FloatArray, Callable[[FloatArray], FloatArray]]
 
 
 def relu(x: FloatArray) -> Result:
-    """max(x, 0); the derivative at 0 is 0."""
+    """Return max(x, 0); the derivative at 0 is 0."""
     y = np.maximum(x, 0)
     return y, lambda dy: dy * (y > 0)
 
 
 def relu6(x: FloatArray) -> Result:
-    """min(max(x, 0), 6); the derivative at 0 and 6 is 0."""
+    """Return min(max(x, 0), 6); the derivative at 0 and 6 is 0."""
     return np.clip(x, 0, 6), lambda dy: dy * ((x > 0) & (x < 6))
 
 
 def sigmoid(x: FloatArray) -> Result:
-    """1 / (1 + exp(-x)), with derivative y (1 - y)."""
+    """Return 1 / (1 + exp(-x)), with derivative y (1 - y)."""
     y = _logistic(x)
     return y, lambda dy: dy * (y * (1 - y))
 
 
 def tanh(x: FloatArray) -> Result:
-    """The hyperbolic tangent, with derivative 1 - y^2."""
+    """Return the hyperbolic tangent, with derivative 1 - y^2."""
     y = np.tanh(x)
     return y, lambda dy: dy * (1 - y * y)
 
 
 def silu(x: FloatArray) -> Result:
-    """The product of x and s = sigmoid(x), with derivative s + x s (1 - s)."""
+    """Return the product of x and s = sigmoid(x), with derivative s + x s (1 - s)."""
     s = _logistic(x)
     return x * s, lambda dy: dy * (s * (1 + x * (1 - s)))
 
 
 def gelu(x: FloatArray) -> Result:
-    """The product of x and P(x) = (1 + erf(x / sqrt(2))) / 2, the normal distribution.
+    """Return the product of x and P(x) = (1 + erf(x / sqrt(2))) / 2, the normal distribution.
 
     The derivative is P(x) + x p(x), p the normal density.
     """
@@ -62,7 +62,7 @@ def gelu(x: FloatArray) -> Result:
 
 
 def _logistic(x: FloatArray) -> FloatArray:
-    """1 / (1 + exp(-x)) by exp(-|x|), which cannot overflow."""
+    """Return 1 / (1 + exp(-x)), computed from exp(-|x|), which cannot overflow."""
     e = np.exp(-np.abs(x))
     y: FloatArray = np.where(x >= 0, 1, e) / (1 + e)
     return y
@@ -79,5 +79,5 @@ _FUNCTIONS: dict[str, Callable[[FloatArray], Result]] = {
 
 
 def activation(layer: Activation, node: Node, store: Store, wanted: bool) -> Forward:
-    """Lower an elementwise function, the same in training and inference."""
+    """Lower an elementwise function, which is the same in training and inference."""
     return elementwise(_FUNCTIONS[layer.function])

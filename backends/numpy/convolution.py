@@ -18,7 +18,7 @@ from bench.spec.weights import FloatArray
 
 
 def conv(layer: Conv, node: Node, store: Store, wanted: bool) -> Forward:
-    """Lower a convolution to im2col: each window a row of a matrix, each filter a column."""
+    """Lower a convolution to im2col: windows are rows of a matrix, filters are columns."""
     windows = windows_of(node, layer.kernel, layer.stride, padding_of(layer.padding, layer.kernel))
     kernel = store.parameter(node, "kernel")
     groups = layer.groups
@@ -42,12 +42,12 @@ def conv(layer: Conv, node: Node, store: Store, wanted: bool) -> Forward:
 
 
 def _by_group(array: FloatArray, groups: int) -> FloatArray:
-    """(..., f) as a matrix a group, (g, rows, f / g)."""
+    """Return (..., f) as one matrix per group, (g, rows, f / g)."""
     return array.reshape(-1, groups, array.shape[-1] // groups).transpose(1, 0, 2)
 
 
 def _columns(grouped: FloatArray, windows: Windows) -> FloatArray:
-    """Every window of a map (n, h, w, g, c) as a row: (g, n * h' * w', k * k * c)."""
+    """Return the windows of a map (n, h, w, g, c) as rows: (g, n * h' * w', k * k * c)."""
     views = windows.unrolled(windows.padded(grouped))
     groups, channels = grouped.shape[3:]
     # From (n, h', w', g, c, k, k): reshaping copies, except for 1 x 1 windows.
@@ -58,7 +58,7 @@ def _columns(grouped: FloatArray, windows: Windows) -> FloatArray:
 def _input_gradient(
     dy_rows: FloatArray, kernel: FloatArray, grouped: FloatArray, windows: Windows
 ) -> FloatArray:
-    """Each offset's share of dx, dy * kernel[i, j]^T, added where the windows read x."""
+    """Add each offset's part of dx, dy * kernel[i, j]^T, where the windows read x."""
     batch, _, _, groups, channels = grouped.shape
     dpadded = windows.padded_zeros(grouped)
     taps = kernel.reshape(windows.size**2, channels, -1)
@@ -70,7 +70,7 @@ def _input_gradient(
 
 
 def depthwise_conv(layer: DepthwiseConv, node: Node, store: Store, wanted: bool) -> Forward:
-    """Lower a depthwise convolution: each offset's view times that offset's k x k x 1 x c row."""
+    """Lower a depthwise convolution: multiply each offset's view by that offset's row."""
     windows = windows_of(node, layer.kernel, layer.stride, padding_of(layer.padding, layer.kernel))
     kernel = store.parameter(node, "kernel")
     rows, row_gradients = (array.reshape(layer.kernel**2, -1) for array in kernel)

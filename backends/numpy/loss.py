@@ -8,17 +8,17 @@ from bench.spec.weights import FloatArray, IntArray
 
 
 def softmax_cross_entropy(logits: FloatArray, labels: IntArray) -> tuple[float, FloatArray]:
-    """The mean of -log softmax(logits)[label], and its gradient (softmax - one-hot) / batch.
+    """Return the mean of -log softmax(logits)[label], and its gradient.
 
     Args:
         logits: (batch, classes).
         labels: (batch,) classes.
 
     Returns:
-        The loss, and its gradient by the logits, (batch, classes).
+        The loss, and its gradient by the logits, (softmax - one-hot) / batch: (batch, classes).
     """
     rows = np.arange(len(labels))
-    # Softmax does not change when a row is shifted; with a largest value of 0, exp is at most 1.
+    # Shifting a row does not change softmax; with a maximum of 0, exp is at most 1.
     shifted = logits - logits.max(axis=1, keepdims=True)
     exponentials = np.exp(shifted)
     totals = exponentials.sum(axis=1, keepdims=True)

@@ -41,16 +41,16 @@ from bench.spec.weights import FloatArray
 
 
 def lower(node: Node, store: Store, wanted: bool = False) -> Forward:
-    """The forward pass of the layer at `node` and all below it.
+    """Return the forward pass of the layer at `node` and all below it.
 
     Args:
         node: the model, or a part of it.
-        store: holds the layer's weights.
-        wanted: whether anything before the layer is trained, so that the gradient by the layer's
-            input is wanted. Nothing comes before the first layers: they leave theirs out.
+        store: the layer's weights.
+        wanted: whether the gradient by the layer's input is needed, because an earlier layer is
+            trained. The first layers of a model skip it.
 
     Raises:
-        Unsupported: a layer of an unknown class.
+        Unsupported: a layer that the framework does not support.
     """
     return _lower(node.layer, node, store, wanted)
 

@@ -1,4 +1,4 @@
-"""The merges of branches over one input: sum, concatenation and product."""
+"""Merges of branches over one input: sum, concatenation and product."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from bench.spec.weights import FloatArray
 def _run(
     branches: list[Forward], x: FloatArray, training: bool
 ) -> tuple[list[FloatArray], list[Backward]]:
-    """Every branch on the same input: the outputs and the backward passes."""
+    """Run every branch on the same input; return the outputs and the backward passes."""
     passes = [branch(x, training) for branch in branches]
     return [y for y, _ in passes], [backward for _, backward in passes]
 
 
 def _total(gradients: list[Optional[FloatArray]]) -> Optional[FloatArray]:
-    """The branches' gradients by their common input, added up; None if it is not wanted."""
+    """Add the branches' gradients by their common input; None if it is not needed."""
     total: Optional[FloatArray] = gradients[0]
     for gradient in gradients[1:]:
         total = None if total is None or gradient is None else total + gradient
@@ -27,7 +27,7 @@ def _total(gradients: list[Optional[FloatArray]]) -> Optional[FloatArray]:
 
 
 def add(branches: list[Forward]) -> Forward:
-    """The sum of the branches: each takes all of dy."""
+    """Add the branches: each receives all of dy."""
 
     def forward(x: FloatArray, training: bool) -> tuple[FloatArray, Backward]:
         outputs, backwards = _run(branches, x, training)
@@ -40,7 +40,7 @@ def add(branches: list[Forward]) -> Forward:
 
 
 def concatenate(branches: list[Forward]) -> Forward:
-    """The branches side by side along the channels: each takes its own channels of dy."""
+    """Concatenate the branches along the channels: each receives its channels of dy."""
 
     def forward(x: FloatArray, training: bool) -> tuple[FloatArray, Backward]:
         outputs, backwards = _run(branches, x, training)
@@ -56,9 +56,9 @@ def concatenate(branches: list[Forward]) -> Forward:
 
 
 def multiply(branches: list[Forward]) -> Forward:
-    """The product of the branches: each takes dy times the product of the others.
+    """Multiply the branches: each receives dy times the product of the others.
 
-    A branch of shape (c,) scales the channels of a map, and takes the sum over the map.
+    A branch of shape (c,) scales the channels of a map and receives the sum over the map.
     """
 
     def forward(x: FloatArray, training: bool) -> tuple[FloatArray, Backward]:
@@ -86,12 +86,12 @@ def _product(factors: list[FloatArray]) -> FloatArray:
 
 
 def _spread(output: FloatArray, rank: int) -> FloatArray:
-    """(n, c) as (n, 1, 1, c) beside a map; a map as it is."""
+    """Return (n, c) as (n, 1, 1, c) where other branches are maps."""
     return output if output.ndim == rank else output[:, None, None, :]
 
 
 def _gather(gradient: FloatArray, output: FloatArray) -> FloatArray:
-    """The opposite of `_spread` for a gradient: the sum over the map for an output (n, c)."""
+    """Reverse `_spread` for a gradient: sum over the map for an output (n, c)."""
     if gradient.ndim == output.ndim:
         return gradient
     total: FloatArray = gradient.sum(axis=(1, 2))

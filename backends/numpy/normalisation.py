@@ -15,7 +15,7 @@ from bench.spec.weights import FloatArray
 
 
 def batch_norm(layer: BatchNorm, node: Node, store: Store, wanted: bool) -> Forward:
-    """Lower batch normalisation: the batch's statistics in training, the running ones after."""
+    """Lower batch normalisation: batch statistics in training, running ones in inference."""
     scale, shift = store.parameter(node, "scale"), store.parameter(node, "shift")
     mean, variance = store.statistic(node, "mean"), store.statistic(node, "variance")
 
@@ -34,7 +34,7 @@ def batch_norm(layer: BatchNorm, node: Node, store: Store, wanted: bool) -> Forw
             scale.gradient[:] = channel_sum(dy * normal)
             if not wanted:
                 return None
-            # The mean and the variance depend on x too: their shares are taken from dy.
+            # The mean and the variance depend on x too: subtract their parts from dy.
             shares = shift.gradient / count + normal * (scale.gradient / count)
             dx: FloatArray = (dy - shares) * (scale.value * inverse)
             return dx
@@ -45,7 +45,7 @@ def batch_norm(layer: BatchNorm, node: Node, store: Store, wanted: bool) -> Forw
         factor = scale.value / np.sqrt(variance.value + layer.epsilon)
 
         def backward(dy: FloatArray) -> FloatArray:
-            dx: FloatArray = dy * factor  # by the image alone: in inference no weight is trained
+            dx: FloatArray = dy * factor  # only by the image: in inference no weight is trained
             return dx
 
         return (x - mean.value) * factor + shift.value, backward

@@ -12,23 +12,23 @@ from backends.api import Unsupported
 from bench.spec.training import Adam, Sgd
 from bench.spec.weights import FloatArray
 
-# One step with the given learning rate, from the gradients that lie in the vector of gradients.
+# One step with the given learning rate, from the current vector of gradients.
 Update = Callable[[float], None]
 
 
 @singledispatch
 def update_rule(optimizer: Any, weights: FloatArray, gradients: FloatArray) -> Update:
-    """The step of the optimizer, with its own state, on these two vectors.
+    """Make the step of an optimizer, with its own state, on these two vectors.
 
     Args:
         optimizer: `Sgd` or `Adam`.
-        weights: all trainable weights, flat; changed by each step.
-        gradients: theirs, in the same order; a step may overwrite them.
+        weights: all trainable weights, flat; each step changes them.
+        gradients: their gradients, in the same order; a step may overwrite them.
 
     Raises:
-        Unsupported: another optimizer.
+        Unsupported: an optimizer other than `Sgd` and `Adam`.
     """
-    raise Unsupported(f"received the optimizer {optimizer!r:.60}, expected Sgd or Adam")
+    raise Unsupported(f"the optimizer {optimizer!r:.60} is not supported; use Sgd or Adam")
 
 
 @update_rule.register
@@ -63,7 +63,7 @@ def _(optimizer: Adam, weights: FloatArray, gradients: FloatArray) -> Update:
         gradients[:] *= gradients
         square[:] *= optimizer.beta2
         _add_scaled(square, 1 - optimizer.beta2, gradients, scratch)
-        # mean / (1 - beta1^t) / (sqrt(square / (1 - beta2^t)) + epsilon), built up in `scratch`
+        # mean / (1 - beta1^t) / (sqrt(square / (1 - beta2^t)) + epsilon), computed in `scratch`
         np.divide(square, 1 - optimizer.beta2**steps, out=scratch)
         np.sqrt(scratch, out=scratch)
         scratch[:] += optimizer.epsilon

@@ -1,4 +1,4 @@
-"""The form of a lowered layer: a forward pass that returns its output and its backward pass."""
+"""The form of a lowered layer: a forward pass that returns the output and the backward pass."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy as np
 from backends.numpy.weights import Parameter
 from bench.spec.weights import FloatArray
 
-# From the loss's gradient by a layer's output, dy, to that by its input, dx. Writes the gradients
-# of the layer's weights on the way. None instead of dx: nothing before the layer is trained, so
-# that dx is of no use. Must not change dy, which other branches may read too.
+# From the loss's gradient by a layer's output, dy, to the gradient by its input, dx. Also writes
+# the gradients of the layer's weights. Returns None instead of dx where it is not needed, because
+# no earlier layer is trained. Must not change dy, which other branches may read too.
 Backward = Callable[[FloatArray], Optional[FloatArray]]
 
 # From (x, training) to (y, backward). Must not change x, which other branches may read too.
@@ -20,9 +20,9 @@ Forward = Callable[[FloatArray, bool], tuple[FloatArray, Backward]]
 
 
 def channel_sum(x: FloatArray) -> FloatArray:
-    """The sum over all axes but the last: (..., c) -> (c,).
+    """Sum over all axes but the last: (..., c) -> (c,).
 
-    A product with ones: BLAS is several times faster here than NumPy's sum, and as exact.
+    Multiplies by ones: BLAS is several times faster than NumPy's sum, and as accurate.
     """
     rows = x.reshape(-1, x.shape[-1])
     total: FloatArray = np.ones(len(rows), x.dtype) @ rows
@@ -30,7 +30,7 @@ def channel_sum(x: FloatArray) -> FloatArray:
 
 
 def chain(parts: list[Forward]) -> Forward:
-    """Each part applied to the output of the one before; backward in the opposite order."""
+    """Apply each part to the output of the previous one; backward in reverse order."""
 
     def forward(x: FloatArray, training: bool) -> tuple[FloatArray, Backward]:
         backwards = []
@@ -70,7 +70,7 @@ def biased(product: Forward, bias: Parameter) -> Forward:
 def elementwise(
     function: Callable[[FloatArray], tuple[FloatArray, Callable[[FloatArray], FloatArray]]],
 ) -> Forward:
-    """A function without weights that is the same in training and inference."""
+    """Lower a function without weights that is the same in training and inference."""
 
     def forward(x: FloatArray, training: bool) -> tuple[FloatArray, Backward]:
         return function(x)

@@ -1,4 +1,4 @@
-"""The fastest calls that NumPy has for a matrix product and a copy."""
+"""The fastest matrix product and copy of NumPy."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from backends.api import Work
 
 
 def multiply(size: int, precision: str) -> Optional[Work]:
-    """See `Backend.multiply`; NumPy has no bfloat16."""
+    """Return a matrix product; see `Backend.multiply`. NumPy has no bfloat16."""
     if precision != "float32":
         return None
     left, right, product = (np.ones((size, size), np.float32) for _ in range(3))
@@ -18,6 +18,6 @@ def multiply(size: int, precision: str) -> Optional[Work]:
 
 
 def copy(size: int) -> Work:
-    """See `Backend.copy`."""
+    """Return a copy in memory; see `Backend.copy`."""
     source, target = (np.ones(size // 4, np.float32) for _ in range(2))
     return lambda: np.copyto(target, source)

@@ -1,4 +1,4 @@
-"""Pooling: the largest or the mean value of each window, or the mean of the whole map."""
+"""Pooling: the maximum or mean of each window, or the mean of the whole map."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def max_pool(layer: MaxPool, node: Node, store: Store, wanted: bool) -> Forward:
         first, *others = windows.offsets(windows.padded(x, -math.inf))
         y, winners = first.copy(), np.zeros(first.shape, np.uint16)
         for offset, view in enumerate(others, start=1):
-            # Only a larger value wins; as the offsets rise, the last winner has the highest.
+            # Only a larger value replaces the winner. Offsets increase: the maximum is the last.
             np.maximum(winners, (view > y) * np.uint16(offset), out=winners)
             np.maximum(y, view, out=y)
 
@@ -61,7 +61,7 @@ def avg_pool(layer: AvgPool, node: Node, store: Store, wanted: bool) -> Forward:
 
 
 def global_avg_pool(layer: GlobalAvgPool, node: Node, store: Store, wanted: bool) -> Forward:
-    """Lower to the mean over height and width: every position takes an equal share of dy."""
+    """Lower to the mean over height and width: all positions receive equal parts of dy."""
     height, width, _ = node.input_shape
 
     def forward(x: FloatArray, training: bool) -> tuple[FloatArray, Backward]:

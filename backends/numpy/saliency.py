@@ -1,4 +1,4 @@
-"""Which pixels a class's logit hangs on: its gradient by the image."""
+"""The pixels that influence a class's logit: its gradient by the image."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from bench.spec.weights import FloatArray, IntArray, Weights
 def input_gradients(
     model: Node, weights: Weights, images: FloatArray, classes: IntArray
 ) -> FloatArray:
-    """The gradient of one logit of each image by its pixels, in inference mode.
+    """Return the gradient of one logit of each image by its pixels, in inference mode.
 
     Simonyan, Vedaldi and Zisserman, "Deep Inside Convolutional Networks" (2013), section 3.
 
     Args:
-        model: the spec with its shapes.
-        weights: trained, every one of the model's.
+        model: the resolved model.
+        weights: all weights of the trained model.
         images: (n, height, width, channels), scaled as for training.
-        classes: (n,), the class of the logit of each image.
+        classes: (n,), the class whose logit is differentiated for each image.
 
     Returns:
         (n, height, width, channels) float32.
 
     Raises:
-        Unsupported: a layer of an unknown class.
+        Unsupported: a layer that the framework does not support.
     """
     forward = lower(model, Store(model, weights, np.float32), wanted=True)
     logits, backward = forward(images, False)
@@ -35,5 +35,5 @@ def input_gradients(
     chosen[np.arange(len(classes)), classes] = 1
     gradient = backward(chosen)
     if gradient is None:
-        raise RuntimeError("received no gradient by the image, expected one from every layer")
+        raise RuntimeError("a layer returned no gradient by its input although it was requested")
     return gradient

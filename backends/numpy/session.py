@@ -15,12 +15,12 @@ from backends.numpy.weights import Store
 from bench.spec.training import scale_pixels
 from bench.spec.weights import FloatArray, IntArray, Weights
 
-# Inference in parts of this many images: a convolution unrolls its windows into k * k copies.
+# The images per inference batch: a convolution copies its windows k * k times.
 _PREDICT_BATCH = 128
 
 
 class NumpySession(Session):
-    """A model with its weights, its optimizer's state and its data in arrays of one precision."""
+    """A model with its weights, optimizer state and data, in arrays of one precision."""
 
     def __init__(self, workload: Workload) -> None:
         self._dtype = np.dtype(workload.precision)
@@ -33,7 +33,7 @@ class NumpySession(Session):
         )
 
     def compile(self, steps: int, batch_size: int) -> None:
-        """Nothing to do: NumPy runs each operation as it is called."""
+        """Do nothing: NumPy runs each operation when it is called."""
 
     def train(self, batches: IntArray, learning_rates: FloatArray) -> FloatArray:
         """Train one step on each batch, in order; see `Session.train`."""
@@ -46,7 +46,7 @@ class NumpySession(Session):
         return losses
 
     def predict(self, images: FloatArray) -> FloatArray:
-        """Logits (n, classes) of (n, height, width, channels) images; see `Session.predict`."""
+        """Return logits (n, classes); see `Session.predict`."""
         parts = range(0, len(images), _PREDICT_BATCH)
         with _diverging_allowed():
             return np.concatenate(
@@ -54,7 +54,7 @@ class NumpySession(Session):
             )
 
     def gradients(self, batch: IntArray) -> Gradients:
-        """Logits, loss and gradients of one batch; see `Session.gradients`."""
+        """Return the gradients for one batch; see `Session.gradients`."""
         stream = self._store.random.bit_generator.state
         with _diverging_allowed():
             logits, loss = self._differentiate(batch)
@@ -62,18 +62,18 @@ class NumpySession(Session):
         return Gradients(logits, loss, self._store.copy_gradients())
 
     def weights(self) -> Weights:
-        """Every weight and running statistic, in the session's precision."""
+        """Return all weights and running statistics, in the session's precision."""
         return self._store.weights()
 
     def _differentiate(self, batch: IntArray) -> tuple[FloatArray, float]:
-        """Logits and loss; the gradients and the next statistics are left in the store."""
+        """Return logits and loss; write gradients and next statistics to the store."""
         logits, backward = self._forward(self._scaled(self._images[batch]), True)
         loss, dlogits = softmax_cross_entropy(logits, self._labels[batch])
         backward(dlogits)
         return logits, loss
 
     def _held(self, workload: Workload) -> npt.NDArray[Any]:
-        """A scaled copy of the images; of a pipeline, their pixels, which each batch scales."""
+        """Copy the scaled images; with a pipeline, return the pixels, which each batch scales."""
         if workload.input == "pipeline":
             return workload.images
         return np.array(workload.images, dtype=self._dtype)
@@ -89,5 +89,5 @@ class NumpySession(Session):
 
 
 def _diverging_allowed() -> np.errstate:
-    """Let overflow pass in silence: a loss of inf or NaN is a result, which the suite judges."""
+    """Ignore overflow: a loss of inf or NaN is a result, which the suite reports."""
     return np.errstate(over="ignore", invalid="ignore", divide="ignore")

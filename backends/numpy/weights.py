@@ -1,7 +1,7 @@
-"""Where a session keeps its numbers: one flat vector of each kind, seen by address.
+"""The weights of a session: one flat vector of each kind, with views by address.
 
-Every layer reads and writes views of these vectors, so that the optimizer updates all weights in
-a handful of NumPy calls whatever the number of layers.
+Layers read and write views of these vectors, so the optimizer updates all weights in a few NumPy
+calls, whatever the number of layers.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from bench.spec.weights import FloatArray, Weights
 
 
 class Parameter(NamedTuple):
-    """A trainable weight, and the place where the backward pass writes its gradient."""
+    """A trainable weight, and the array to which the backward pass writes its gradient."""
 
     value: FloatArray
     gradient: FloatArray
 
 
 class Statistic(NamedTuple):
-    """A running statistic, and the place where a training pass writes its next value."""
+    """A running statistic, and the array to which a training pass writes its next value."""
 
     value: FloatArray
     following: FloatArray
 
 
 class Vector(NamedTuple):
-    """One flat vector and the views of it that are the arrays of each address."""
+    """A flat vector, and its views by address."""
 
     flat: FloatArray
     views: Weights
@@ -49,16 +49,16 @@ def _vector(shapes: dict[str, Shape], dtype: npt.DTypeLike) -> Vector:
 
 
 class Store:
-    """The weights and running statistics of a model, and what a training pass proposes for them.
+    """The weights and running statistics of a model, with their gradients and next values.
 
-    A training pass writes `gradients` and `following` only; the step that trains applies them.
+    A training pass writes only `gradients` and `following`; the training step applies them.
 
     Attributes:
         values: the trainable weights.
-        gradients: the gradient of the loss by each of them, in the same order.
+        gradients: the gradient of the loss by each weight, in the same order.
         statistics: the running statistics.
-        following: their values after the pass.
-        random: the stream that dropout draws from.
+        following: the running statistics after the pass.
+        random: the random stream of dropout.
     """
 
     def __init__(self, model: Node, weights: Weights, dtype: npt.DTypeLike, seed: int = 0) -> None:
@@ -73,24 +73,24 @@ class Store:
         self.random = np.random.default_rng(seed)
 
     def parameter(self, node: Node, name: str) -> Parameter:
-        """The trainable weight `name` of the layer at `node`."""
+        """Return a trainable weight of the layer at a node."""
         address = weight_name(node.path, name)
         return Parameter(self.values.views[address], self.gradients.views[address])
 
     def statistic(self, node: Node, name: str) -> Statistic:
-        """The running statistic `name` of the layer at `node`."""
+        """Return a running statistic of the layer at a node."""
         address = weight_name(node.path, name)
         return Statistic(self.statistics.views[address], self.following.views[address])
 
     def keep_statistics(self) -> None:
-        """Make the statistics that the last training pass wrote the running ones."""
+        """Replace the running statistics by those of the last training pass."""
         self.statistics.flat[:] = self.following.flat
 
     def weights(self) -> Weights:
-        """A copy of every weight and statistic by address, in the order of execution."""
+        """Copy all weights and statistics, in the order of execution."""
         views = {**self.values.views, **self.statistics.views}
         return {address: views[address].copy() for address in self._addresses}
 
     def copy_gradients(self) -> Weights:
-        """A copy of the gradient of every trainable weight by address, in that order too."""
+        """Copy the gradients of all trainable weights, in the same order."""
         return {address: view.copy() for address, view in self.gradients.views.items()}

@@ -1,4 +1,4 @@
-"""The windows of convolution and pooling, seen one kernel offset at a time.
+"""The windows of convolution and pooling, as one view per kernel offset.
 
 For the offset (i, j) of a size x size window, the values that all windows have there form one
 strided view of the padded map. Convolution and pooling are loops over these size * size views,
@@ -27,7 +27,7 @@ class Windows(NamedTuple):
     width: int
 
     def padded(self, x: FloatArray, value: float = 0.0) -> FloatArray:
-        """The map with `pad` rows and columns of `value` on every side; x itself without any."""
+        """Pad the map with `pad` rows and columns of `value` on every side; return x where 0."""
         if self.pad == 0:
             return x
         padded = np.full(self._padded_shape(x.shape), value, x.dtype)
@@ -35,23 +35,23 @@ class Windows(NamedTuple):
         return padded
 
     def padded_zeros(self, x: FloatArray) -> FloatArray:
-        """Zeros of the shape of the padded map, whatever the padding."""
+        """Return zeros in the shape of the padded map."""
         return np.zeros(self._padded_shape(x.shape), x.dtype)
 
     def inner(self, padded: FloatArray) -> FloatArray:
-        """The map inside the padding, a view."""
+        """Return a view of the map inside the padding."""
         height, width = padded.shape[1:3]
         return padded[:, self.pad : height - self.pad, self.pad : width - self.pad]
 
     def offsets(self, padded: FloatArray) -> Iterator[FloatArray]:
-        """The view of each offset, row by row: the order in which a window is read."""
+        """Yield the view of each offset, row by row."""
         down, across = self.stride * (self.height - 1) + 1, self.stride * (self.width - 1) + 1
         for i in range(self.size):
             for j in range(self.size):
                 yield padded[:, i : i + down : self.stride, j : j + across : self.stride]
 
     def unrolled(self, padded: FloatArray) -> FloatArray:
-        """A view of every window, size x size at the end: (batch, h', w', ..., size, size)."""
+        """Return a view of all windows: (batch, h', w', ..., size, size)."""
         views = sliding_window_view(padded, (self.size, self.size), axis=(1, 2))
         return views[:, :: self.stride, :: self.stride]
 
@@ -61,6 +61,6 @@ class Windows(NamedTuple):
 
 
 def windows_of(node: Node, size: int, stride: int, pad: int) -> Windows:
-    """The windows of the layer at `node`, which makes one output position of each window."""
+    """Return the windows of the layer at a node; each makes one output position."""
     height, width = node.output_shape[:2]
     return Windows(size, stride, pad, height, width)

@@ -1,4 +1,4 @@
-"""A model that runs operation by operation: Paddle's dynamic graph."""
+"""One model that runs operation by operation: Paddle's dynamic graph."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class EagerSession(Session):
     """A tree of layers with its optimizer and its training set, as tensors."""
 
     def __init__(self, workload: Workload) -> None:
-        """Lower the model; place weights and data."""
+        """Lower the model, and place weights and data."""
         paddle.seed(workload.seed)
         self._is_flat = takes_vectors(workload.model)
         self._specs = weight_specs(workload.model)
@@ -35,7 +35,7 @@ class EagerSession(Session):
             self._tensors[address].set_value(kernel_first(value))
         self._variances = RunningVariances(workload.model, self._scale)
         self._images = self._placed(workload.images)
-        # Of this type and shape, the loss takes labels as they are.
+        # The loss uses labels of this type and shape without conversion.
         self._labels = paddle.to_tensor(workload.labels.reshape(-1, 1), "int64")
         self._rule = workload.optimizer
         self._start_optimizer()
@@ -45,7 +45,7 @@ class EagerSession(Session):
         self._rate = self._rule.learning_rate
 
     def compile(self, steps: int, batch_size: int) -> None:
-        """Train on copies of one example, and undo it; see `Session.compile`."""
+        """Train on copies of one example and undo it; see `Session.compile`."""
         state = [*self._tensors.values(), *self._optimizer.state_dict().values()]
         before = [(tensor, tensor.clone()) for tensor in state]
         held_for = self._variances.batch_size
@@ -54,7 +54,7 @@ class EagerSession(Session):
         for tensor, value in before:
             tensor.set_value(value)
         self._variances.batch_size = held_for
-        if is_first:  # an optimizer makes its state in its first step
+        if is_first:  # the optimizer makes its state in its first step
             self._start_optimizer()
 
     def train(self, batches: IntArray, learning_rates: FloatArray) -> FloatArray:
@@ -78,12 +78,12 @@ class EagerSession(Session):
         return loss.detach()
 
     def _pass(self, batch: Any) -> tuple[Any, Any]:
-        """The logits and the loss of a batch of indices."""
+        """Return the logits and the loss of a batch of indices."""
         logits = self._model(paddle.index_select(self._images, batch))
         return logits, cross_entropy(logits, paddle.index_select(self._labels, batch))
 
     def predict(self, images: FloatArray) -> FloatArray:
-        """Logits (n, classes) of (n, height, width, channels) images; see `Session.predict`."""
+        """Return logits (n, classes); see `Session.predict`."""
         self._variances.hold_for(None)
         self._model.eval()
         with paddle.no_grad():
@@ -91,14 +91,14 @@ class EagerSession(Session):
         return logits
 
     def gradients(self, batch: IntArray) -> Gradients:
-        """Logits, loss and gradients of one batch; see `Session.gradients`."""
+        """Return the gradients for one batch; see `Session.gradients`."""
         self._model.train()
         trainable = [address for address, spec in self._specs.items() if spec.trainable]
         statistics = [self._tensors[address] for address in self._specs.keys() - set(trainable)]
         before = [(tensor, tensor.clone()) for tensor in statistics]
         logits, loss = self._pass(paddle.to_tensor(batch))
         values = paddle.grad(loss, [self._tensors[address] for address in trainable])
-        for tensor, value in before:  # the pass moved them
+        for tensor, value in before:  # the pass changed them
             tensor.set_value(value)
         gradients = {
             address: canonical_kernel(value.numpy()) for address, value in zip(trainable, values)
@@ -106,14 +106,14 @@ class EagerSession(Session):
         return Gradients(logits.numpy(), float(loss), gradients)
 
     def weights(self) -> Weights:
-        """Every weight and running statistic, float32."""
+        """Return all weights and running statistics, in float32."""
         held = {
             address: canonical_kernel(tensor.numpy()) for address, tensor in self._tensors.items()
         }
         return self._variances.true_values(held)
 
     def _placed(self, images: FloatArray) -> Any:
-        """A copy as the model takes it."""
+        """Copy images to a tensor, in the model's layout."""
         return paddle.to_tensor(arranged(images, self._is_flat))
 
     def _scale(self, address: str, factor: float) -> None:

@@ -1,6 +1,6 @@
 """From a resolved model to a tree of paddle.nn layers.
 
-A composite becomes a layer that holds its parts by index, so the spec's path
+A composite becomes a layer that contains its parts by index, so the spec's path
 `2.add/0.sequential/1.conv` is the sublayer `2.0.1`.
 """
 
@@ -44,10 +44,10 @@ _ACTIVATIONS = {
 
 
 def lower(node: Node) -> nn.Layer:
-    """The layer at `node` and all below it, with the weights that Paddle draws.
+    """Make the layer at `node` and all below it, with weights drawn by Paddle.
 
     Raises:
-        Unsupported: a layer, or a setting of one, that Paddle lacks.
+        Unsupported: a layer, or a setting of one, that Paddle does not support.
     """
     return _lower(node.layer, node)
 
@@ -58,7 +58,7 @@ def _lower(layer: Any, node: Node) -> nn.Layer:
 
 
 def _bias(has_bias: bool) -> Any:
-    """The attribute of a bias: Paddle's default, or that there is none."""
+    """Return Paddle's argument for a bias: the default, or none."""
     return None if has_bias else False
 
 

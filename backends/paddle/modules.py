@@ -1,7 +1,6 @@
-"""The layers that paddle.nn lacks: how images enter, the flatten order, and merges of branches.
+"""Layers that paddle.nn does not have: fast biases, the flatten order, and merges of branches.
 
-Feature maps are (n, channels, height, width): of another order, Paddle's kernels for the CPU make
-this one first.
+Feature maps are (n, channels, height, width): Paddle's CPU kernels convert other layouts to this.
 """
 
 # Nothing of Paddle is typed for mypy here, so its classes can only be subclassed as Any.
@@ -21,9 +20,9 @@ from paddle.nn.functional import conv2d
 
 
 def arranged(images: npt.NDArray[Any], is_flat: bool) -> npt.NDArray[Any]:
-    """Images (n, height, width, channels) as the model takes them: maps, or vectors if it is flat.
+    """Return images (n, height, width, channels) as maps, or as vectors if the model is flat.
 
-    A view where the order allows one.
+    A view where the layout allows one.
     """
     if is_flat:
         return images.reshape(len(images), -1)
@@ -31,9 +30,9 @@ def arranged(images: npt.NDArray[Any], is_flat: bool) -> npt.NDArray[Any]:
 
 
 class Conv(nn.Conv2D):
-    """A convolution whose bias is added in the form for which Paddle has a fast kernel.
+    """A convolution that adds its bias in a form that is fast in Paddle.
 
-    `nn.Conv2D` adds it as (1, c, 1, 1), and takes three times as long on the CPU as for (c, 1, 1).
+    `nn.Conv2D` adds it as (1, c, 1, 1), which takes three times as long on the CPU as (c, 1, 1).
     """
 
     def forward(self, x: Any) -> Any:
@@ -46,12 +45,12 @@ class Flatten(nn.Layer):
     """(n, c, h, w) -> (n, h * w * c), in the order height, width, channel."""
 
     def __init__(self, is_ordered: bool) -> None:
-        """Take whether the values of a map lie in the spec's order already."""
+        """State whether the values of a map are already in the spec's order."""
         super().__init__()
         self._is_ordered = is_ordered
 
     def forward(self, x: Any) -> Any:
-        """Flatten a map; a batch that is flat already stays as it is."""
+        """Flatten maps; vectors keep their shape."""
         if x.ndim == 2:
             return x
         return paddle.flatten(x if self._is_ordered else x.transpose([0, 2, 3, 1]), 1)
@@ -61,31 +60,31 @@ class GlobalAvgPool(nn.Layer):
     """(n, c, h, w) -> (n, c)."""
 
     def forward(self, x: Any) -> Any:
-        """The mean of each channel."""
+        """Return the mean of each channel."""
         return x.mean([2, 3])
 
 
 class Add(nn.LayerList):
-    """The sum of the branches."""
+    """Adds the branches."""
 
     def forward(self, x: Any) -> Any:
-        """Apply each branch to x, and add."""
+        """Apply each branch to x and add the outputs."""
         return reduce(operator.add, [branch(x) for branch in self])
 
 
 class Concatenate(nn.LayerList):
-    """The outputs of the branches side by side along the channels."""
+    """Concatenates the branches along the channels."""
 
     def forward(self, x: Any) -> Any:
-        """Apply each branch to x, and concatenate."""
+        """Apply each branch to x and concatenate the outputs."""
         return paddle.concat([branch(x) for branch in self], 1)
 
 
 class Multiply(nn.LayerList):
-    """The product of the branches; a branch (n, c) scales the channels of the maps beside it."""
+    """Multiplies the branches; a branch (n, c) scales the channels of branches that are maps."""
 
     def forward(self, x: Any) -> Any:
-        """Apply each branch to x, and multiply."""
+        """Apply each branch to x and multiply the outputs."""
         factors = [branch(x) for branch in self]
         dims = max(factor.ndim for factor in factors)
         return reduce(operator.mul, [_broadcast(factor, dims) for factor in factors])

@@ -1,4 +1,4 @@
-"""What PaddlePaddle chooses where its user says nothing, read from its own layers."""
+"""The default choices of PaddlePaddle, read from its layers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bench.spec.weights import Weights
 
 
 def paddle_defaults(seed: int) -> Defaults:
-    """PaddlePaddle's choices; weights are drawn by its own layers after seeding it."""
+    """Return the default choices; Paddle's layers draw the weights with the seed."""
     paddle.seed(seed)
     normalisation = inspect.signature(nn.BatchNorm2D).parameters
     return Defaults(

@@ -1,9 +1,9 @@
-"""Batch normalisation by Paddle's kernel, with the running variance that the spec states.
+"""Batch normalisation by Paddle's kernel, with the spec's running variance.
 
-Paddle's kernel for the CPU moves the running variance by the batch's biased one: r = m * r +
-(1 - m) * b. With the spec's unbiased one, b * f where f = n / (n - 1) for the n values of a
-channel in a batch, r / f moves by just that rule. So in training the buffer of the running
-variance holds r / f, and no step has anything to add to Paddle's own kernel.
+Paddle's CPU kernel updates the running variance r with the batch's biased variance b: r = m * r +
+(1 - m) * b. The spec uses the unbiased variance b * f, with f = n / (n - 1) for n values per
+channel in a batch. Then r / f follows exactly Paddle's rule. So during training the buffer of the
+running variance contains r / f, and steps need nothing but Paddle's own kernel.
 """
 
 # Nothing of Paddle is typed for mypy here, so its classes can only be subclassed as Any.
@@ -25,29 +25,29 @@ from bench.spec.parameters import weight_name
 from bench.spec.shapes import Node
 from bench.spec.weights import Weights
 
-# Above, Paddle refuses to normalise.
+# Paddle rejects larger values.
 _LARGEST_EPSILON = 1e-3
 
 
 def normalisation(layer: BatchNorm, node: Node) -> nn.Layer:
-    """The layer that normalises a map's channels, or a vector's.
+    """Make the layer that normalises the channels of maps or vectors.
 
     Raises:
-        Unsupported: an epsilon that Paddle does not take.
+        Unsupported: Paddle does not support the layer's epsilon.
     """
     if layer.epsilon > _LARGEST_EPSILON:
         raise Unsupported(
-            f"{node.path or 'the model'}: batch_norm with epsilon={layer.epsilon:g}, PaddlePaddle "
-            f"has only {_LARGEST_EPSILON:g} and less"
+            f"PaddlePaddle does not support epsilon {layer.epsilon:g} of the batch normalisation "
+            f"at {node.path or 'the root'}; the maximum is {_LARGEST_EPSILON:g}"
         )
     return _Normalisation(node.input_shape[-1], momentum=layer.momentum, epsilon=layer.epsilon)
 
 
 class _Normalisation(nn.BatchNorm2D):
-    """Paddle's layer, for maps and vectors, without its warning in every pass of training."""
+    """Paddle's layer, for maps and vectors, without its warning in every training pass."""
 
     def forward(self, x: Any) -> Any:
-        """(n, c, ...) -> the same, in training with the batch's own moments."""
+        """Normalise (n, c, ...), in training mode with the moments of the batch."""
         return batch_norm(
             x,
             self._mean,
@@ -61,14 +61,14 @@ class _Normalisation(nn.BatchNorm2D):
 
 
 class RunningVariances:
-    """The buffers of a model's running variances, as training or as inference is to find them.
+    """The buffers of a model's running variances, in the form for training or inference.
 
     Attributes:
-        batch_size: the batch for which they hold r / f; None where they hold r.
+        batch_size: the batch size for which they contain r / f; None where they contain r.
     """
 
     def __init__(self, node: Node, scale: Callable[[str, float], None]) -> None:
-        """Take a resolved model, and what multiplies the buffer at an address; they hold r."""
+        """Start with buffers of r; `scale` multiplies the buffer at an address by a factor."""
         self._scale = scale
         self._positions = {
             weight_name(part.path, "variance"): math.prod(part.input_shape[:-1])
@@ -78,7 +78,7 @@ class RunningVariances:
         self.batch_size: Optional[int] = None
 
     def hold_for(self, batch_size: Optional[int]) -> None:
-        """Make the buffers fit training on batches of that size, or inference: None."""
+        """Convert the buffers for training with a batch size, or for inference with None."""
         if batch_size == self.batch_size:
             return
         for address in self._positions:
@@ -87,14 +87,14 @@ class RunningVariances:
         self.batch_size = batch_size
 
     def true_values(self, weights: Weights) -> Weights:
-        """Weights by address with r in the place of what the buffers hold."""
+        """Return the weights with r instead of the contents of the buffers."""
         found = dict(weights)
         for address in self._positions:
             found[address] = weights[address] * np.float32(self._factor(address, self.batch_size))
         return found
 
     def _factor(self, address: str, batch_size: Optional[int]) -> float:
-        """What turns the biased variance in such a batch into the unbiased one; 1 for no batch."""
+        """Return the factor f for a batch size; 1 for None."""
         if batch_size is None:
             return 1.0
         path, _, _ = address.rpartition("/")

@@ -1,4 +1,4 @@
-"""The spec's optimizers as paddle.optimizer has them: the same formulas, a kernel each."""
+"""The spec's optimizers from paddle.optimizer, which has the same formulas."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Tensors = list[Any]
 
 @singledispatch
 def make_optimizer(optimizer: Any, weights: Tensors) -> Any:
-    """The optimizer of these weights, with fresh state.
+    """Make the optimizer of these weights, with fresh state.
 
     Raises:
-        Unsupported: an optimizer of an unknown class.
+        Unsupported: an optimizer other than `Sgd` and `Adam`.
     """
-    raise Unsupported(f"received the optimizer {optimizer!r:.60}, expected Sgd or Adam")
+    raise Unsupported(f"the optimizer {optimizer!r:.60} is not supported; use Sgd or Adam")
 
 
 @make_optimizer.register
@@ -45,6 +45,6 @@ def _(optimizer: Adam, weights: Tensors) -> Any:
         beta2=optimizer.beta2,
         epsilon=optimizer.epsilon,
         parameters=weights,
-        # Paddle's Adam adds it to the gradient, as the spec does; AdamW is the other form.
+        # Paddle's Adam adds it to the gradient, as the spec does; its AdamW does not.
         weight_decay=optimizer.l2 or None,
     )

@@ -1,4 +1,4 @@
-"""The fastest calls that PaddlePaddle has for a matrix product and a copy."""
+"""The fastest matrix product and copy of PaddlePaddle."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from backends.api import Work
 
 
 def multiply(size: int, precision: str) -> Optional[Work]:
-    """See `Backend.multiply`."""
+    """Return a matrix product; see `Backend.multiply`."""
     if precision != "float32":
         return None
     left, right = (paddle.ones([size, size]) for _ in range(2))
@@ -18,6 +18,6 @@ def multiply(size: int, precision: str) -> Optional[Work]:
 
 
 def copy(size: int) -> Work:
-    """See `Backend.copy`."""
+    """Return a copy in memory; see `Backend.copy`."""
     source, target = (paddle.ones([size // 4]) for _ in range(2))
     return lambda: paddle.assign(source, target)

@@ -1,7 +1,7 @@
-"""A model as programs that an executor runs: Paddle's static graph, a whole step in one call.
+"""One model as programs that an executor runs: Paddle's static graph, a whole step per call.
 
-`paddle.jit.to_static` compiles no more than a model's passes: in Paddle 3 a backward pass and an
-update in it are refused, and a step around it took longer than one of the dynamic graph.
+`paddle.jit.to_static` compiles only a model's forward and backward pass. In Paddle 3 it rejects
+updates, and a step around it took longer than one of the dynamic graph.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _PLACE = paddle.CPUPlace()
 
 
 class _Program(NamedTuple):
-    """A program, the one that fills its variables the first time, and what it is asked for."""
+    """A program, the program that initialises its variables, and the variables to return."""
 
     main: Any
     start: Any
@@ -46,18 +46,18 @@ class StaticSession(Session):
     """Programs that share the variables of one scope: weights, optimizer's state and data."""
 
     def __init__(self, workload: Workload) -> None:
-        """Write the program of a step, run the one that starts it, and place weights and data."""
+        """Write the program of a step, initialise its variables, and place weights and data."""
         self._model = workload.model
         self._rule = workload.optimizer
         self._is_flat = takes_vectors(workload.model)
         self._specs = weight_specs(workload.model)
         self._trainable = [address for address, spec in self._specs.items() if spec.trainable]
-        self._names: dict[str, str] = {}  # of the scope's variable, by address
+        self._names: dict[str, str] = {}  # variable names in the scope, by address
         self._scope = static.Scope()
         self._executor = static.Executor(_PLACE)
         data = {
             "images": arranged(workload.images, self._is_flat),
-            # Of this type and shape, the loss takes them as they are.
+            # The loss uses labels of this type and shape without conversion.
             "labels": workload.labels.astype(np.int64).reshape(-1, 1),
         }
         self._shapes = {name: list(values.shape) for name, values in data.items()}
@@ -65,7 +65,7 @@ class StaticSession(Session):
         with self._static_mode():
             paddle.seed(workload.seed)
             self._executor.run(self._step.start)
-        # All that a step changes, and the learning rate.
+        # The variables that a step changes, and the learning rate.
         self._state = sorted(set(self._scope.local_var_names()) - set(data))
         for name, values in data.items():
             self._set(name, values)
@@ -75,7 +75,7 @@ class StaticSession(Session):
         self._rate = workload.optimizer.learning_rate
 
     def compile(self, steps: int, batch_size: int) -> None:
-        """Train on copies of one example, and undo it; see `Session.compile`."""
+        """Train on copies of one example and undo it; see `Session.compile`."""
         before = {name: self._get(name) for name in self._state}
         rate, held_for = self._rate, self._variances.batch_size
         self.train(np.zeros((1, batch_size), np.int32), np.zeros(1, np.float32))
@@ -95,7 +95,7 @@ class StaticSession(Session):
         return np.array(losses, np.float32)
 
     def predict(self, images: FloatArray) -> FloatArray:
-        """Logits (n, classes) of (n, height, width, channels) images; see `Session.predict`."""
+        """Return logits (n, classes); see `Session.predict`."""
         self._variances.hold_for(None)
         with self._static_mode():
             results = self._run(self._inference, given=arranged(images, self._is_flat))
@@ -103,12 +103,12 @@ class StaticSession(Session):
         return logits
 
     def gradients(self, batch: IntArray) -> Gradients:
-        """Logits, loss and gradients of one batch; see `Session.gradients`."""
+        """Return the gradients for one batch; see `Session.gradients`."""
         statistics = [self._names[address] for address in self._specs.keys() - self._trainable]
         before = {name: self._get(name) for name in statistics}
         with self._static_mode():
             logits, loss, *values = self._run(self._differentiation, batch=batch)
-        for name, value in before.items():  # the pass moved them
+        for name, value in before.items():  # the pass changed them
             self._set(name, value)
         gradients = {
             address: canonical_kernel(value) for address, value in zip(self._trainable, values)
@@ -116,7 +116,7 @@ class StaticSession(Session):
         return Gradients(logits, float(loss), gradients)
 
     def weights(self) -> Weights:
-        """Every weight and running statistic, float32."""
+        """Return all weights and running statistics, in float32."""
         held = {address: canonical_kernel(self._get(name)) for address, name in self._names.items()}
         return self._variances.true_values(held)
 
@@ -131,9 +131,9 @@ class StaticSession(Session):
         return self._program(self._differentiating_pass)
 
     def _program(self, write: Callable[[], list[Any]]) -> _Program:
-        """What `write` writes, given its results.
+        """Make the program that `write` builds.
 
-        Names count from 0 in each program, so that a weight has the same in all.
+        Names are numbered from 0 in each program, so that a weight has the same name in all.
         """
         main, start = static.Program(), static.Program()
         with ExitStack() as settings:
@@ -141,7 +141,7 @@ class StaticSession(Session):
             settings.enter_context(static.program_guard(main, start))
             settings.enter_context(unique_name.guard())
             settings.enter_context(warnings.catch_warnings())
-            # Paddle's own layers ask for the place of a variable, which a program does not tell.
+            # Paddle's own layers read the place of a variable, which programs do not have.
             warnings.filterwarnings("ignore", message="Tensor do not have 'place' interface")
             return _Program(main, start, write())
 
@@ -155,7 +155,7 @@ class StaticSession(Session):
         return [logits, loss, *static.gradients(loss, weights)]
 
     def _training_pass(self) -> tuple[list[Any], Any, Any]:
-        """The trainable weights, the logits and the loss of a batch of indices."""
+        """Return the trainable weights, the logits and the loss of a batch of indices."""
         model = lower(self._model)
         tensors = model.state_dict()
         weights = {address: tensors[paddle_name(address)] for address in self._specs}
@@ -172,12 +172,12 @@ class StaticSession(Session):
         return [model(static.data("given", [None, *self._shapes["images"][1:]], "float32"))]
 
     def _variable(self, name: str, dtype: str) -> Any:
-        """A variable of the scope that no step changes."""
+        """Make a variable that no step changes."""
         fixed = paddle.ParamAttr(name=name, trainable=False, initializer=Constant(0))
         return static.create_parameter(self._shapes[name], dtype, attr=fixed)
 
     def _run(self, program: _Program, **given: npt.NDArray[Any]) -> list[Any]:
-        """Run a program to its end; the results are copies. Within `_static_mode` alone."""
+        """Run a program and return copies of its results; call it inside `_static_mode`."""
         results: list[Any] = self._executor.run(
             program.main, feed=given, fetch_list=program.results
         )
@@ -185,7 +185,7 @@ class StaticSession(Session):
 
     @contextmanager
     def _static_mode(self) -> Iterator[None]:
-        """Inside, Paddle writes and runs programs, with this session's variables."""
+        """Make Paddle write and run programs with this session's variables, inside the context."""
         was_dynamic = paddle.in_dynamic_mode()
         paddle.enable_static()
         try:

@@ -1,8 +1,4 @@
-"""Weights between the canonical layout and Paddle's.
-
-Paddle keeps a convolution kernel as (out, in / groups, height, width), and a Dense kernel as the
-spec does: (in, out).
-"""
+"""The names of weights in Paddle; for their layout, see `backends.layouts`."""
 
 from __future__ import annotations
 
@@ -17,7 +13,7 @@ _NAMES = {
 
 
 def paddle_name(address: str) -> str:
-    """The name in a state dict of the weight at an address.
+    """Return the name in a state dict of the weight at an address.
 
     >>> paddle_name("2.add/0.sequential/1.conv/kernel")
     '2.0.1.weight'

@@ -1,4 +1,4 @@
-"""TensorFlow: a native loop of steps inside one function, eager, as a graph or through XLA."""
+"""TensorFlow: a loop of steps inside one function, eager, as a graph or compiled by XLA."""
 
 from backends.api import Recipe
 
@@ -15,14 +15,14 @@ RECIPE = Recipe(
         "TF_CPP_MIN_LOG_LEVEL": "2",
         # Otherwise it reserves nearly all of a GPU's memory when it starts.
         "TF_FORCE_GPU_ALLOW_GROWTH": "true",
-        # TensorFlow imports Keras, whose file of settings could name another framework.
+        # TensorFlow imports Keras, whose settings file could name another framework.
         "KERAS_BACKEND": "tensorflow",
     },
     precisions=("float32", "bfloat16", "float64"),
     inputs=("resident", "pipeline"),
     gpu_precisions=("float16", "tf32"),
     parallel_modes=("graph",),
-    # The adapter's own: TensorFlow is told in its own words, and before anything runs.
+    # Read by the adapter, which configures TensorFlow before anything runs.
     parallel_environment={"EVENBENCH_TENSORFLOW_CPU_DEVICES": "{world_size}"},
     joins_hosts=True,
 )

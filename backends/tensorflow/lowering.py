@@ -43,7 +43,7 @@ from bench.spec.shapes import Node, padding_of
 
 
 def _gelu(x: tf.Tensor) -> tf.Tensor:
-    """The exact form; `tf.nn.gelu` rounds the root of one half to float32 in float64, too."""
+    """Return the exact GELU; `tf.nn.gelu` rounds a constant to float32 even in float64."""
     return 0.5 * x * tf.math.erfc(-x * math.sqrt(0.5))
 
 
@@ -58,11 +58,11 @@ _ACTIVATIONS = {
 
 
 class Pass:
-    """One forward pass: what it is for, and what it learns by the way.
+    """One forward pass.
 
     Attributes:
-        step: the number of the step, which decides what dropout drops; None in inference.
-        statistics: in training, the running statistics and the values they are to take.
+        step: the number of the step, which seeds dropout; None in inference.
+        statistics: in training, filled with the running statistics and their next values.
     """
 
     def __init__(self, step: Optional[tf.Tensor] = None) -> None:
@@ -72,7 +72,7 @@ class Pass:
 
     @property
     def training(self) -> bool:
-        """Whether this is a pass of training."""
+        """Whether this is a training pass."""
         return self.step is not None
 
 
@@ -81,14 +81,14 @@ Forward = Callable[[tf.Tensor, Pass], tf.Tensor]
 
 
 class Target(NamedTuple):
-    """What a model is lowered for.
+    """The target of a lowering.
 
     Attributes:
         variables: the model's weights by address.
         on_cpu: whether the device is the CPU.
         through_xla: whether XLA compiles the operations.
-        seed: for dropout.
-        devices: those that share each batch.
+        seed: the seed of dropout.
+        devices: the devices that share each batch.
     """
 
     variables: Variables
@@ -99,19 +99,19 @@ class Target(NamedTuple):
 
     @property
     def shifts_windows(self) -> bool:
-        """Whether window operations are to be written as strided slices; see `windows`."""
+        """Whether window operations are written as strided slices; see `windows`."""
         return self.on_cpu and self.through_xla
 
     def weight(self, node: Node, name: str) -> tf.Variable:
-        """The layer's weight of that name."""
+        """Return the layer's weight of that name."""
         return self.variables[weight_name(node.path, name)]
 
 
 def lower(node: Node, target: Target) -> Forward:
-    """The function of the layer at `node` and all below it.
+    """Return the function of the layer at `node` and all below it.
 
     Raises:
-        Unsupported: a layer of an unknown class.
+        Unsupported: a layer that the framework does not support.
     """
     return _lower(node.layer, node, target)
 
@@ -143,7 +143,7 @@ def _(layer: Dense, node: Node, target: Target) -> Forward:
 def _(layer: Conv, node: Node, target: Target) -> Forward:
     kernel = target.weight(node, "kernel")
     padding = padding_of(layer.padding, layer.kernel)
-    # On a CPU, TensorFlow has no gradient of a convolution in groups, and XLA no fast kernel.
+    # On a CPU, TensorFlow has no gradient of grouped convolutions, and XLA no fast kernel.
     splits = layer.groups if target.on_cpu else 1
 
     def forward(x: tf.Tensor, run: Pass) -> tf.Tensor:
@@ -184,7 +184,7 @@ def _(layer: BatchNorm, node: Node, target: Target) -> Forward:
         normalise = normalise_over(target.devices)
 
     def forward(x: tf.Tensor, run: Pass) -> tf.Tensor:
-        # A short type would lose the statistics.
+        # A 16-bit type would lose the statistics.
         exact = typed(x, channels.mean.dtype)
         y, mean, variance = normalise(exact, channels, layer, run.training)
         if run.training:
@@ -232,7 +232,7 @@ def _(layer: Flatten, node: Node, target: Target) -> Forward:
 
 @_lower.register
 def _(layer: Dropout, node: Node, target: Target) -> Forward:
-    # Each layer has a stream of its own, keyed by the seed and its path.
+    # Each layer has its own stream, which depends on the seed and the layer's path.
     stream = zlib.crc32(f"{target.seed}/{node.path}".encode())
 
     def forward(x: tf.Tensor, run: Pass) -> tf.Tensor:
@@ -287,7 +287,7 @@ def _(layer: Multiply, node: Node, target: Target) -> Forward:
 
 
 def _product(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
-    """The product where one may be (n, c) and scale the channels of the other, (n, h, w, c)."""
+    """Multiply; a vector (n, c) scales the channels of a map (n, h, w, c)."""
     if a.shape.rank == b.shape.rank:
         return a * b
     a, b = (value if value.shape.rank == 4 else value[:, None, None] for value in (a, b))

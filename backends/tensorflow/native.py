@@ -1,6 +1,6 @@
-"""What a user of TensorFlow gets without asking: the choices of Keras, its layers and optimizers.
+"""The default choices of Keras's layers and optimizers.
 
-Every choice is read from a layer or an optimizer that is made without arguments of that kind.
+They are read from layers and optimizers that are made without arguments of that kind.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from bench.spec.weights import Weights
 
 
 def keras_defaults(seed: int) -> Defaults:
-    """The choices of Keras; weights are drawn from the seed, in the order they are asked for."""
+    """Return the default choices; weights are drawn with the seed, layer by layer."""
     keras.utils.set_random_seed(seed)
     normalization = keras.layers.BatchNormalization()
     dense, convolution = keras.layers.Dense(1), keras.layers.Conv2D(1, 1)
@@ -37,19 +37,19 @@ def keras_defaults(seed: int) -> Defaults:
 
 
 def _initialize(node: Node) -> Weights:
-    """The first weights of a Keras layer of this kind and shape, in the canonical layout."""
+    """Draw the initial weights of a Keras layer, in the canonical layout."""
     layer = _keras_layer(node.layer)
     layer.build((None, *node.input_shape))
     specs = weight_specs(node).items()
     names = [address.rpartition("/")[2] for address, _ in specs]
-    # Keras keeps a depthwise kernel as (k, k, c, 1): the same values in the same order.
+    # Keras stores a depthwise kernel as (k, k, c, 1): the same values in the same order.
     values = [np.reshape(value, spec.shape) for value, (_, spec) in zip(layer.get_weights(), specs)]
     return dict(zip(names, values))
 
 
 @singledispatch
 def _keras_layer(layer: Any) -> Any:
-    raise TypeError(f"received {layer!r:.60}, expected Dense, Conv or DepthwiseConv")
+    raise TypeError(f"the layer {layer!r:.60} has no kernel; expected Dense or a convolution")
 
 
 @_keras_layer.register

@@ -1,6 +1,6 @@
-"""Batch normalisation: the fused kernel in float32, and the formula where that does not do.
+"""Batch normalisation: the fused kernel in float32, and otherwise the formula.
 
-The kernel has no float64, and knows no batch beside that of its own device.
+The kernel does not support float64, nor batches shared by several devices.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ def normalise_fused(
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Normalise x, (n, h, w, c) or (n, c) in float32; see `Normalise`.
 
-    The kernel moves the running statistics too, with the unbiased variance. Taken raw, because
-    `tf.compat.v1.nn.fused_batch_norm` raises an epsilon of 1e-5 to 1.001e-5.
+    The kernel also updates the running statistics, with the unbiased variance. It is called
+    directly because `tf.compat.v1.nn.fused_batch_norm` raises an epsilon of 1e-5 to 1.001e-5.
     """
     maps = x if x.shape.rank == 4 else x[:, tf.newaxis, tf.newaxis, :]
     y, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
@@ -63,7 +63,7 @@ def normalise_by_moments(
 
 
 def normalise_over(devices: OneDevice) -> Normalise:
-    """A normalisation by the statistics of a batch that several devices share; see `Normalise`."""
+    """Return a normalisation of batches that several devices share; see `Normalise`."""
 
     def normalise(
         x: tf.Tensor, channels: Channels, spec: BatchNorm, training: bool

@@ -1,4 +1,4 @@
-"""The spec's optimizers on TensorFlow's own update kernels, which change a weight in one pass."""
+"""The spec's optimizers with TensorFlow's own update kernels, which change a weight in one pass."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from backends.api import Unsupported
 from bench.spec.training import Adam, Sgd
 from bench.spec.weights import FloatArray, IntArray
 
-# What one step's update takes beside the gradients: scalars that differ from step to step.
+# The scalars of an update that differ from step to step.
 Settings = Sequence[Any]
 
 
 class Update(ABC):
-    """The rule of an optimizer for a list of weights, with the state that it keeps for them."""
+    """An optimizer's rule for a list of weights, with its state."""
 
     state: list[tf.Variable]
 
     @abstractmethod
     def settings(self, rates: FloatArray, steps: IntArray) -> tuple[FloatArray, ...]:
-        """What `apply` takes at each step, computed for many steps at once in float64.
+        """Return the settings of `apply` for many steps, computed at once in float64.
 
         Args:
             rates: (steps,) learning rates.
-            steps: (steps,) numbers of the steps; the first in a training is 0.
+            steps: (steps,) numbers of the steps; the first of a training is 0.
 
         Returns:
             For each setting, its values: (steps,).
@@ -42,12 +42,12 @@ class Update(ABC):
 
 @singledispatch
 def update_rule(optimizer: Any, weights: list[tf.Variable]) -> Update:
-    """The optimizer's rule for these weights, with fresh state on their device.
+    """Make the optimizer's rule for these weights, with fresh state on their device.
 
     Raises:
-        Unsupported: an optimizer of an unknown class.
+        Unsupported: an optimizer other than `Sgd` and `Adam`.
     """
-    raise Unsupported(f"received the optimizer {optimizer!r:.60}, expected Sgd or Adam")
+    raise Unsupported(f"the optimizer {optimizer!r:.60} is not supported; use Sgd or Adam")
 
 
 def _zeros_like(weights: list[tf.Variable]) -> list[tf.Variable]:
@@ -64,13 +64,13 @@ class SgdUpdate(Update):
     """v = momentum * v + g; w -= rate * v: the formula of TensorFlow's kernel for momentum."""
 
     def __init__(self, spec: Sgd, weights: list[tf.Variable]) -> None:
-        """Start with velocities of 0, and with none where the momentum is 0."""
+        """Start with velocities of 0, or none where the momentum is 0."""
         self._spec = spec
         self._weights = weights
         self.state = _zeros_like(weights) if spec.momentum else []
 
     def settings(self, rates: FloatArray, steps: IntArray) -> tuple[FloatArray, ...]:
-        """The learning rate."""
+        """Return the learning rates."""
         return (rates,)
 
     def apply(self, gradients: Sequence[tf.Tensor], settings: Settings) -> None:
@@ -79,7 +79,7 @@ class SgdUpdate(Update):
         gradients = _with_l2(gradients, self._weights, self._spec.l2)
         if not self._spec.momentum:
             for weight, gradient in zip(self._weights, gradients):
-                # As `assign_sub`, which a replica may not call: it changes its own copy.
+                # `assign_sub` without its check: a replica changes its own copy.
                 tf.raw_ops.AssignSubVariableOp(resource=weight.handle, value=rate * gradient)
         for weight, velocity, gradient in zip(self._weights, self.state, gradients):
             tf.raw_ops.ResourceApplyMomentum(
@@ -93,9 +93,9 @@ class SgdUpdate(Update):
 
 
 class AdamUpdate(Update):
-    """Adam with its epsilon outside the bias correction, by a kernel that has it inside.
+    """Adam with epsilon outside the bias correction, by a kernel that has it inside.
 
-    Given powers of 0, the kernel computes w -= size * m / (sqrt(v) + epsilon). Dividing numerator
+    With powers of 0, the kernel computes w -= size * m / (sqrt(v) + epsilon). Dividing numerator
     and denominator of the spec's formula by sqrt(1 / (1 - beta2^t)) gives the same form with
     size = rate * correction / (1 - beta1^t) and epsilon * correction for epsilon, where
     correction = sqrt(1 - beta2^t).
@@ -110,9 +110,9 @@ class AdamUpdate(Update):
         self.state = [*self._first, *self._second]
 
     def settings(self, rates: FloatArray, steps: IntArray) -> tuple[FloatArray, ...]:
-        """The kernel's size and epsilon."""
-        # The kernel rounds the betas to the weights' precision. The correction of a rounded beta
-        # undoes its effect on the moments; that of the exact one would be off by 2e-5.
+        """Return the kernel's size and epsilon."""
+        # The kernel rounds the betas to the weights' precision. The correction must use the
+        # rounded betas too; with exact ones it would be wrong by 2e-5.
         dtype = self._weights[0].dtype.as_numpy_dtype
         beta1, beta2 = (float(dtype(beta)) for beta in (self._spec.beta1, self._spec.beta2))
         correction = np.sqrt(1 - beta2 ** (steps + 1.0))

@@ -1,8 +1,8 @@
-"""Where a session computes: on one device, or on several that share each batch.
+"""The devices of a session: one, or several that share each batch.
 
-Several are the replicas of a MirroredStrategy, or of several machines' MultiWorkerMirroredStrategy:
-each has all variables and takes an equal part of each batch, and what belongs to the whole batch is
-averaged over them.
+Several devices are the replicas of a MirroredStrategy, or of a MultiWorkerMirroredStrategy over
+several machines. Each replica has all variables and an equal part of each batch; losses, gradients
+and statistics are averaged over the replicas.
 """
 
 from __future__ import annotations
@@ -21,44 +21,44 @@ from bench.spec.process_group import ProcessGroup
 
 
 class OneDevice:
-    """All of each batch on one device."""
+    """A single device."""
 
     number = 1
 
     def __init__(self, name: str) -> None:
-        """See the class; the name is TensorFlow's."""
+        """Take TensorFlow's name of the device."""
         self._name = name
 
     def placing(self) -> AbstractContextManager[Any]:
-        """Where variables are made."""
+        """Return the context in which variables are made."""
         return cast("AbstractContextManager[Any]", tf.device(self._name))
 
-    def held(self, values: Any, dtype: tf.DType) -> Any:
-        """The values where batches are gathered from."""
+    def placed(self, values: Any, dtype: tf.DType) -> Any:
+        """Place values from which batches are gathered."""
         return tf.cast(tf.constant(values), dtype)
 
     def own_part(self, batch: Any) -> Any:
-        """What of a batch a replica takes."""
+        """Return the replica's part of a batch."""
         return batch
 
     def own_stream(self, stream: int) -> tf.Tensor:
-        """The number of a random stream that is a replica's own, int64."""
+        """Return the replica's own random stream, an int64 number."""
         return tf.constant(stream, tf.int64)
 
     def averaged(self, tensors: Sequence[tf.Tensor]) -> Sequence[tf.Tensor]:
-        """The means over the replicas, called in each; it has a gradient."""
+        """Return the means over the replicas; called in each replica, differentiable."""
         return tensors
 
     def gathered(self, rows: tf.Tensor) -> tf.Tensor:
-        """The rows of all replicas, in the order of the batch, called in each."""
+        """Return the rows of all replicas, in the order of the batch; called in each replica."""
         return rows
 
     def on_each(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Call the function on every replica; what it returns, for `first`."""
+        """Call the function on every replica; `first` reads the result."""
         return function(*arguments)
 
     def first(self, result: Any) -> Any:
-        """A part of the result that is alike on every replica."""
+        """Return one replica's value of a result that is the same on all."""
         return result
 
     def agree(self, decision: bool) -> bool:
@@ -66,20 +66,20 @@ class OneDevice:
         return decision
 
     def finish(self, variables: Sequence[tf.Variable]) -> None:
-        """Return when the devices have done all that they were told, to the variables too."""
+        """Wait until the devices are idle and the variables have their values."""
         tf.test.experimental.sync_devices()
 
 
 class Replicas(OneDevice):
-    """An equal part of each batch on each of several devices."""
+    """Several devices, with an equal part of each batch on each."""
 
     def __init__(self, name: str, number: int, strategy: tf.distribute.Strategy) -> None:
-        """See the class.
+        """Take the devices of a strategy.
 
         Args:
-            name: of this machine's first device.
-            number: of all devices.
-            strategy: theirs.
+            name: the name of this machine's first device.
+            number: the number of all devices.
+            strategy: TensorFlow's strategy for them.
         """
         super().__init__(name)
         self.number = number
@@ -89,13 +89,13 @@ class Replicas(OneDevice):
         """See `OneDevice.placing`: a copy of each variable on every device."""
         return cast("AbstractContextManager[Any]", self._strategy.scope())
 
-    def held(self, values: Any, dtype: tf.DType) -> Any:
-        """See `OneDevice.held`: a variable, since each device has its own copy of one."""
+    def placed(self, values: Any, dtype: tf.DType) -> Any:
+        """See `OneDevice.placed`: a variable, because each device has its own copy."""
         with self.placing():
             return tf.Variable(tf.cast(tf.constant(values), dtype), trainable=False)
 
     def own_part(self, batch: tf.Tensor) -> tf.Tensor:
-        """See `OneDevice.own_part`: of the indices (batch,), the replica's, (batch / number,)."""
+        """See `OneDevice.own_part`: from indices (batch,) to (batch / number,)."""
         parts = tf.reshape(batch, (self.number, part_of(batch.shape[0], self.number)))
         return tf.gather(parts, _rank())
 
@@ -123,7 +123,7 @@ class Replicas(OneDevice):
 
 
 class HostsReplicas(Replicas):
-    """The replicas of several machines, of which this process holds its machine's."""
+    """The replicas of several machines; this process runs those of its machine."""
 
     def __init__(
         self, name: str, number: int, strategy: tf.distribute.Strategy, is_first: bool
@@ -143,8 +143,8 @@ class HostsReplicas(Replicas):
     def finish(self, variables: Sequence[tf.Variable]) -> None:
         """See `OneDevice.finish`.
 
-        TensorFlow syncs no devices in a process that is one of several. A copy to the host waits
-        for the work that was enqueued before it, on the device that it is from.
+        TensorFlow cannot synchronise devices in one of several processes. A copy to the host
+        waits for the work that was enqueued before it on the same device.
         """
         for variable in variables[:1]:
             copy_of(variable)
@@ -152,7 +152,7 @@ class HostsReplicas(Replicas):
 
 @cache
 def _strategy(names: tuple[str, ...]) -> Any:
-    """The one strategy of the process for these devices: two would number exchanges alike."""
+    """Return the process's only strategy for these devices: two would mix up exchanges."""
     return tf.distribute.MirroredStrategy(names)
 
 
@@ -165,13 +165,13 @@ def _summed(value: tf.Tensor) -> tf.Tensor:
 
 
 def _rank() -> Any:
-    """The number of the replica that this is called in."""
+    """Return the number of the current replica."""
     return tf.distribute.get_replica_context().replica_id_in_sync_group
 
 
 @cache
 def _hosts_strategy(group: ProcessGroup, kind: str, number: int) -> Any:
-    """The strategy of several machines, with so many devices of each."""
+    """Return the strategy of several machines, with a number of devices on each."""
     names = {"worker": list(group.addresses)}
     resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
         tf.train.ClusterSpec(names),
@@ -184,19 +184,18 @@ def _hosts_strategy(group: ProcessGroup, kind: str, number: int) -> Any:
 
 
 def devices_of(workload: Workload, group: ProcessGroup) -> OneDevice:
-    """The devices that the workload asks for.
+    """Return the devices of a workload.
 
     Raises:
-        Unsupported: there are fewer, or the strategy takes no such.
+        Unsupported: there are fewer, or the strategy does not support them.
     """
     machines = group.size  # one process on each
     own = workload.world_size // machines
     names = platform.names_from(workload.device, own)
     if len(names) < own:
         raise Unsupported(
-            f"world size {workload.world_size}: from {workload.device.name} on, TensorFlow has "
-            f"{len(names)} devices; those of the CPU are set in {platform.CPU_DEVICES} before "
-            "it starts"
+            f"world size {workload.world_size} needs {own} devices from {workload.device.name} on "
+            f"and TensorFlow sees {len(names)}; set {platform.CPU_DEVICES} for more CPU devices"
         )
     if machines > 1:
         _require_first(workload, own)
@@ -206,14 +205,14 @@ def devices_of(workload: Workload, group: ProcessGroup) -> OneDevice:
 
 
 def _require_first(workload: Workload, own: int) -> None:
-    """See that these are the devices that MultiWorkerMirroredStrategy takes."""
+    """Check that MultiWorkerMirroredStrategy supports these devices."""
     if workload.device.kind == "cpu" and own > 1:
         raise Unsupported(
-            f"world size {workload.world_size}: TensorFlow's MultiWorkerMirroredStrategy takes one "
-            f"CPU device of each host, not {own}"
+            f"world size {workload.world_size} needs {own} CPU devices on each host; TensorFlow's "
+            "MultiWorkerMirroredStrategy supports one"
         )
     if workload.device.index:
         raise Unsupported(
-            f"device {workload.device.name}: TensorFlow's MultiWorkerMirroredStrategy takes the "
-            "GPUs of each host from gpu:0 on"
+            f"TensorFlow's MultiWorkerMirroredStrategy starts at gpu:0 on each host and does not "
+            f"support {workload.device.name}"
         )

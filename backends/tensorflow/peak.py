@@ -1,4 +1,4 @@
-"""The fastest calls that TensorFlow has for a matrix product and a copy."""
+"""The fastest matrix product and copy of TensorFlow."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PRECISIONS = {"float32": tf.float32, "bfloat16": tf.bfloat16}
 
 
 def multiply(size: int, device: Device, precision: str) -> Optional[Work]:
-    """See `Backend.multiply`."""
+    """Return a matrix product; see `Backend.multiply`."""
     dtype = _PRECISIONS.get(precision)
     if dtype is None:
         return None
@@ -28,12 +28,12 @@ def multiply(size: int, device: Device, precision: str) -> Optional[Work]:
 
 
 def copy(size: int, device: Device) -> Work:
-    """See `Backend.copy`."""
+    """Return a copy in memory; see `Backend.copy`."""
     with tf.device(platform.name_of(device)):
         ones = tf.ones(size // 4)
 
     def work() -> None:
-        tf.raw_ops.DeepCopy(x=ones)  # an assignment would share the memory
+        tf.raw_ops.DeepCopy(x=ones)  # an assignment would share memory
         tf.test.experimental.sync_devices()
 
     return work

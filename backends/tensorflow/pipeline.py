@@ -1,4 +1,4 @@
-"""TensorFlow's own input pipeline: tf.data over images in the host's memory."""
+"""TensorFlow's own input pipeline: tf.data over images in host memory."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from bench.spec.weights import IntArray
 
 
 class Loader:
-    """Makes data sets that bring batches of pixels and labels in an order that is given."""
+    """Makes data sets of batches of pixels and labels in a given order."""
 
     def __init__(self, pixels: npt.NDArray[Any], labels: IntArray) -> None:
-        """Take uint8 pixels (n, ...) and labels (n,) in the host's memory."""
+        """Store uint8 pixels (n, ...) and labels (n,) in host memory."""
         with tf.device("CPU:0"):
             self._pixels = tf.constant(pixels)
             self._labels = tf.constant(labels, tf.int64)
         self._options = tf.data.Options()
-        # As many threads as an operation has: else it would take one for each CPU.
+        # The threads of one operation; the default is one per CPU.
         threads = tf.config.threading.get_intra_op_parallelism_threads()
         self._options.threading.private_threadpool_size = threads
 
     def __call__(self, batches: tf.Tensor) -> tf.data.Dataset:
-        """The batches of (steps, batch) indices, gathered whole and ahead of their steps."""
+        """Return a data set of the batches of (steps, batch) indices, gathered ahead."""
         order = tf.data.Dataset.from_tensor_slices(batches)
         gathered = order.map(self._gather, num_parallel_calls=tf.data.AUTOTUNE)
         return gathered.prefetch(tf.data.AUTOTUNE).with_options(self._options)
@@ -35,16 +35,16 @@ class Loader:
 
 
 def scaled(batch: tuple[tf.Tensor, tf.Tensor], dtype: tf.DType) -> tuple[tf.Tensor, tf.Tensor]:
-    """What a loader brings as the model takes it: images of -1 to 1, and labels."""
+    """Return a loader's batch as images scaled to -1 to 1, and labels."""
     pixels, labels = batch
     kept = tf.float64 if dtype == tf.float64 else tf.float32
     return tf.cast(tf.cast(pixels, kept) * (2 / 255) - 1, dtype), labels
 
 
 def pipeline_loop(step: Step, load: Loader, mode: str) -> Run:
-    """The loop over the batches that the loader brings: from Python in mode eager, else a graph.
+    """Return the loop over a loader's batches: in Python in mode eager, otherwise in a graph.
 
-    XLA cannot hold an iterator: in mode xla the graph's loop calls a step that XLA compiled.
+    XLA does not support iterators: in mode xla, the graph's loop calls a step compiled by XLA.
     """
     if mode == "eager":
         return lambda schedule, count: _eager(step, load(schedule.batches), schedule, count)

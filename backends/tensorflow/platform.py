@@ -1,4 +1,4 @@
-"""What this machine and this build of TensorFlow offer: threads, devices, versions."""
+"""The threads, devices, precisions and versions of the installed TensorFlow."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import tensorflow as tf
 
 from backends.api import Device
 
-# Into how many devices the CPU is split for data-parallel training; see the recipe.
+# The number of devices that the CPU is split into for data-parallel training; see the recipe.
 CPU_DEVICES = "EVENBENCH_TENSORFLOW_CPU_DEVICES"
 
 
 def configure(threads: int) -> None:
-    """Set the threads, the devices of the CPU, and GPU memory that grows with what is used.
+    """Set the threads, the number of CPU devices, and GPU memory growth.
 
-    One operation runs at a time on each device, in `threads` threads: running two at once gained
-    nothing for a chain of layers, and would take more threads than the other frameworks have.
+    Each device runs one operation at a time, with `threads` threads. Two at once were not faster
+    for a chain of layers and would use more threads than the other frameworks.
     """
     devices = int(os.environ.get(CPU_DEVICES, "1"))
     tf.config.threading.set_intra_op_parallelism_threads(threads)
@@ -30,7 +30,7 @@ def configure(threads: int) -> None:
 
 
 def devices() -> list[Device]:
-    """GPUs, then the CPU."""
+    """Return the GPUs, then the CPU."""
     gpus = tf.config.list_physical_devices("GPU")
     details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
     found = [
@@ -40,32 +40,32 @@ def devices() -> list[Device]:
 
 
 def precisions(device: Device) -> list[str]:
-    """What the device computes in: float16 on GPUs; TF32 and bfloat16 on those that have them."""
+    """Return the precisions of a device: float16 on GPUs, TF32 and bfloat16 on newer ones."""
     if device.kind == "cpu":
         return ["float32", "bfloat16", "float64"]
     gpu = tf.config.list_physical_devices("GPU")[device.index]
-    # (8, 0) and above on NVIDIA's devices; not told of others.
+    # (8, 0) or above on newer NVIDIA GPUs; unknown for others.
     capability = tf.config.experimental.get_device_details(gpu).get("compute_capability", (0, 0))
     known = ["float32", "float16", "float64"]
     return [*known, *(["tf32", "bfloat16"] if capability >= (8, 0) else [])]
 
 
 def name_of(device: Device) -> str:
-    """The device in TensorFlow's words: `GPU:0`."""
+    """Return TensorFlow's name of a device: `GPU:0`."""
     return f"{device.kind.upper()}:{device.index}"
 
 
 def names_from(device: Device, number: int) -> list[str]:
-    """At most so many devices of the device's kind and from it on, in TensorFlow's words."""
+    """Return TensorFlow's names of up to `number` devices of one kind, from this one on."""
     if number == 1:
-        return [name_of(device)]  # without starting TensorFlow to ask what there is
+        return [name_of(device)]  # without initialising TensorFlow's devices
     known = len(tf.config.list_logical_devices(device.kind.upper()))
     indices = range(device.index, min(known, device.index + number))
     return [name_of(Device(device.kind, index)) for index in indices]
 
 
 def versions() -> dict[str, str]:
-    """TensorFlow's version and, where there is a GPU, those of the libraries it was built for."""
+    """Return TensorFlow's version and, with a GPU, the versions of the GPU libraries."""
     build = tf.sysconfig.get_build_info() if tf.config.list_physical_devices("GPU") else {}
     known = {
         "tensorflow": tf.__version__,

@@ -29,7 +29,7 @@ from bench.spec.precision import loss_scale
 from bench.spec.process_group import ProcessGroup
 from bench.spec.weights import FloatArray, IntArray, Weights
 
-# The type of the weights, and the type that layers compute in.
+# The type of the weights, and the type in which layers compute.
 _PRECISIONS = {
     "float32": (tf.float32, tf.float32),
     "tf32": (tf.float32, tf.float32),
@@ -40,10 +40,10 @@ _PRECISIONS = {
 
 
 class TensorFlowSession(Session):
-    """A model with its variables, its optimizer's state and its data on one device or several."""
+    """A model with its variables, optimizer state and data, on one device or several."""
 
     def __init__(self, workload: Workload, group: ProcessGroup) -> None:
-        """Lower the model; place weights and data, on all hosts in the same order."""
+        """Lower the model, and place weights and data, on all hosts in the same order."""
         self._device = platform.name_of(workload.device)
         self._devices = devices_of(workload, group)
         self._dtype, self._short = _PRECISIONS[workload.precision]
@@ -69,7 +69,7 @@ class TensorFlowSession(Session):
         self._steps_done = 0
 
     def compile(self, steps: int, batch_size: int) -> None:
-        """Make the call of `train` end after one step, and undo it; see `Session.compile`."""
+        """Run one step of a `train` call and undo it; see `Session.compile`."""
         part_of(batch_size, self._devices.number)
         state = [*self._variables.values(), *self._update.state]
         before = [copy_of(variable) for variable in state]
@@ -90,12 +90,12 @@ class TensorFlowSession(Session):
         return copy_of(losses).astype(np.float32)
 
     def predict(self, images: FloatArray) -> FloatArray:
-        """Logits (n, classes) of (n, height, width, channels) images; see `Session.predict`."""
+        """Return logits (n, classes); see `Session.predict`."""
         with tf.device(self._device):
             return copy_of(self._infer(tf.constant(images)))
 
     def predictor(self, batch_size: int) -> Callable[[FloatArray], FloatArray]:
-        """The function of one shape, without the choice among its traces at each call."""
+        """Return the function of one shape, which does not select a trace at each call."""
         if self._mode == "eager":
             return self.predict
         given = tf.TensorSpec((batch_size, *self._input_shape), tf.float32)
@@ -110,7 +110,7 @@ class TensorFlowSession(Session):
         return predict
 
     def gradients(self, batch: IntArray) -> Gradients:
-        """Logits, loss and gradients of one batch; see `Session.gradients`."""
+        """Return the gradients for one batch; see `Session.gradients`."""
         part_of(len(batch), self._devices.number)
         with tf.device(self._device):
             indices = self._given(batch)
@@ -120,7 +120,7 @@ class TensorFlowSession(Session):
         return Gradients(copy_of(logits), float(loss), arrays)
 
     def weights(self) -> Weights:
-        """Every weight and running statistic, in the session's precision."""
+        """Return all weights and running statistics, in the session's precision."""
         return {address: copy_of(variable) for address, variable in self._variables.items()}
 
     def agree(self, decision: bool = True) -> bool:
@@ -128,18 +128,18 @@ class TensorFlowSession(Session):
         return self._devices.agree(decision)
 
     def device_memory(self) -> Optional[int]:
-        """The peak of TensorFlow's allocator on a GPU; it keeps none for the CPU."""
+        """Return the peak of TensorFlow's allocator; None on the CPU, where it has none."""
         if self._device.startswith("CPU"):
             return None
         return int(tf.config.experimental.get_memory_info(self._device)["peak"])
 
     def _input(self, workload: Workload) -> Callable[[Any], tuple[tf.Tensor, tf.Tensor]]:
-        """What gives the images and labels of a batch, as the loop passes it to a step."""
+        """Return the function from a step's batch to images and labels."""
         if workload.input == "pipeline":
             return lambda batch: scaled(batch, self._short)
-        images = self._devices.held(workload.images, self._short)
-        # 64 bits, because TensorFlow keeps tensors of 32-bit integers off the GPU.
-        labels = self._devices.held(workload.labels, tf.int64)
+        images = self._devices.placed(workload.images, self._short)
+        # 64 bits, because TensorFlow does not place 32-bit integers on the GPU.
+        labels = self._devices.placed(workload.labels, tf.int64)
         return lambda batch: (tf.gather(images, batch), tf.gather(labels, batch))
 
     def _loop(self, workload: Workload) -> Run:
@@ -166,13 +166,13 @@ class TensorFlowSession(Session):
         return self._logits(typed(images, self._short), Pass())
 
     def _logits(self, images: tf.Tensor, run: Pass) -> tf.Tensor:
-        """In the weights' type, so that the loss of a short type is computed in float32."""
+        """Return logits in the weights' type: the loss of a 16-bit type is computed in float32."""
         return typed(self._forward(images, run), self._dtype)
 
     def _backward(
         self, batch: tf.Tensor, run: Pass
     ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
-        """Logits, loss and gradients of one batch of indices."""
+        """Return the logits, loss and gradients of one batch of indices."""
         images, labels = self._examples(self._devices.own_part(batch))
         with tf.GradientTape() as tape:
             logits = self._logits(images, run)
@@ -193,7 +193,7 @@ class TensorFlowSession(Session):
         return logits, loss, gradients
 
     def _whole(self, batch: tf.Tensor, step: tf.Tensor) -> list[tf.Tensor]:
-        """A replica's: all logits, then the loss and the gradients of the whole batch."""
+        """Return all logits, then loss and gradients of the whole batch; called in each replica."""
         logits, loss, gradients = self._backward(batch, Pass(step))
         return [self._devices.gathered(logits), loss, *gradients]
 
@@ -202,18 +202,18 @@ class TensorFlowSession(Session):
         return self._devices.first(losses)
 
     def _own_step(self, batch: tf.Tensor, step: tf.Tensor, settings: Settings) -> tf.Tensor:
-        """A replica's step: on its part of the batch, with its copies of the variables."""
+        """Train one step on a replica's part of the batch, with its copies of the variables."""
         run = Pass(step)
         _, loss, gradients = self._backward(batch, run)
         for statistic, value in run.statistics:
-            # As `assign`, which a replica may not call: it changes its own copy.
+            # `assign` without its check: a replica changes its own copy.
             tf.raw_ops.AssignVariableOp(resource=statistic.handle, value=value)
         self._update.apply(gradients, settings)
         return loss
 
 
 def _compiled(mode: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function as the mode runs it."""
+    """Return the function as the mode runs it."""
     if mode == "eager":
         return function
     return cast(
@@ -222,11 +222,11 @@ def _compiled(mode: str, function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _loop(workload: Workload) -> Callable[[Step], Run]:
-    """The mode's loop.
+    """Return the mode's loop.
 
-    On a CPU, XLA gives its fast kernel to the convolutions of a step, but in the body of a loop
-    to none of the backward pass: a network trains ten times slower there. Without convolutions,
-    the loop within XLA saves what each call of a compiled step costs.
+    On a CPU, XLA uses a fast kernel for the convolutions of a single step, but not for their
+    gradients in the body of a loop: a network trains ten times slower there. Without convolutions,
+    a loop inside XLA saves the cost of each call of a compiled step.
     """
     if workload.mode == "eager":
         return eager_loop

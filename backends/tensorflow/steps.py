@@ -1,4 +1,4 @@
-"""The loop over the steps of one call, as each mode runs it."""
+"""The loop over the steps of one `train` call, for each mode."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from backends.tensorflow.optimizers import Settings
 
 
 class Schedule(NamedTuple):
-    """What every step of a call takes, on the device.
+    """The inputs of every step of a call, on the device.
 
     Attributes:
         batches: (steps, batch) int64 example indices.
         steps: (steps,) int64 numbers of the steps.
-        settings: for each setting of the optimizer, its values: (steps,).
+        settings: the values of each setting of the optimizer, (steps,).
     """
 
     batches: tf.Tensor
@@ -27,13 +27,13 @@ class Schedule(NamedTuple):
 
 # (batch of indices, number of the step, settings) -> loss; changes the variables
 Step = Callable[[tf.Tensor, tf.Tensor, Settings], tf.Tensor]
-# Runs the first `count` steps of a schedule; the loop in XLA runs all of them or none. Returns
-# the losses, (steps,), those of steps that did not run without meaning.
+# Runs the first `count` steps of a schedule and returns the losses, (steps,), which are undefined
+# for steps that did not run. The loop in XLA runs all steps or none.
 Run = Callable[[Schedule, int], tf.Tensor]
 
 
 def eager_loop(step: Step) -> Run:
-    """One operation after the other."""
+    """Run one operation after the other."""
 
     def run(schedule: Schedule, count: int) -> tf.Tensor:
         columns = (schedule.batches, schedule.steps, *schedule.settings)
@@ -44,7 +44,7 @@ def eager_loop(step: Step) -> Run:
 
 
 def graph_loop(step: Step) -> Run:
-    """One graph that holds the loop."""
+    """Run the loop in one graph."""
 
     def run(schedule: Schedule, count: tf.Tensor) -> tf.Tensor:
         return _while(step, schedule, count)
@@ -54,11 +54,11 @@ def graph_loop(step: Step) -> Run:
 
 
 def xla_loop(step: Step) -> Run:
-    """The loop compiled by XLA."""
+    """Run a loop compiled by XLA."""
 
     def run(schedule: Schedule, count: tf.Tensor) -> tf.Tensor:
-        # On a GPU, XLA asks the device after each step whether another one follows, unless the
-        # number of steps is known when it compiles: all or none.
+        # On a GPU, XLA checks on the host after each step whether another one follows, unless
+        # the number of steps is a constant: all or none.
         steps = schedule.batches.shape[0]
         return tf.cond(
             count == steps,
@@ -71,7 +71,7 @@ def xla_loop(step: Step) -> Run:
 
 
 def xla_step_loop(step: Step) -> Run:
-    """The step compiled by XLA, called from the loop in a graph."""
+    """Call a step compiled by XLA from a loop in a graph."""
     return graph_loop(tf.function(step, autograph=False, jit_compile=True))
 
 

@@ -1,4 +1,4 @@
-"""Weights as variables, which TensorFlow's kernels take in the canonical layout as they are."""
+"""Weights as variables; TensorFlow's kernels use the canonical layout."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Variables = Mapping[str, tf.Variable]
 
 
 def place_weights(model: Node, weights: Weights, dtype: tf.DType) -> Variables:
-    """A variable on the current device for every weight, by address."""
+    """Make a variable on the current device for every weight."""
     return {
         address: tf.Variable(weights[address], dtype=dtype, trainable=spec.trainable)
         for address, spec in weight_specs(model).items()
@@ -24,15 +24,15 @@ def place_weights(model: Node, weights: Weights, dtype: tf.DType) -> Variables:
 
 
 def typed(value: Any, dtype: tf.DType) -> Any:
-    """The tensor or variable in that type; `tf.cast` takes its time where it has nothing to do."""
+    """Cast a tensor or variable; `tf.cast` takes time even where it has nothing to do."""
     return value if value.dtype == dtype else tf.cast(value, dtype)
 
 
 def trainable(variables: Variables) -> dict[str, tf.Variable]:
-    """Those that change by gradient."""
+    """Return the variables that are trained by gradient."""
     return {address: value for address, value in variables.items() if value.trainable}
 
 
 def copy_of(tensor: tf.Tensor) -> FloatArray:
-    """The values of a tensor or variable, which `numpy()` may hand out as a view of its memory."""
+    """Copy a tensor or variable to the host; `numpy()` may return a view."""
     return np.array(tensor.numpy())

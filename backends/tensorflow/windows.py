@@ -1,8 +1,8 @@
-"""Padding, and the window operations in the form that XLA runs fast on a CPU.
+"""Padding, and window operations in the form that XLA runs fast on a CPU.
 
-XLA on a CPU gives a fast kernel to a plain convolution alone. Its pooling and its convolutions in
-groups are loops over single values, 3 to 50 times slower than the same result from one strided
-slice of the map for each position in the window, which XLA fuses into one vectorised loop.
+On a CPU, XLA has a fast kernel only for plain convolutions. Its pooling and grouped convolutions
+are loops over single values. One strided slice of the map for each position in the window gives the
+same result 3 to 50 times faster, because XLA fuses the slices into one vectorised loop.
 """
 
 from __future__ import annotations
@@ -13,28 +13,28 @@ import tensorflow as tf
 
 
 def symmetric(padding: int) -> list[list[int]]:
-    """The padding on each side of height and width, as TensorFlow writes it for (n, h, w, c)."""
+    """Return the padding of height and width in TensorFlow's form for (n, h, w, c)."""
     return [[0, 0], [padding, padding], [padding, padding], [0, 0]]
 
 
 def pad(
     x: tf.Tensor, size: int, stride: int, padding: int, value: float = 0
 ) -> tuple[tf.Tensor, str]:
-    """The map, padded as far as the padding that TensorFlow has a name for does not do it.
+    """Pad a map where none of TensorFlow's named paddings is equivalent.
 
-    TensorFlow's "SAME" is `padding` on every side when the windows then end where the map does;
-    otherwise it pads less before than after. Explicit padding would say it in every case, but the
-    CPU's kernels for it are slower, up to ten times for pooling.
+    TensorFlow's "SAME" is equal to `padding` on every side where the last window ends at the edge;
+    otherwise it pads less before than after. Explicit padding works in every case, but the CPU's
+    kernels for it are slower, up to ten times for pooling.
 
     Args:
         x: (n, h, w, c).
-        size: of the window.
-        stride: of the window.
-        padding: rows and columns on each side.
-        value: to pad with.
+        size: the size of the window.
+        stride: the stride of the window.
+        padding: the rows and columns on each side.
+        value: the value of the padding.
 
     Returns:
-        The map, and "SAME" or "VALID" for the operation that comes.
+        The map, and "SAME" or "VALID" for the following operation.
     """
     if not padding:
         return x, "VALID"
@@ -48,8 +48,8 @@ def shifted(x: tf.Tensor, size: int, stride: int) -> list[tf.Tensor]:
 
     Args:
         x: (n, h, w, c), padded.
-        size: of the window.
-        stride: of the window.
+        size: the size of the window.
+        stride: the stride of the window.
 
     Returns:
         size * size maps (n, h', w', c).
@@ -63,19 +63,19 @@ def shifted(x: tf.Tensor, size: int, stride: int) -> list[tf.Tensor]:
 
 
 def shifted_max_pool(x: tf.Tensor, size: int, stride: int, padding: int) -> tf.Tensor:
-    """The maximum of each window; the gradient goes to the first of equal values."""
+    """Return the maximum of each window; the gradient goes to the first of equal values."""
     if padding:
         x = tf.pad(x, symmetric(padding), constant_values=x.dtype.min)
     return reduce(tf.maximum, shifted(x, size, stride))
 
 
 def shifted_avg_pool(x: tf.Tensor, size: int, stride: int) -> tf.Tensor:
-    """The mean of each window."""
+    """Return the mean of each window."""
     return tf.add_n(shifted(x, size, stride)) / size**2
 
 
 def shifted_depthwise_conv(x: tf.Tensor, kernel: tf.Tensor, stride: int, padding: int) -> tf.Tensor:
-    """One filter a channel; kernel (k, k, 1, c)."""
+    """Convolve with one filter per channel; the kernel is (k, k, 1, c)."""
     size = kernel.shape[0]
     if padding:
         x = tf.pad(x, symmetric(padding))

@@ -1,4 +1,4 @@
-"""tinygrad: lazy operations, fused into C that Clang compiles, and replayed by its JIT."""
+"""tinygrad: lazy operations, fused into C that Clang compiles and its JIT replays."""
 
 from backends.api import Recipe
 
@@ -12,7 +12,7 @@ RECIPE = Recipe(
     python=">=3.11",
     system_packages={"clang": "clang"},
     isolated=True,
-    # Otherwise it takes the first GPU whose driver it finds.
+    # Otherwise it uses the first GPU whose driver is installed.
     environment={"DEV": "CPU"},
     warm={"CACHEDB": "{cache}/tinygrad.db"},
 )

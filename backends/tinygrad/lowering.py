@@ -37,12 +37,12 @@ _FUNCTIONS: dict[str, Callable[[Any], Any]] = {
 
 
 class Pass(NamedTuple):
-    """One way through the model: what it reads, and what it leaves behind.
+    """One pass through the model.
 
     Attributes:
         tensors: the model's weights by address.
-        training: whether this is a pass of training.
-        statistics: in training, the running statistics and the values they are to take.
+        training: whether this is a training pass.
+        statistics: in training, filled with the running statistics and their next values.
     """
 
     tensors: Tensors
@@ -50,15 +50,15 @@ class Pass(NamedTuple):
     statistics: list[tuple[Any, Any]]
 
     def weight(self, node: Node, name: str) -> Any:
-        """The weight `name` of the layer at a node; None where it has no such weight."""
+        """Return a weight of the layer at a node; None where it has no such weight."""
         return self.tensors.get(weight_name(node.path, name))
 
 
 def forward(node: Node, x: Any, run: Pass) -> Any:
-    """The output of the layer at `node`, and all below it, for an input (batch, ...).
+    """Return the output of the layer at `node`, with all below it, for an input (batch, ...).
 
     Raises:
-        Unsupported: a layer of an unknown class.
+        Unsupported: a layer that the framework does not support.
     """
     return _forward(node.layer, node, x, run)
 
@@ -124,7 +124,7 @@ def _(layer: Activation, node: Node, x: Any, run: Pass) -> Any:
 
 @_forward.register
 def _(layer: MaxPool, node: Node, x: Any, run: Pass) -> Any:
-    # tinygrad shares the gradient among equal values; their sum is what it is elsewhere.
+    # tinygrad splits the gradient among equal values; the sum is the same as elsewhere.
     window, padding = (layer.size, layer.size), padding_of(layer.padding, layer.size)
     return x.max_pool2d(window, stride=layer.steps, padding=padding)
 

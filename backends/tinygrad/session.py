@@ -1,4 +1,4 @@
-"""One model in tinygrad: its tensors, and the functions that its JIT captures on them."""
+"""One model in tinygrad: its tensors, and the functions that the JIT captures."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class TinygradSession(Session):
         self._steps_done = 0
 
     def compile(self, steps: int, batch_size: int) -> None:
-        """Run a few steps on copies of one example, and undo them; see `Session.compile`."""
+        """Run a few steps on copies of one example and undo them; see `Session.compile`."""
         kept = [*self._tensors.values(), *self._update.state]
         before = [tensor.numpy().copy() for tensor in kept]
         done = self._steps_done
@@ -61,14 +61,14 @@ class TinygradSession(Session):
         return losses
 
     def predict(self, images: FloatArray) -> FloatArray:
-        """Logits (n, classes) of (n, height, width, channels) images; see `Session.predict`."""
+        """Return logits (n, classes); see `Session.predict`."""
         infer = self._predictions.setdefault(len(images), TinyJit(self._infer))
         with Context(TRAINING=0):
             logits: FloatArray = infer(_input(maps_first(images, np.float32))).numpy().copy()
         return logits
 
     def gradients(self, batch: IntArray) -> Gradients:
-        """Logits, loss and gradients of one batch; see `Session.gradients`."""
+        """Return the gradients for one batch; see `Session.gradients`."""
         with Context(TRAINING=1):
             logits, loss, gradients, _ = self._differentiate(_input(batch))
             Tensor.realize(logits, loss, *gradients)
@@ -76,7 +76,7 @@ class TinygradSession(Session):
         return Gradients(logits.numpy().copy(), float(loss.item()), arrays)
 
     def weights(self) -> Weights:
-        """Every weight and running statistic, float32."""
+        """Return all weights and running statistics, in float32."""
         return {address: canonical(tensor) for address, tensor in self._tensors.items()}
 
     def _infer(self, images: Any) -> Any:
@@ -84,7 +84,7 @@ class TinygradSession(Session):
         return forward(self._model, images, run).realize()
 
     def _differentiate(self, batch: Any) -> tuple[Any, Any, list[Any], list[tuple[Any, Any]]]:
-        """Logits, loss and gradients of a batch of indices, and the next statistics; all lazy."""
+        """Return lazy logits, loss, gradients and next statistics of a batch of indices."""
         run = Pass(self._tensors, training=True, statistics=[])
         logits = forward(self._model, self._images[batch], run)
         loss = logits.sparse_categorical_crossentropy(self._labels[batch])
@@ -99,5 +99,5 @@ class TinygradSession(Session):
 
 
 def _input(values: Any) -> Any:
-    """A realised tensor of an array, as the JIT takes it."""
+    """Return a realised tensor of an array, as the JIT requires."""
     return Tensor(np.ascontiguousarray(values)).realize()

@@ -9,8 +9,8 @@ RECIPE = Recipe(
     modes=("eager", "compile"),
     default_modes=("eager", "compile"),
     adapter="backends.torch.backend:TorchBackend",
-    # Inductor caches compiled code on disk, XLA does not: off, so that compile times compare.
-    # Its pool of compiler processes would outlive the compilation and disturb the training.
+    # Inductor caches compiled code on disk, XLA does not: disabled, so that compile times are
+    # comparable. Its pool of compiler processes would still run during training.
     cold={"TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1", "TORCHINDUCTOR_COMPILE_THREADS": "1"},
     warm={
         "TORCHINDUCTOR_CACHE_DIR": "{cache}",

@@ -1,6 +1,6 @@
 """From a resolved model to a tree of torch.nn modules.
 
-A composite becomes a module that holds its parts by index, so the spec's path
+A composite becomes a module that contains its parts by index, so the spec's path
 `2.add/0.sequential/1.conv` is the submodule `2.0.1`.
 """
 
@@ -44,13 +44,13 @@ _ACTIVATIONS = {
 
 
 def lower(node: Node) -> nn.Module:
-    """The module of the layer at `node` and all below it, with the weights that torch draws.
+    """Make the module of the layer at `node` and all below it, with weights drawn by torch.
 
-    Build it under `torch.device("meta")`, where drawing costs nothing, and place the weights
+    Make it under `torch.device("meta")`, where drawing costs nothing, and place the weights
     afterwards.
 
     Raises:
-        Unsupported: a layer of an unknown class.
+        Unsupported: a layer that the framework does not support.
     """
     return _lower(node.layer, node)
 
@@ -96,7 +96,7 @@ def _(layer: DepthwiseConv, node: Node) -> nn.Module:
 def _(layer: BatchNorm, node: Node) -> nn.Module:
     kind = nn.BatchNorm2d if len(node.input_shape) == 3 else nn.BatchNorm1d
     module = kind(node.input_shape[-1], eps=layer.epsilon, momentum=1 - layer.momentum)
-    # The count of batches serves a cumulative average alone; without it, a step less to run.
+    # Only a cumulative average needs the count of batches; without it, a step does less.
     module.num_batches_tracked = None
     return module
 

@@ -1,4 +1,4 @@
-"""What PyTorch chooses where its user says nothing, read from its own modules."""
+"""The default choices of PyTorch, read from its modules."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from bench.spec.weights import Weights
 
 
 def torch_defaults(seed: int) -> Defaults:
-    """PyTorch's choices; weights are drawn by its own modules after seeding it."""
+    """Return the default choices; PyTorch's modules draw the weights with the seed."""
     torch.manual_seed(seed)
     normalisation = nn.BatchNorm2d(1)
     drawn = "uniform, up to 1 / sqrt(fan-in)"
     return Defaults(
-        # PyTorch states the weight of the new statistics.
+        # PyTorch's momentum is the weight of the new statistics.
         batch_norm_momentum=1 - float(normalisation.momentum or 0),
         batch_norm_epsilon=normalisation.eps,
         adam_epsilon=inspect.signature(torch.optim.Adam).parameters["eps"].default,
@@ -39,7 +39,7 @@ def _initialize(node: Node) -> Weights:
 
 @singledispatch
 def _module(layer: Any, node: Node) -> nn.Module:
-    raise TypeError(f"received {layer!r:.60}, expected a layer with a kernel")
+    raise TypeError(f"the layer {layer!r:.60} has no kernel; expected Dense or a convolution")
 
 
 @_module.register

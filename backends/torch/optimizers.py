@@ -1,4 +1,4 @@
-"""The spec's optimizers: as torch.optim has them, and written out for a compiled step.
+"""The spec's optimizers: from torch.optim, and written out for a compiled step.
 
 Both follow the formulas of `bench.spec.training`.
 """
@@ -22,8 +22,8 @@ Tensors = list[torch.Tensor]
 
 @singledispatch
 def fused_optimizer(optimizer: Any, weights: Tensors) -> torch.optim.Optimizer:
-    """The optimizer of torch.optim in its fused form, which updates all weights in one kernel."""
-    raise TypeError(f"received {optimizer!r}, expected an optimizer of bench.spec.training")
+    """Make a fused optimizer of torch.optim, which updates all weights in one kernel."""
+    raise TypeError(f"the optimizer {optimizer!r:.60} is not supported; use Sgd or Adam")
 
 
 @fused_optimizer.register
@@ -52,22 +52,22 @@ def _(optimizer: Adam, weights: Tensors) -> torch.optim.Optimizer:
 
 @singledispatch
 def update_rule(optimizer: Any, weights: Tensors) -> nn.Module:
-    """The update as a module (weights, gradients, rate) -> None that works in place.
+    """Make the update as a module (weights, gradients, rate) -> None that works in place.
 
     Its state dict is the optimizer's state.
     """
-    raise TypeError(f"received {optimizer!r}, expected an optimizer of bench.spec.training")
+    raise TypeError(f"the optimizer {optimizer!r:.60} is not supported; use Sgd or Adam")
 
 
 def _zeros_like(weights: Tensors) -> nn.ParameterList:
-    """State of the weights' shapes; as parameters, because torch.compile takes those as fixed."""
+    """Make state of the weights' shapes, as parameters: torch.compile treats those as fixed."""
     return nn.ParameterList(
         nn.Parameter(torch.zeros_like(weight), requires_grad=False) for weight in weights
     )
 
 
 class SgdUpdate(nn.Module):
-    """Stochastic gradient descent; holds the velocities, none where the momentum is 0."""
+    """Stochastic gradient descent with its velocities; none where the momentum is 0."""
 
     def __init__(self, spec: Sgd, weights: Tensors) -> None:
         super().__init__()
@@ -89,7 +89,7 @@ class SgdUpdate(nn.Module):
 
 
 class AdamUpdate(nn.Module):
-    """Adam; holds both moments and the number of steps."""
+    """Adam with both moments and the number of steps."""
 
     def __init__(self, spec: Adam, weights: Tensors) -> None:
         super().__init__()
@@ -113,7 +113,7 @@ class AdamUpdate(nn.Module):
 
 
 def _one_minus_power(beta: float, steps: torch.Tensor) -> torch.Tensor:
-    """1 - beta ** steps, without the digits that the subtraction would lose in the first steps."""
+    """Return 1 - beta ** steps without the cancellation of the subtraction in early steps."""
     return -torch.expm1(steps * (math.log(beta) if beta else -math.inf))
 
 

@@ -1,4 +1,4 @@
-"""The fastest calls that torch has for a matrix product and a copy."""
+"""The fastest matrix product and copy of PyTorch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 def multiply(size: int, device: Device, precision: str) -> Optional[Work]:
-    """See `Backend.multiply`."""
+    """Return a matrix product; see `Backend.multiply`."""
     dtype = _PRECISIONS.get(precision)
     if dtype is None:
         return None
@@ -28,7 +28,7 @@ def multiply(size: int, device: Device, precision: str) -> Optional[Work]:
 
 
 def copy(size: int, device: Device) -> Work:
-    """See `Backend.copy`."""
+    """Return a copy in memory; see `Backend.copy`."""
     place = platform.torch_device(device)
     source, target = (torch.ones(size // 4, device=place) for _ in range(2))
 

@@ -1,4 +1,4 @@
-"""PyTorch's own input pipeline: a DataLoader over images in the host's memory."""
+"""PyTorch's own input pipeline: a DataLoader over images in host memory."""
 
 # Nothing of torch is typed for mypy here, so its classes can only be subclassed as Any.
 # mypy: disable-error-code="misc"
@@ -18,13 +18,13 @@ Batch = tuple[torch.Tensor, torch.Tensor]
 
 
 class Loader:
-    """Brings batches of pixels and labels to the device, in an order that is given.
+    """Loads batches of pixels and labels to the device, in a given order.
 
-    One worker process fetches them while the main process trains. It stays for all epochs.
+    One worker process fetches them while the main process trains. It runs for all epochs.
     """
 
     def __init__(self, pixels: torch.Tensor, labels: torch.Tensor, device: torch.device) -> None:
-        """Take uint8 pixels (n, ...) and labels (n,) in the host's memory."""
+        """Store uint8 pixels (n, ...) and labels (n,) in host memory."""
         self._device = device
         self._order: list[list[int]] = []
         self._loader = DataLoader(
@@ -37,7 +37,7 @@ class Loader:
         )
 
     def __call__(self, batches: IntArray) -> Iterator[Batch]:
-        """The batches of (steps, batch) indices, one after the other."""
+        """Yield the batch of each row of (steps, batch) indices."""
         self._order[:] = batches.tolist()
         for pixels, labels in self._loader:
             yield (
@@ -47,7 +47,7 @@ class Loader:
 
 
 class _Examples(Dataset[Batch]):
-    """Pixels and labels that are fetched a batch at once, which leaves nothing to collate."""
+    """Pixels and labels, fetched a whole batch at once, so that nothing is collated."""
 
     def __init__(self, pixels: torch.Tensor, labels: torch.Tensor) -> None:
         self._pixels = pixels
@@ -69,7 +69,7 @@ def _as_it_is(batch: Batch) -> Batch:
 
 
 class _Order:
-    """A batch sampler whose batches may be changed between two epochs."""
+    """A batch sampler whose batches can be changed between two epochs."""
 
     def __init__(self, batches: list[list[int]]) -> None:
         self._batches = batches
@@ -82,14 +82,14 @@ class _Order:
 
 
 class Scaled(nn.Module):
-    """Makes what a loader brings what the model takes; in the place of `steps.Examples`."""
+    """Turns a loader's batch into the model's input; replaces `steps.Examples`."""
 
     def __init__(self, dtype: torch.dtype) -> None:
         super().__init__()
         self._dtype = dtype
 
     def forward(self, batch: Batch) -> Batch:
-        """Images of -1 to 1 as the model takes them, and labels."""
+        """Return images scaled to -1 to 1, and labels."""
         pixels, labels = batch
         kept = torch.promote_types(self._dtype, torch.float32)
         images = (pixels.to(kept) * (2 / 255) - 1).to(self._dtype)

@@ -1,4 +1,4 @@
-"""What this machine and this build of torch offer: devices, versions, a compiler."""
+"""The devices, precisions and versions of the installed torch, and its compiler."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CPU_LIBRARIES = {
 
 
 def devices() -> list[Device]:
-    """CUDA or ROCm devices, then Apple's, then the CPU."""
+    """Return CUDA or ROCm devices, then Apple's GPU, then the CPU."""
     found = [
         Device("gpu", index, torch.cuda.get_device_name(index))
         for index in range(torch.cuda.device_count())
@@ -30,26 +30,26 @@ def devices() -> list[Device]:
 
 
 def torch_device(device: Device) -> torch.device:
-    """The device in torch's words; ROCm devices go by the name cuda there too."""
+    """Return torch's device; ROCm devices are named cuda too."""
     return torch.device("cuda", device.index) if device.kind == "gpu" else torch.device(device.kind)
 
 
 def synchronise(device: torch.device) -> None:
-    """Wait until the device is idle; the CPU is whenever a call returns."""
+    """Wait until the device is idle; the CPU always is when a call returns."""
     if device.type != "cpu":
         torch.accelerator.synchronize(device)
 
 
 def precisions(device: Device) -> list[str]:
-    """What the device computes in: float16 on GPUs; TF32 and bfloat16 on those that have them.
+    """Return the precisions of a device: float16 on GPUs, TF32 and bfloat16 on newer ones.
 
-    float16 on a CPU would be rounded float32, which tells nothing of a machine.
+    float16 on a CPU would be rounded float32, whose speed says nothing about a machine.
     """
     if device.kind == "mps":
         return ["float32"]
     if device.kind == "cpu":
         return ["float32", "bfloat16", "float64"]
-    # TF32 came with compute capability 8; AMD's devices have another numbering, and no TF32.
+    # NVIDIA GPUs have TF32 from compute capability 8 on; AMD GPUs are numbered differently.
     is_nvidia = torch.version.hip is None
     has_tf32 = is_nvidia and torch.cuda.get_device_capability(device.index) >= (8, 0)
     has_bfloat16 = torch.cuda.is_bf16_supported(including_emulation=False)
@@ -61,14 +61,14 @@ def precisions(device: Device) -> list[str]:
 
 
 def allow_tf32(allowed: bool) -> None:
-    """Let CUDA round float32 operands to TF32, or not: torch's default does for convolutions."""
+    """Set whether CUDA rounds float32 operands to TF32, as torch does for convolutions."""
     format_ = "tf32" if allowed else "ieee"
     torch.backends.cuda.matmul.fp32_precision = format_
     torch.backends.cudnn.conv.fp32_precision = format_
 
 
 def versions() -> dict[str, str]:
-    """Versions of torch and of the libraries in its build that compute."""
+    """Return the versions of torch and of the libraries that it computes with."""
     cudnn = torch.backends.cudnn.version() if torch.backends.cudnn.is_available() else None
     known: dict[str, Optional[str]] = {
         "torch": str(torch.__version__),
@@ -84,15 +84,15 @@ def versions() -> dict[str, str]:
 
 
 def require_compiler() -> None:
-    """Make sure that there is a C++ compiler for the code that torch.compile writes for the CPU.
+    """Check that there is a C++ compiler, which torch.compile needs on the CPU.
 
     Raises:
-        Unsupported: it is missing.
+        Unsupported: there is none.
     """
     standard = "cl" if sys.platform == "win32" else "clang++" if sys.platform == "darwin" else "g++"
     compiler = os.environ.get("CXX", standard)
     if shutil.which(compiler) is None:
         raise Unsupported(
-            f"mode compile: torch.compile needs a C++ compiler and there is no {compiler!r}; "
-            f"install {standard}, or name another compiler in the variable CXX"
+            f"mode compile needs a C++ compiler and {compiler!r} is not installed; "
+            f"install {standard}, or set the variable CXX to another compiler"
         )

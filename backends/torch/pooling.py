@@ -1,7 +1,7 @@
-"""Max pooling whose gradient torch.compile leaves to torch's own kernel on the CPU.
+"""Max pooling with torch's own gradient kernel in compiled code on the CPU.
 
-The code that Inductor writes for it there scatters value by value: a compiled step of a network
-with two pools took 1.5 times as long as with the kernel that eager mode runs.
+Inductor's own code for the gradient scatters value by value: a compiled step of a network with two
+pools took 1.5 times as long as with the kernel of eager mode.
 """
 
 # Nothing of torch is typed for mypy here, so its classes can only be subclassed as Any.
@@ -17,10 +17,10 @@ from torch.nn.functional import max_pool2d
 
 
 class MaxPool(nn.MaxPool2d):
-    """(n, c, h, w) -> (n, c, h', w'), as `torch.nn.MaxPool2d` with whole numbers for sizes."""
+    """(n, c, h, w) -> (n, c, h', w'), as `torch.nn.MaxPool2d` with integer sizes."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """The largest value of each window."""
+        """Return the maximum of each window."""
         if torch.compiler.is_compiling() and x.device.type == "cpu":
             y, _ = _OpaqueGradient.apply(x, self.kernel_size, self.stride, self.padding)
             return y
@@ -28,7 +28,7 @@ class MaxPool(nn.MaxPool2d):
 
 
 class _OpaqueGradient(torch.autograd.Function):
-    """Max pooling with `max_pool_gradient` for its backward pass."""
+    """Max pooling whose backward pass is `max_pool_gradient`."""
 
     @staticmethod
     def forward(x: torch.Tensor, size: int, stride: int, padding: int) -> Any:
@@ -50,7 +50,7 @@ class _OpaqueGradient(torch.autograd.Function):
 def max_pool_gradient(
     dy: torch.Tensor, x: torch.Tensor, indices: torch.Tensor, size: int, stride: int, padding: int
 ) -> torch.Tensor:
-    """The gradient by x, of its shape; `indices` are those that the forward pass returned."""
+    """Return the gradient by x; `indices` come from the forward pass."""
     square = [[extent, extent] for extent in (size, stride, padding, 1)]
     return torch.ops.aten.max_pool2d_with_indices_backward(dy, x, *square, False, indices)
 

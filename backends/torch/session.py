@@ -30,7 +30,7 @@ from bench.spec.parameters import weight_specs
 from bench.spec.precision import loss_scale
 from bench.spec.weights import FloatArray, IntArray, Weights
 
-# The type of the weights, and the type that layers compute in.
+# The type of the weights, and the type in which layers compute.
 _PRECISIONS = {
     "float32": (torch.float32, torch.float32),
     "tf32": (torch.float32, torch.float32),
@@ -44,10 +44,10 @@ _WARM_UP_STEPS = 3
 
 
 class TorchSession(Session):
-    """A model with its training set, in one precision, on one device."""
+    """A model and its training set, in one precision, on one device."""
 
     def __init__(self, workload: Workload) -> None:
-        """Lower the model; place weights and data."""
+        """Lower the model, and place weights and data."""
         torch.manual_seed(workload.seed)
         self._device = platform.torch_device(workload.device)
         kept, self._dtype = _PRECISIONS[workload.precision]
@@ -67,11 +67,11 @@ class TorchSession(Session):
         )
 
     def _trained(self, net: nn.Module) -> nn.Module:
-        """The net as a step calls it."""
+        """Return the net as a step calls it."""
         return net
 
     def compile(self, steps: int, batch_size: int) -> None:
-        """Run a few steps on copies of one example, and undo them; see `Session.compile`."""
+        """Run a few steps on copies of one example and undo them; see `Session.compile`."""
         before = self._step.state()
         batches = np.zeros((_WARM_UP_STEPS, batch_size), np.int32)
         self.train(batches, np.zeros(_WARM_UP_STEPS, np.float32))
@@ -90,13 +90,13 @@ class TorchSession(Session):
         return _array(losses)
 
     def predict(self, images: FloatArray) -> FloatArray:
-        """Logits (n, classes) of (n, height, width, channels) images; see `Session.predict`."""
+        """Return logits (n, classes); see `Session.predict`."""
         self._net.eval()
         with torch.inference_mode():
             return _array(self._net(as_input(self._images(images))))
 
     def predictor(self, batch_size: int) -> Callable[[FloatArray], FloatArray]:
-        """Compiled in mode compile, but for a chain of dense layers on the CPU.
+        """Return a compiled predictor in mode compile, except for dense layers on the CPU.
 
         There, calling a compiled function costs more than it saves.
         """
@@ -112,12 +112,12 @@ class TorchSession(Session):
         return predict
 
     def gradients(self, batch: IntArray) -> Gradients:
-        """Logits, loss and gradients of one batch; see `Session.gradients`."""
+        """Return the gradients for one batch; see `Session.gradients`."""
         self._net.train()
         weights = {
             name: weight.detach().requires_grad_() for name, weight in self._net.named_parameters()
         }
-        # The pass updates running statistics where it finds them: in these copies.
+        # The pass updates running statistics in place: in these copies.
         statistics = {name: value.clone() for name, value in self._net.named_buffers()}
         images, labels = self._examples(next(iter(self._batches(batch[np.newaxis]))))
         logits = functional_call(self._net, (weights, statistics), (images,))
@@ -129,17 +129,17 @@ class TorchSession(Session):
         return Gradients(_array(logits), loss.item(), canonical_weights(gradients, trainable))
 
     def weights(self) -> Weights:
-        """Every weight and running statistic, in the session's precision."""
+        """Return all weights and running statistics, in the session's precision."""
         return canonical_weights(self._model.state_dict(), self._specs)
 
     def device_memory(self) -> Optional[int]:
-        """The peak of torch's allocator on CUDA and ROCm; others keep no peak."""
+        """Return the peak of torch's allocator; only CUDA and ROCm have one."""
         if self._device.type != "cuda":
             return None
         return int(torch.cuda.max_memory_allocated(self._device))
 
     def _input(self, workload: Workload) -> tuple[nn.Module, Callable[[IntArray], Iterable[Any]]]:
-        """What gives a step its images and labels, and what gives it its batches."""
+        """Return the module from a batch to images and labels, and the source of batches."""
         labels = torch.tensor(workload.labels, dtype=torch.int64)
         if workload.input == "resident":
             examples = Examples(self._images(workload.images), labels.to(self._device))
@@ -151,7 +151,7 @@ class TorchSession(Session):
         return images.reshape(len(images), -1) if self._is_flat else images
 
     def _images(self, images: FloatArray) -> torch.Tensor:
-        """A copy on the device, laid out so that a batch of it needs no other layout."""
+        """Copy images to the device, in the layout that batches need."""
         return torch.tensor(self._shaped(images), dtype=self._dtype, device=self._device)
 
 

@@ -1,4 +1,4 @@
-"""One training step, eager or compiled: a batch of example indices in, the loss out."""
+"""One training step, eager or compiled: from a batch of example indices to the loss."""
 
 # Nothing of torch is typed for mypy here, so its classes can only be subclassed as Any.
 # mypy: disable-error-code="misc"
@@ -26,7 +26,7 @@ from bench.spec.weights import FloatArray
 class Examples(nn.Module):
     """The training set on the device, (n, height, width, channels) or (n, features).
 
-    A module with buffers, because a compiled step takes those as fixed in place.
+    A module with buffers, because a compiled step treats their addresses as constant.
     """
 
     def __init__(self, images: torch.Tensor, labels: torch.Tensor) -> None:
@@ -35,26 +35,26 @@ class Examples(nn.Module):
         self.register_buffer("labels", labels, persistent=False)
 
     def forward(self, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The images as the model takes them, and the labels, of a batch of indices."""
+        """Return the model's input and the labels for a batch of indices."""
         images = self.images.index_select(0, batch)
         return as_input(images), self.labels.index_select(0, batch)
 
 
 @contextmanager
 def expected_warnings() -> Iterator[None]:
-    """Silence what torch.compile says of settings that are on purpose, and of itself."""
+    """Silence warnings of torch.compile about intentional settings and about itself."""
     with warnings.catch_warnings():
-        # The recipe turns the caches on disk off, so that compile times compare.
+        # The recipe disables the caches on disk, so that compile times are comparable.
         warnings.filterwarnings("ignore", message="dynamo_pgo force disabled")
-        # float32 is to mean float32.
+        # float32 must mean float32.
         warnings.filterwarnings("ignore", message="TensorFloat32 tensor cores")
-        # Its own modules use what torch has deprecated.
+        # Its own modules use deprecated functions of torch.
         warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"torch\.")
         yield
 
 
 def compiled_model(model: nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
-    """The model's forward pass as one graph for each shape that it is called with."""
+    """Compile the model's forward pass, one graph for each input shape."""
     return cast(
         "Callable[[torch.Tensor], torch.Tensor]",
         torch.compile(
@@ -68,26 +68,23 @@ def compiled_model(model: nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
 
 
 class Step(ABC):
-    """A step of training, with all that it changes."""
+    """A training step and the state that it changes."""
 
     @abstractmethod
     def rates(self, learning_rates: FloatArray) -> Sequence[Any]:
-        """The learning rates, (steps,), each as `__call__` takes it."""
+        """Convert learning rates, (steps,), to arguments of `__call__`."""
 
     @abstractmethod
     def __call__(self, batch: Any, rate: Any) -> torch.Tensor:
-        """Train on one batch, as the examples take it.
-
-        Returns the loss, on the device, before the update.
-        """
+        """Train on one batch and return the loss before the update, on the device."""
 
     @abstractmethod
     def state(self) -> Any:
-        """A copy of the weights, the running statistics and the optimizer's state."""
+        """Return a copy of the weights, the running statistics and the optimizer's state."""
 
     @abstractmethod
     def restore(self, state: Any) -> None:
-        """Go back to a copy that `state` made."""
+        """Restore a copy made by `state`."""
 
 
 class EagerStep(Step):
@@ -104,7 +101,7 @@ class EagerStep(Step):
         self._optimizer = fused_optimizer(optimizer, self._weights)
 
     def rates(self, learning_rates: FloatArray) -> list[float]:
-        """Plain numbers."""
+        """Return plain numbers."""
         rates: list[float] = learning_rates.tolist()
         return rates
 
@@ -135,7 +132,7 @@ class EagerStep(Step):
 
 
 class CompiledStep(Step):
-    """Forward, backward and update in one graph, compiled for each batch size that comes."""
+    """Forward, backward and update in one graph, compiled for each batch size."""
 
     def __init__(
         self, model: nn.Module, optimizer: Optimizer, examples: nn.Module, loss_scale: float
@@ -152,12 +149,12 @@ class CompiledStep(Step):
             self._step,
             fullgraph=True,
             dynamic=False,
-            # Without it, this session could be given the graph of another one's model.
+            # Otherwise this session could reuse the graph of another session's model.
             isolate_recompiles=True,
             options={
                 "triton.cudagraphs": self._device.type == "cuda",
-                # The model never changes but in its weights' values: checking at each call that
-                # it is still the same would cost the smallest models a tenth of their time.
+                # Only the values of the weights change. Checking at each call that the model is the
+                # same would take a tenth of the smallest models' time.
                 "guard_filter_fn": torch.compiler.keep_tensor_guards_unsafe,
             },
         )
@@ -175,7 +172,7 @@ class CompiledStep(Step):
         return loss / self._loss_scale
 
     def rates(self, learning_rates: FloatArray) -> Sequence[torch.Tensor]:
-        """Tensors on the device: a number would be compiled into the graph."""
+        """Return tensors on the device: a number would be compiled into the graph."""
         rates: Sequence[torch.Tensor] = torch.from_numpy(learning_rates).to(self._device).unbind()
         return rates
 

@@ -1,7 +1,7 @@
 """Weights between the canonical layout and torch's.
 
-torch keeps a Dense kernel as (out, in) and a convolution kernel as (out, in / groups, height,
-width). A permuted view of either is the canonical layout, which serves both directions.
+torch stores a Dense kernel as (out, in) and a convolution kernel as (out, in / groups, height,
+width). A permuted view of either has the canonical layout and serves for reading and writing.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _NAMES = {
     "mean": "running_mean",
     "variance": "running_var",
 }
-# By the number of a weight's dimensions, the torch dimension of each canonical one.
+# The torch dimension of each canonical dimension, by the number of dimensions.
 _CANONICAL_AXES = {1: (0,), 2: (1, 0), 4: (2, 3, 1, 0)}
 
 
 def torch_name(address: str) -> str:
-    """The name in a state dict of the weight at an address.
+    """Return the name in a state dict of the weight at an address.
 
     >>> torch_name("2.add/0.sequential/1.conv/kernel")
     '2.0.1.weight'
@@ -44,7 +44,7 @@ def place_weights(module: nn.Module, weights: Weights) -> None:
 
 
 def canonical_weights(tensors: Mapping[str, torch.Tensor], addresses: Iterable[str]) -> Weights:
-    """Copies, by address, of tensors that go by their names in torch."""
+    """Copy tensors that are named as in torch to the host, by address."""
     return {address: canonical_array(tensors[torch_name(address)]) for address in addresses}
 
 
@@ -53,5 +53,5 @@ def _canonical(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def canonical_array(tensor: torch.Tensor) -> FloatArray:
-    """A copy of one weight in the canonical layout."""
+    """Copy one weight to the host, in the canonical layout."""
     return np.array(_canonical(tensor.detach()).cpu().numpy(), order="C")
