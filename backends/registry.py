@@ -1,7 +1,7 @@
-"""Which backends there are: those of this project, and those that other packages bring.
+"""All backends: those of this project, and those of other packages.
 
-A package adds a backend through the entry point group `bench.backends`, whose value is a
-`Recipe`. Nothing here imports a framework.
+A package adds a backend through the entry point group `bench.backends`, whose value is a `Recipe`.
+Nothing here imports a framework.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Optional
 from backends.api import Recipe
 from bench.spec.plugins import entry_points_of, load_entry_point, plugin_error
 
-# The module of each of this project's backends, and the name of its recipe there.
+# The module and name of each recipe of this project.
 BUILT_IN = {
     "numpy": "backends.numpy:RECIPE",
     "torch": "backends.torch:RECIPE",
@@ -35,7 +35,7 @@ GROUP = "bench.backends"
 
 
 def recipes() -> dict[str, Recipe]:
-    """Every backend's recipe by name, this project's first.
+    """Return the recipes of all backends by name; this project's come first.
 
     Raises:
         bench.errors.PluginError: an entry point fails to load, is no recipe, or takes a name
@@ -59,7 +59,7 @@ def _built_in(name: str) -> Recipe:
 
 
 def installed_version(recipe: Recipe) -> Optional[str]:
-    """The framework's version where the recipe's workers run; None when it cannot run there."""
+    """Return the framework's version in the workers' environment; None where it is missing."""
     if recipe.absence:
         return None
     names = [_distribution(text) for text in recipe.requirements]
@@ -73,20 +73,20 @@ def installed_version(recipe: Recipe) -> Optional[str]:
 
 
 def install_command(recipe: Recipe) -> str:
-    """The command that installs what the backend needs."""
+    """Return the command that installs the backend's requirements."""
     return "python -m pip install " + " ".join(f"'{text}'" for text in recipe.requirements)
 
 
 def not_installed(recipe: Recipe) -> str:
-    """What to say of a backend whose framework is missing."""
+    """Return why a backend cannot run, and how to install it."""
     return recipe.absence or f"not installed; install it with: {install_command(recipe)}"
 
 
 def _distribution(requirement: str) -> str:
-    """The package's name in `torch==2.13.*`."""
+    """Return the package's name in a requirement: `torch` for `torch==2.13.*`."""
     return re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0]
 
 
 def _canonical(name: str) -> str:
-    """The name as indexes compare it (PEP 503)."""
+    """Return the normalised name of a package (PEP 503)."""
     return re.sub(r"[-_.]+", "-", name).lower()

@@ -11,6 +11,7 @@ import keras
 from backends.api import unsupported_layer
 from backends.keras.engine import Functions
 from backends.keras.layers import LowestPadding2D, UnbiasedBatchNormalization
+from backends.keras.weights import variables_of
 from backends.lowering import register_sequence
 from bench.spec.layers import (
     Activation,
@@ -27,18 +28,8 @@ from bench.spec.layers import (
     MaxPool,
     Multiply,
 )
-from bench.spec.parameters import weight_specs
 from bench.spec.shapes import Node, padding_of
 
-# The attribute of a Keras layer with the weight of a name.
-_ATTRIBUTES = {
-    "kernel": "kernel",
-    "bias": "bias",
-    "scale": "gamma",
-    "shift": "beta",
-    "mean": "moving_mean",
-    "variance": "moving_variance",
-}
 _ACTIVATIONS: Functions = {
     "relu": keras.activations.relu,
     "relu6": keras.activations.relu6,
@@ -89,11 +80,7 @@ def lower(model: Node, activations: Functions, seed: int) -> Lowered:
     target = _Target({**_ACTIVATIONS, **activations}, seed, {})
     images = keras.Input(model.input_shape)
     network = keras.Model(images, _apply(model.layer, model, images, target))
-    variables = {}
-    for address in weight_specs(model):
-        path, _, name = address.rpartition("/")
-        variables[address] = getattr(target.layers[path], _ATTRIBUTES[name])
-    return Lowered(network, variables)
+    return Lowered(network, variables_of(model, target.layers))
 
 
 @singledispatch

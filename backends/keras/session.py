@@ -14,6 +14,7 @@ from backends.api import Gradients, Session, Workload
 from backends.keras.engine import MODES, Engine
 from backends.keras.lowering import lower
 from backends.keras.optimizers import make_optimizer
+from backends.keras.weights import place_weights
 from bench.spec.parameters import weight_specs
 from bench.spec.weights import FloatArray, IntArray, Weights
 
@@ -31,8 +32,7 @@ class KerasSession(Session):
         mode = MODES[workload.mode]
         with self._settings():
             self._model, self._variables = lower(workload.model, engine.activations, workload.seed)
-            for address, variable in self._variables.items():
-                variable.assign(np.reshape(workload.weights[address], variable.shape))
+            place_weights(self._variables, workload.weights)
             self._optimizer = make_optimizer(workload.optimizer)
             self._model.compile(
                 self._optimizer,
