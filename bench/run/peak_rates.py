@@ -129,7 +129,7 @@ def _measure(
     )
 
 
-def limit_of(
+def peak_share(
     record: TrialRecord, flops_per_image: int | None, known: Sequence[PeakRates]
 ) -> PeakShare | None:
     """Compare the trial's throughput with the peak rate of its devices.
@@ -181,7 +181,7 @@ def _path(recipe: Recipe, version: str, device: str, setting: PeakRateSettings) 
     machine = machine_name(), hardware_digest()
     parts = (machine, setting.threads, setting.cpus, recipe, version, device)
     sources = digest_of("bench.worker.peak"), backend_digest(recipe)
-    return setting.cache / "limits" / f"{cache.digest(parts, sources)}.json"
+    return setting.cache / "peak-rates" / f"{cache.digest(parts, sources)}.json"
 
 
 def _read(path: Path | None) -> PeakRates | None:

@@ -27,19 +27,21 @@ CHANCES = 2
 Records = Mapping[str, TrialRecord]
 
 
-class Decision(NamedTuple):
-    """What follows a block.
+class NextBlock(NamedTuple):
+    """The next block of a run with automatic repeats.
 
     Attributes:
-        jobs: of another block; empty if there is none.
-        reason: why there is none.
+        jobs: jobs of the next block; empty if the run stops.
+        reason: why the run stops; empty if it continues.
     """
 
     jobs: list[Job]
     reason: str
 
 
-def decide(rule: AutoRepeats, planned: Sequence[Trial], records: Records, spent: float) -> Decision:
+def decide(
+    rule: AutoRepeats, planned: Sequence[Trial], records: Records, spent: float
+) -> NextBlock:
     """Decide whether another block is measured, and of which jobs.
 
     Args:
@@ -51,14 +53,14 @@ def decide(rule: AutoRepeats, planned: Sequence[Trial], records: Records, spent:
     blocks = max(trial.repeat for trial in planned)
     living = _living(planned, records, blocks)
     if not living:
-        return Decision([], "no contender could be measured")
+        return NextBlock([], "no contender could be measured")
     if spent + _last_block(planned, records, blocks) > rule.max_seconds:
-        return Decision([], f"another block would end after the {rule.max_seconds:g} s allowed")
+        return NextBlock([], f"another block would end after the {rule.max_seconds:g} s allowed")
     samples = _samples(planned, records)
     looks = range(blocks - IN_TURN + 1, blocks + 1)
     if looks[0] >= FEWEST and all(_reach(samples, look) <= rule.interval for look in looks):
-        return Decision([], f"each ratio was known to within {100 * rule.interval:g} %")
-    return Decision(living, "")
+        return NextBlock([], f"each ratio was known to within {100 * rule.interval:g} %")
+    return NextBlock(living, "")
 
 
 def _living(planned: Sequence[Trial], records: Records, blocks: int) -> list[Job]:

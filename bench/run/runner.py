@@ -25,7 +25,7 @@ from bench.run.certificates import backend_digest
 from bench.run.executor import Executor
 from bench.run.launch import launch_of_job
 from bench.run.outcome import INTERRUPTED, Verdict, verdict_of, with_events
-from bench.run.peak_rates import PeakRates, limit_of
+from bench.run.peak_rates import PeakRates, peak_share
 from bench.run.plan import unsupported_by
 from bench.run.plausibility import checked
 from bench.run.worker_process import WorkerEnd
@@ -175,8 +175,8 @@ def measure(
         record, explained = _attempt(trial, experiment, executor, observer)
         record = watch.with_noise(record, disturbed)
         if not watch.wants_retry(record, len(disturbed)):
-            limited = msgspec.structs.replace(record, limit=_limit(record, experiment))
-            return Measurement(checked(limited), explained)
+            compared = msgspec.structs.replace(record, limit=_peak_share(record, experiment))
+            return Measurement(checked(compared), explained)
         disturbed.append(record)
         observer.trial_disturbed(trial, record)
 
@@ -188,9 +188,9 @@ def save(trial: Trial, measurement: Measurement, folder: RunFolder) -> None:
         folder.append_explanation(Explanation(trial.name, trial.job.model, measurement.explained))
 
 
-def _limit(record: TrialRecord, experiment: Experiment) -> PeakShare | None:
+def _peak_share(record: TrialRecord, experiment: Experiment) -> PeakShare | None:
     flops = experiment.models[record.job.model].training_flops_per_image
-    return limit_of(record, flops, experiment.peak_rates)
+    return peak_share(record, flops, experiment.peak_rates)
 
 
 def _attempt(

@@ -82,7 +82,7 @@ def one(numbers, backend, mode, model, batch_size, repeat):
         cold_start_seconds=4 * near,
         per_epoch=epochs,
         inference=msgspec.structs.replace(records.INFERENCE, latency_p50_seconds=1e-4 * near),
-        limit=records.LIMIT,
+        limit=records.PEAK_SHARE,
         noise=records.NOISE,
         variables=ENVIRONMENT,
     )

@@ -48,7 +48,7 @@ NOISE = Noise(
     flags=("slow canary",),
     attempts=(Attempt(("other processes",), 9.0),),
 )
-LIMIT = PeakShare(
+PEAK_SHARE = PeakShare(
     flops_per_image=454_400,
     achieved_flops_per_second=9e10,
     peak_flops_per_second=4e11,

@@ -9,7 +9,7 @@ import pytest
 
 from backends.api import Unsupported
 from backends.registry import recipes
-from bench.verification.conformance.contender import Contender, contender_of
+from bench.verification.conformance.contender import BackendMode, contender_of
 from bench.verification.conformance.pytest_plugin import MUST_HAVE, OPTION
 
 
@@ -53,6 +53,6 @@ def pytest_pyfunc_call(pyfuncitem: Any) -> Generator[None, Any, Any]:
 
 
 @pytest.fixture
-def contender(request: Any) -> Contender:
+def contender(request: Any) -> BackendMode:
     """Return the backend in one of its modes."""
     return contender_of(*request.param)

@@ -1,4 +1,4 @@
-"""The subject of a conformance test: a backend in one of its modes."""
+"""The contenders of the conformance tests: each backend in each of its modes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from bench.verification.reference import workload
 THREADS = 1
 
 
-class Contender(NamedTuple):
+class BackendMode(NamedTuple):
     """A backend in one of its modes. It runs on the backend's last device, which is the CPU.
 
     Attributes:
@@ -52,7 +52,7 @@ class Contender(NamedTuple):
         return self.backend.session(self.workload(case, optimizer))
 
 
-def in_first_mode(contender: Contender) -> None:
+def in_first_mode(contender: BackendMode) -> None:
     """Skip the test unless the contender is in the first mode of its backend.
 
     Raises:
@@ -62,14 +62,14 @@ def in_first_mode(contender: Contender) -> None:
         pytest.skip(f"checked in mode {contender.recipe.modes[0]}")
 
 
-def contender_of(name: str, mode: str) -> Contender:
+def contender_of(name: str, mode: str) -> BackendMode:
     """Return a backend in a mode, and import its framework at the first call.
 
     Args:
         name: name of the backend.
         mode: one of its modes.
     """
-    return Contender(recipes()[name], _backend(name), mode)
+    return BackendMode(recipes()[name], _backend(name), mode)
 
 
 @cache

@@ -26,7 +26,7 @@ from bench.verification.case import ONE_OPTIMIZER, OPTIMIZERS, make_case, rates
 from bench.verification.certificate import Check
 from bench.verification.certify import certify
 from bench.verification.compare import compare_weights
-from bench.verification.conformance.contender import Contender, in_first_mode
+from bench.verification.conformance.contender import BackendMode, in_first_mode
 from bench.verification.every_layer import EVERY_LAYER_SHAPE, every_layer
 from bench.verification.reference import reference_session
 
@@ -40,7 +40,7 @@ def failures(checks: Sequence[Check]) -> list[Check]:
     return [check for check in checks if not check.passed]
 
 
-def test_every_layer_agrees_with_every_optimizer(contender: Contender) -> None:
+def test_every_layer_agrees_with_every_optimizer(contender: BackendMode) -> None:
     try:
         checks = _all_checks(contender)
     except Unsupported:  # `bench verify` names the unsupported layer; the others must be correct
@@ -49,7 +49,7 @@ def test_every_layer_agrees_with_every_optimizer(contender: Contender) -> None:
     assert failures(checks) == []
 
 
-def _all_checks(contender: Contender) -> tuple[Check, ...]:
+def _all_checks(contender: BackendMode) -> tuple[Check, ...]:
     """Check every layer with every optimizer, in the first mode.
 
     In other modes, check every layer with one optimizer, and every optimizer on a small network:
@@ -62,7 +62,7 @@ def _all_checks(contender: Contender) -> tuple[Check, ...]:
     return layers + certify(subject, NORMALISED, (6, 6, 2), OPTIMIZERS)
 
 
-def _perceptron_checks(contender: Contender) -> tuple[Check, ...]:
+def _perceptron_checks(contender: BackendMode) -> tuple[Check, ...]:
     """Check a perceptron with each optimizer that the backend supports."""
     checks: list[Check] = []
     for name, optimizer in OPTIMIZERS.items():
@@ -71,7 +71,7 @@ def _perceptron_checks(contender: Contender) -> tuple[Check, ...]:
     return tuple(checks)
 
 
-def test_every_layer_agrees_in_float64(contender: Contender) -> None:
+def test_every_layer_agrees_in_float64(contender: BackendMode) -> None:
     """Only in the first mode: the formulas are the same in all modes, and compiling takes long."""
     if "float64" not in contender.recipe.precisions:
         pytest.skip("no float64")
@@ -82,18 +82,20 @@ def test_every_layer_agrees_in_float64(contender: Contender) -> None:
 
 @pytest.mark.evenbench_must_have
 @pytest.mark.parametrize("model", ["mlp", "linear_mlp"])
-def test_a_perceptron_agrees_with_the_reference(contender: Contender, model: str) -> None:
+def test_a_perceptron_agrees_with_the_reference(contender: BackendMode, model: str) -> None:
     layer, shape = build(model), MODELS[model].input_shape
     assert failures(certify(contender.subject(), layer, shape, ONE_OPTIMIZER)) == []
 
 
 @pytest.mark.parametrize("model", ["lenet5", "cnn"])
-def test_a_convolution_network_agrees_with_the_reference(contender: Contender, model: str) -> None:
+def test_a_convolution_network_agrees_with_the_reference(
+    contender: BackendMode, model: str
+) -> None:
     layer, shape = build(model), MODELS[model].input_shape
     assert failures(certify(contender.subject(), layer, shape, ONE_OPTIMIZER)) == []
 
 
-def test_twenty_steps_of_sgd_follow_the_reference(contender: Contender) -> None:
+def test_twenty_steps_of_sgd_follow_the_reference(contender: BackendMode) -> None:
     case = make_case(build("mlp"), (28, 28, 1))
     session, reference = contender.session(case, MOMENTUM), reference_session(case, MOMENTUM)
     steps = case.batches[:20], rates(MOMENTUM)[:20]
@@ -109,7 +111,7 @@ def test_twenty_steps_of_sgd_follow_the_reference(contender: Contender) -> None:
     ("layer", "optimizer"), [(NORMALISED, ADAM), (DENSE, MOMENTUM)], ids=["normalised", "dense"]
 )
 def test_compiling_does_not_change_the_session(
-    contender: Contender, layer: Layer, optimizer: Optimizer
+    contender: BackendMode, layer: Layer, optimizer: Optimizer
 ) -> None:
     case = make_case(layer, (6, 6, 2))
     plain, compiled = (contender.session(case, optimizer) for _ in range(2))
@@ -121,7 +123,7 @@ def test_compiling_does_not_change_the_session(
     np.testing.assert_allclose(compiled.train(*steps), plain.train(*steps), rtol=1e-5)
 
 
-def test_the_same_seed_gives_the_same_result(contender: Contender) -> None:
+def test_the_same_seed_gives_the_same_result(contender: BackendMode) -> None:
     case = make_case(build("mlp"), (28, 28, 1))
     losses = [
         contender.session(case, MOMENTUM).train(case.batches[:10], rates(MOMENTUM)[:10])
@@ -130,7 +132,7 @@ def test_the_same_seed_gives_the_same_result(contender: Contender) -> None:
     np.testing.assert_array_equal(losses[0], losses[1])
 
 
-def test_dropout_is_applied_only_in_training(contender: Contender) -> None:
+def test_dropout_is_applied_only_in_training(contender: BackendMode) -> None:
     layer = sequential(Flatten(), Dropout(0.5), Dense(64, bias=False))
     case = make_case(layer, (4, 4, 1))._replace(model=resolve(layer, (4, 4, 1)))
     session = contender.session(case, MOMENTUM)

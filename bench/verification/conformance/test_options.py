@@ -27,7 +27,7 @@ from bench.spec.models import build
 from bench.spec.training import scale_pixels
 from bench.verification.case import ONE_OPTIMIZER, OPTIMIZERS, Case, make_case, rates
 from bench.verification.certify import certify
-from bench.verification.conformance.contender import Contender, in_first_mode
+from bench.verification.conformance.contender import BackendMode, in_first_mode
 
 # Layers that round in different ways. No bias before the batch normalisation: its gradient would be
 # a rounding error.
@@ -51,12 +51,12 @@ def small_case() -> Case:
     return make_case(sequential(Conv(4, 3), MaxPool(2), Flatten(), Dense(3)), (6, 6, 2))
 
 
-def skip_without_bfloat16(contender: Contender) -> None:
+def skip_without_bfloat16(contender: BackendMode) -> None:
     if "bfloat16" not in contender.recipe.precisions:
         pytest.skip("no bfloat16")
 
 
-def test_bfloat16_agrees_within_its_tolerance(contender: Contender) -> None:
+def test_bfloat16_agrees_within_its_tolerance(contender: BackendMode) -> None:
     """Only in the first mode: all modes cast the same values."""
     skip_without_bfloat16(contender)
     in_first_mode(contender)
@@ -64,7 +64,7 @@ def test_bfloat16_agrees_within_its_tolerance(contender: Contender) -> None:
     assert [check for check in checks if not check.passed] == []
 
 
-def test_bfloat16_is_really_used(contender: Contender) -> None:
+def test_bfloat16_is_really_used(contender: BackendMode) -> None:
     """A backend that ignores the precision would pass the certificate, but measure float32."""
     skip_without_bfloat16(contender)
     case = make_case(build("mlp"), (28, 28, 1))
@@ -78,7 +78,7 @@ def test_bfloat16_is_really_used(contender: Contender) -> None:
     assert 5e-4 < difference < 5e-2
 
 
-def test_an_unsupported_precision_or_mode_is_named(contender: Contender) -> None:
+def test_an_unsupported_precision_or_mode_is_named(contender: BackendMode) -> None:
     workload = contender.workload(make_case(build("mlp"), (28, 28, 1)), MOMENTUM, "float7")
     with pytest.raises(Unsupported, match="float7"):
         contender.backend.session(workload)
@@ -87,7 +87,7 @@ def test_an_unsupported_precision_or_mode_is_named(contender: Contender) -> None
 
 
 @pytest.mark.parametrize("precision", ["float16", "tf32"])
-def test_precisions_of_gpus_are_refused_on_a_cpu(contender: Contender, precision: str) -> None:
+def test_precisions_of_gpus_are_refused_on_a_cpu(contender: BackendMode, precision: str) -> None:
     with pytest.raises(Unsupported, match=rf"precision '{precision}' on cpu"):
         contender.backend.session(contender.workload(small_case(), MOMENTUM, precision))
     assert precision in contender.recipe.unsupported("cpu", precision, "resident")
@@ -97,7 +97,7 @@ def test_precisions_of_gpus_are_refused_on_a_cpu(contender: Contender, precision
 # several frameworks, and Python warns of a fork then.
 @pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
-def test_a_pipeline_trains_like_resident_data(contender: Contender) -> None:
+def test_a_pipeline_trains_like_resident_data(contender: BackendMode) -> None:
     if "pipeline" not in contender.recipe.inputs:
         pytest.skip("no pipeline")
     case = small_case()
@@ -117,7 +117,7 @@ def test_a_pipeline_trains_like_resident_data(contender: Contender) -> None:
     assert got_loss == pytest.approx(wanted_loss, rel=1e-4)
 
 
-def test_a_predictor_returns_the_logits_of_predict(contender: Contender) -> None:
+def test_a_predictor_returns_the_logits_of_predict(contender: BackendMode) -> None:
     case = small_case()
     session = contender.session(case, MOMENTUM)
     session.train(case.batches[:3], rates(MOMENTUM)[:3])
@@ -130,7 +130,7 @@ def test_a_predictor_returns_the_logits_of_predict(contender: Contender) -> None
             np.testing.assert_allclose(answer, session.predict(images), rtol=1e-4, atol=1e-5)
 
 
-def test_native_defaults_fit_the_model(contender: Contender) -> None:
+def test_native_defaults_fit_the_model(contender: BackendMode) -> None:
     layer = sequential(Conv(4, 3, groups=2), BatchNorm(), DepthwiseConv(3), Flatten(), Dense(3))
     case = make_case(layer, (6, 6, 2))
     defaults = contender.backend.native_defaults(0)

@@ -1,7 +1,6 @@
-"""Data-parallel training: what several processes or devices share is what one would compute.
+"""Data-parallel training: several processes or devices must compute the same as one.
 
-In workers, as the suite runs them: a framework takes its devices before it starts, and the other
-processes of a worker must end with it.
+The tests start workers, as a run does, because a framework must know its devices before it starts.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from bench.spec.layers import Conv, Dense, Flatten, MaxPool, sequential
 from bench.spec.models import build
 from bench.spec.training import Optimizer
 from bench.verification.case import OPTIMIZERS
-from bench.verification.conformance.contender import THREADS, Contender
+from bench.verification.conformance.contender import THREADS, BackendMode
 from bench.worker.protocol import (
     Checked,
     EpochEnded,
@@ -38,18 +37,18 @@ SMALL = sequential(Conv(4, 3), MaxPool(2), Flatten(), Dense(3))
 MOMENTUM = OPTIMIZERS["SGD with momentum"]
 
 
-def sharing(contender: Contender) -> None:
+def skip_unless_parallel(contender: BackendMode) -> None:
     if contender.mode not in contender.recipe.parallel_modes:
         pytest.skip("not data-parallel")
 
 
-def run_here(contender: Contender, task: TrainTask | VerifyTask) -> list[Event]:
+def run_here(contender: BackendMode, task: TrainTask | VerifyTask) -> list[Event]:
     """Return all events of the task on this machine."""
     return run_in(contender.recipe.processes_for(task.job.world_size), contender, task)
 
 
-def run_in(processes: int, contender: Contender, task: TrainTask | VerifyTask) -> list[Event]:
-    """Return all events of the task when so many worker processes share it."""
+def run_in(processes: int, contender: BackendMode, task: TrainTask | VerifyTask) -> list[Event]:
+    """Return all events of the task when it is shared by a number of worker processes."""
     events: list[Event] = []
     recipe = contender.recipe
     variables = parallel_variables(recipe, task.job.world_size // processes)
@@ -60,13 +59,13 @@ def run_in(processes: int, contender: Contender, task: TrainTask | VerifyTask) -
     return events
 
 
-def job_of(contender: Contender, model: str, batch_size: int, world_size: int) -> Job:
+def job_of(contender: BackendMode, model: str, batch_size: int, world_size: int) -> Job:
     return Job(
         model, batch_size, contender.recipe.name, contender.mode, "cpu", world_size=world_size
     )
 
 
-def train_task(contender: Contender, world_size: int, batch_size: int) -> TrainTask:
+def train_task(contender: BackendMode, world_size: int, batch_size: int) -> TrainTask:
     return TrainTask(
         adapter=contender.recipe.adapter,
         threads=THREADS,
@@ -80,7 +79,7 @@ def train_task(contender: Contender, world_size: int, batch_size: int) -> TrainT
     )
 
 
-def run_on_hosts(contender: Contender, task: TrainTask | VerifyTask) -> list[Event]:
+def run_on_hosts(contender: BackendMode, task: TrainTask | VerifyTask) -> list[Event]:
     """Return all events of the task when a worker process on each of two hosts shares it.
 
     Both hosts are this machine. Their processes are started and connected as on two machines.
@@ -93,7 +92,7 @@ def run_on_hosts(contender: Contender, task: TrainTask | VerifyTask) -> list[Eve
     return run_in(HOSTS, contender, task)
 
 
-def verify_task(contender: Contender, optimizers: dict[str, Optimizer]) -> VerifyTask:
+def verify_task(contender: BackendMode, optimizers: dict[str, Optimizer]) -> VerifyTask:
     return VerifyTask(
         adapter=contender.recipe.adapter,
         threads=THREADS,
@@ -102,7 +101,7 @@ def verify_task(contender: Contender, optimizers: dict[str, Optimizer]) -> Verif
     )
 
 
-def all_agree(events: list[Event]) -> None:
+def assert_all_passed(events: list[Event]) -> None:
     (checked,) = of_kind(events, Checked)
     assert checked.error == ""
     assert checked.checks
@@ -113,29 +112,29 @@ def of_kind(events: list[Event], kind: Any) -> list[Any]:
     return [event for event in events if isinstance(event, kind)]
 
 
-def test_a_shared_batch_agrees_with_the_reference(contender: Contender) -> None:
-    sharing(contender)
-    all_agree(run_here(contender, verify_task(contender, OPTIMIZERS)))
+def test_a_shared_batch_agrees_with_the_reference(contender: BackendMode) -> None:
+    skip_unless_parallel(contender)
+    assert_all_passed(run_here(contender, verify_task(contender, OPTIMIZERS)))
 
 
-def test_a_batch_that_hosts_share_agrees_with_the_reference(contender: Contender) -> None:
-    sharing(contender)
-    # What an optimizer makes of the gradients has nothing to do with where they come from.
-    all_agree(run_on_hosts(contender, verify_task(contender, {"momentum": MOMENTUM})))
+def test_a_batch_shared_by_hosts_agrees_with_the_reference(contender: BackendMode) -> None:
+    skip_unless_parallel(contender)
+    # One optimizer is enough: it does not matter to an optimizer where the gradients come from.
+    assert_all_passed(run_on_hosts(contender, verify_task(contender, {"momentum": MOMENTUM})))
 
 
-def test_the_losses_are_those_of_one_process(contender: Contender) -> None:
-    sharing(contender)
-    # Over hosts where the backend can: more stands between the processes there than on one.
+def test_losses_equal_those_of_one_process(contender: BackendMode) -> None:
+    skip_unless_parallel(contender)
+    # Prefer hosts, because processes on two hosts have less in common than those on one.
     shared = run_on_hosts if contender.recipe.joins_hosts else run_here
     alone, together = (
         of_kind(run_with(contender, train_task(contender, size, 32)), EpochEnded)
         for size, run_with in ((1, run_here), (WORLD_SIZE, shared))
     )
-    all_alike(alone, together)
+    assert_equal_epochs(alone, together)
 
 
-def all_alike(alone: list[EpochEnded], shared: list[EpochEnded]) -> None:
+def assert_equal_epochs(alone: list[EpochEnded], shared: list[EpochEnded]) -> None:
     assert len(shared) == len(alone) == 2
     wanted, got = (
         np.array([epoch.mean_loss for epoch in each], np.float64) for each in (alone, shared)
@@ -146,15 +145,15 @@ def all_alike(alone: list[EpochEnded], shared: list[EpochEnded]) -> None:
         assert two.test_accuracy == pytest.approx(one.test_accuracy, abs=2e-3)
 
 
-def test_a_batch_that_cannot_be_shared_is_refused(contender: Contender) -> None:
-    sharing(contender)
+def test_a_batch_that_cannot_be_shared_is_refused(contender: BackendMode) -> None:
+    skip_unless_parallel(contender)
     task = train_task(contender, WORLD_SIZE, 3)
     (failed,) = of_kind(run_here(contender, task), Failed)
     assert failed.outcome == "failed"
     assert "a batch of 3 images cannot be split into 2 equal parts" in failed.reason
 
 
-def test_what_is_not_shared_is_known_without_the_framework(contender: Contender) -> None:
+def test_the_recipe_states_which_modes_are_parallel(contender: BackendMode) -> None:
     recipe, mode = contender.recipe, contender.mode
     refusal = recipe.unsupported_parallel(mode, "resident", WORLD_SIZE)
     assert (refusal == "") == (mode in recipe.parallel_modes)

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from bench.records.trial import Noise
-from bench.run.peak_rates import PeakRates, limit_of
+from bench.run.peak_rates import PeakRates, peak_share
 from bench.run.plausibility import checked
 
 KNOWN = [
@@ -34,7 +34,7 @@ KNOWN = [
 
 
 def with_limit(record, flops=454_400, known=KNOWN):
-    return msgspec.structs.replace(record, limit=limit_of(record, flops, known))
+    return msgspec.structs.replace(record, limit=peak_share(record, flops, known))
 
 
 def test_the_peak_is_the_best_of_all_that_were_measured_undisturbed(make):

@@ -1,7 +1,7 @@
 """The report's evidence on noise, clocks and the limit."""
 
 import msgspec
-from support.records import LIMIT, NOISE
+from support.records import NOISE, PEAK_SHARE
 
 from reports.analysis.runs import read_sources
 from reports.documents.run_report import Edition
@@ -14,7 +14,7 @@ def section(make, folder, *trials):
 
 def test_disturbed_trials_and_the_limit_are_shown(make, tmp_path):
     trials = [
-        make.trial(noise=NOISE, limit=LIMIT, leftover_seconds=0.002),
+        make.trial(noise=NOISE, limit=PEAK_SHARE, leftover_seconds=0.002),
         make.trial(repeat=2, noise=msgspec.structs.replace(NOISE, flags=(), attempts=())),
     ]
     found = section(make, tmp_path / "run", *trials)
