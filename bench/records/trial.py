@@ -178,7 +178,7 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         machine: name of the machine that ran the trial, or its first host.
         hardware_digest: SHA-256 of the machine's processor, cores, memory and GPUs.
         versions: version of each library that the backend reports.
-        device_title: the device as its maker calls it.
+        device_title: product name of the device.
         dataset: name of the data set.
         native_settings: what the framework chose in the native arm, by item.
         equivalence: whether the contender's certificate passed.
@@ -188,7 +188,7 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         threads: CPU threads per process.
         other_machines: the other hosts of a trial on several machines.
         outcome: how the trial ended.
-        reason: why it did not end well.
+        reason: why the trial failed; null if it succeeded.
         throughput_images_per_second: training images per second of training.
         test_accuracy: share of test images classified correctly after the last epoch.
         final_train_loss: mean loss of the last epoch.
@@ -210,13 +210,13 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         per_epoch: one entry per epoch.
         leftover_seconds: work unfinished when the training clock stopped; should be 0.
         communication_seconds: time per step spent on exchanging gradients.
-        limit: how close the trial came to its device's peak rate.
-        noise: how quiet the machine was.
+        limit: the trial's arithmetic rate as a share of its devices' peak rate.
+        noise: disturbances of the machine during the trial.
         started_at: start of the trial, ISO 8601 in UTC.
         exit_status: the worker's exit status; negative is a signal.
         other_runs: runs of this suite on the same machine at the same time.
         variables: environment variables that the worker started with.
-        log: end of the worker's output, if the trial did not end well.
+        log: end of the worker's output, if the trial failed.
     """
 
     schema_version: int = SCHEMA_VERSION

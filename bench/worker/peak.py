@@ -27,7 +27,7 @@ def measure_peak_rates(task: PeakRateTask, backend: Backend, emit: Emit) -> None
         backend: the backend.
         emit: called with each event.
     """
-    # Reported first, so that an unsupported device can be told from other errors.
+    # Reported first, so that an absent device can be distinguished from other errors.
     emit(Devices({each.name: each.title for each in backend.devices()}))
     device = find_device(backend, task.device)
     before = read_usage()

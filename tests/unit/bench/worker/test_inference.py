@@ -18,12 +18,12 @@ def test_each_call_gets_the_next_whole_batch():
 
 
 @pytest.mark.parametrize(("allowed", "expected"), [(0.0, 5), (60.0, 50)])
-def test_the_calls_are_bounded_by_time_and_number(monkeypatch, allowed, expected):
+def test_calls_are_limited_by_time_and_number(monkeypatch, allowed, expected):
     monkeypatch.setattr(inference, "SECONDS", allowed)
     assert len(timed_calls(lambda batch: None, IMAGES, 1, (5, 50))) == expected
 
 
-def test_a_percentile_needs_calls_beyond_it():
+def test_a_percentile_needs_a_minimum_number_of_calls():
     hundred = np.arange(1.0, 101.0)
     assert percentiles(hundred) == pytest.approx((50.5, 95.05, 99.01))
     assert percentiles(hundred[:99])[2] is None
