@@ -225,14 +225,21 @@ class _Reader(NamedTuple):
         names = list(known)
         for key in table:
             if key not in names:
-                nearest = difflib.get_close_matches(key, names, n=1)
-                hint = f"; did you mean {nearest[0]}?" if nearest else ""
-                raise self.lines.error(
-                    place, key, f"unknown key {key!r}: expected one of {', '.join(names)}{hint}"
-                )
+                raise self.lines.error(place, key, f"unknown key {key!r}: {_advice(key, names)}")
 
     def _error(self, place: Place, error: OptionError) -> RunFileError:
         return self.lines.error(place, error.option, f"{error.option} {error.reason}")
+
+
+def _advice(key: str, known: list[str]) -> str:
+    """Return where an unknown key belongs, or which keys are known."""
+    if nearest := difflib.get_close_matches(key, known, n=1):
+        return f"expected one of {', '.join(known)}; did you mean {nearest[0]}?"
+    if key in RunOptions.__struct_fields__:
+        return "it belongs to [run]"
+    if key in MatrixOptions.__struct_fields__:
+        return "it belongs to [matrix]"
+    return f"expected one of {', '.join(known)}"
 
 
 def _text(path: Path) -> str:

@@ -25,6 +25,7 @@ AUTO = "auto"
 
 Names = Annotated[list[str], Meta(description="names like numpy,torch")]
 Count = Annotated[int, Meta(ge=1, le=9_999_999, description="a whole number of 1 or more")]
+Samples = Annotated[int, Meta(ge=1, description="a whole number of 1 or more")]
 Counts = Annotated[
     list[Count],
     Meta(min_length=1, max_length=100, description="whole numbers of 1 or more like 64,256"),
@@ -125,7 +126,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     momentum: Fraction = 0.9
     nesterov: Switch = False
     l2: Fraction = 0.0
-    train_samples: Count | None = None
+    train_samples: Samples | None = None
     data_dir: Folder | None = None
     seed: Seed = 0
     repeats: Repeats = 3
