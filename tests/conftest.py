@@ -1,19 +1,36 @@
-"""What the suites share: a tiny data set, the fake backend, and a home of their own."""
+"""What the suites share: the command line, the fake backend, a tiny data set, a cache folder."""
 
-import gzip
-import os
 import signal
-import struct
-import subprocess
-import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
-from support.places import PLUGIN, ROOT
+from support import isolation
+from support.command_line import CommandLine
+from support.idx_files import write_tiny
+from support.places import TESTS
+from support.plugin import install_plugin
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, and all that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+UNIT_TESTS = TESTS / "unit"
+
+
+def pytest_collection_modifyitems(items):
+    """Mark the tests of every suite but the unit suite: they start processes or use a framework."""
+    for item in items:
+        if not item.path.is_relative_to(UNIT_TESTS):
+            item.add_marker(isolation.MARKER)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item, nextitem):
+    """Hold a test without the marker, and its fixtures, to what the marker says."""
+    if item.get_closest_marker(isolation.MARKER):
+        return (yield)
+    with isolation.no_processes(item.nodeid):
+        return (yield)
 
 
 @pytest.fixture(autouse=True)
@@ -25,43 +42,19 @@ def own_cache(tmp_path_factory, monkeypatch):
 @pytest.fixture
 def plugin(monkeypatch):
     """The fake backend, installed for this test and the processes that it starts."""
-    monkeypatch.syspath_prepend(PLUGIN)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(PLUGIN), str(ROOT)]))
-
-
-def write_idx(path: Path, array: np.ndarray) -> None:
-    header = struct.pack(">HBB", 0, 8, array.ndim) + struct.pack(f">{array.ndim}I", *array.shape)
-    data = header + array.astype(np.uint8).tobytes()
-    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+    install_plugin(monkeypatch)
 
 
 @pytest.fixture
 def tiny_data(tmp_path) -> Path:
     """A data set of 6 x 5 images in three classes: 64 to train, 20 to test."""
-    folder = tmp_path / "tiny"
-    folder.mkdir()
-    random = np.random.default_rng(0)
-    for split, count in (("train", 64), ("t10k", 20)):
-        write_idx(folder / f"{split}-images-idx3-ubyte", random.integers(0, 256, (count, 6, 5)))
-        write_idx(folder / f"{split}-labels-idx1-ubyte.gz", np.arange(count) % 3)
-    return folder
+    return write_tiny(tmp_path / "tiny")
 
 
 @pytest.fixture
-def bench():
-    """Run the command line in a process of its own, as a person would."""
-
-    def run(*arguments: str, **options) -> subprocess.CompletedProcess:
-        return subprocess.run(
-            [sys.executable, "-m", "bench", *arguments],
-            capture_output=True,
-            text=True,
-            timeout=options.pop("timeout", 300),
-            cwd=options.pop("cwd", ROOT),
-            **options,
-        )
-
-    return run
+def bench(tmp_path, plugin) -> CommandLine:
+    """The command line in the folder of the test; see `support.command_line`."""
+    return CommandLine(tmp_path)
 
 
 TINY_MODEL = """
@@ -88,14 +81,3 @@ def tiny(tmp_path, tiny_data, plugin) -> list[str]:
     model = f"{tmp_path / 'models.py'}:tiny"
     data = ["--data-dir", str(tiny_data), "--models", model, "--batch-sizes", "16"]
     return [*data, "--epochs", "1"]
-
-
-@pytest.fixture
-def no_traceback():
-    """Hand a finished command on, and see that it showed no traceback."""
-
-    def check(done: subprocess.CompletedProcess) -> subprocess.CompletedProcess:
-        assert "Traceback" not in done.stderr + done.stdout
-        return done
-
-    return check

@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import quantiles
 from time import perf_counter
 
-from support.commands import Command
+from support.command_line import CommandLine
 
 from bench.records.reader import read_run
 
@@ -27,7 +27,7 @@ def main(trials):
     from ray.cluster_utils import Cluster
 
     with tempfile.TemporaryDirectory(prefix="evenbench-") as scratch:
-        command = Command(Path(scratch))
+        command = CommandLine(Path(scratch), Path(scratch) / "cache")
         os.environ.update(command.environment)
         cluster = Cluster(
             initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False}

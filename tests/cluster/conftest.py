@@ -4,11 +4,9 @@ import os
 
 import psutil
 import pytest
-from support.commands import Command
+from support.command_line import CommandLine
 
-pytest.importorskip("ray", reason="needs Ray: pip install 'evenbench[ray]'")
-
-from ray.cluster_utils import Cluster
+WITHOUT_RAY = "needs Ray: pip install 'evenbench[ray]'"
 
 
 class Nodes:
@@ -20,7 +18,8 @@ class Nodes:
     """
 
     def __init__(self) -> None:
-        self._cluster = Cluster(
+        cluster_utils = pytest.importorskip("ray.cluster_utils", reason=WITHOUT_RAY)
+        self._cluster = cluster_utils.Cluster(
             initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False}
         )
         self.address = self._cluster.address
@@ -48,7 +47,8 @@ class Nodes:
 
 @pytest.fixture(scope="module")
 def command(tmp_path_factory):
-    return Command(tmp_path_factory.mktemp("cluster"))
+    folder = tmp_path_factory.mktemp("cluster")
+    return CommandLine(folder, folder / "cache")
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import time
 
 import psutil
 import pytest
-from support.commands import finished, records, told
+from support.command_line import finished, records, wait_for_output
 from support.processes import started_here
 
 from backends.registry import installed_version, recipes
@@ -52,7 +52,7 @@ def test_two_nodes_share_some_trials_and_one_does_the_others(command, nodes, out
 
 def test_a_node_that_dies_while_it_shares_a_trial_is_replaced(command, nodes, start, out):
     process = start(*SHARED, "--epochs", "40", "--repeats", "2")
-    (leader,) = told(process, r"^(\S+): .*repeat 1: starting")
+    (leader,) = wait_for_output(process, r"^(\S+): .*repeat 1: starting")
     helper = follower(command, nodes, leader.partition("/")[2])
     try:
         nodes.kill(helper)

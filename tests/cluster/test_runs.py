@@ -2,13 +2,11 @@
 
 import re
 import signal
-import subprocess
-import sys
 import time
 
 import psutil
 import pytest
-from support.commands import finished, records, told
+from support.command_line import finished, records, wait_for_output
 from support.processes import started_here
 
 from bench.records.reader import read_run
@@ -98,7 +96,7 @@ def test_repeats_are_added_until_the_time_is_spent(start, out):
 
 def test_two_drivers_take_turns(command, nodes, start, out):
     first = start(*STEADY, "--repeats", "4")
-    told(first, "starting")
+    wait_for_output(first, "starting")
     other = command.folder / "other"
     cluster = ["--cluster", nodes.address, "--output", other]
     second = command.start("run", *command.quick, "--backends", "fake", *cluster)
@@ -113,7 +111,7 @@ def test_two_drivers_take_turns(command, nodes, start, out):
 
 def test_interrupt_records_what_ran_and_leaves_nothing(command, start, out):
     process = start(*HANGING)
-    told(process, ": starting", times=3)
+    wait_for_output(process, ": starting", times=3)
     time.sleep(2)
     process.send_signal(signal.SIGINT)
     done = finished(process)
@@ -129,7 +127,7 @@ def test_interrupt_records_what_ran_and_leaves_nothing(command, start, out):
 
 def test_a_killed_driver_resumes_on_the_cluster(command, start, resume, out):
     process = start(*STEADY, "--repeats", "3")
-    told(process, r"^\[", times=3)
+    wait_for_output(process, r"^\[", times=3)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     before = records(out)
@@ -153,7 +151,7 @@ def agents(command) -> list[psutil.Process]:
 def test_a_trial_that_takes_its_node_down_is_given_up(command, start, out):
     process = start("--backends", "fake", "--modes", "hangs", "--repeats", "1")
     for _ in range(3):
-        told(process, ": starting")
+        wait_for_output(process, ": starting")
         time.sleep(2)
         (agent,) = agents(command)
         agent.kill()
@@ -170,7 +168,7 @@ def test_a_node_that_dies_costs_no_trial(command, nodes, start, out):
     nodes.add()  # the one that dies
     try:
         process = start(*STEADY, "--batch-sizes", "4,8,16,32", "--repeats", "3")
-        (name,) = told(process, r"^(\S+): .*repeat 2: starting")
+        (name,) = wait_for_output(process, r"^(\S+): .*repeat 2: starting")
         nodes.kill(next(n for n in nodes.workers if n.node_id.startswith(name.partition("/")[2])))
         done = finished(process)
         assert done.returncode == 0, done.stderr
@@ -190,7 +188,7 @@ def test_a_node_that_falls_silent_costs_no_trial(command, nodes, start, out):
     nodes.add()  # the one that falls silent
     try:
         process = start(*STEADY, "--batch-sizes", "4,8,16,32", "--repeats", "3")
-        (name,) = told(process, r"^(\S+): .*repeat 2: starting")
+        (name,) = wait_for_output(process, r"^(\S+): .*repeat 2: starting")
         silent = next(n for n in nodes.workers if n.node_id.startswith(name.partition("/")[2]))
         nodes.silence(silent)
         done = finished(process)  # Ray's health check takes a minute to give the node up
@@ -206,15 +204,8 @@ def test_a_node_that_falls_silent_costs_no_trial(command, nodes, start, out):
 
 def refused(command, nodes, *options, program="from bench.cli import main"):
     arguments = ["run", *command.quick, "--backends", "fake", *options]
-    done = subprocess.run(
-        [sys.executable, "-c", f"import sys; {program}; sys.exit(main())", *map(str, arguments)],
-        cwd=command.folder,
-        env=command.environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert "Traceback" not in done.stderr + done.stdout
+    code = f"import sys; {program}; sys.exit(main())"
+    done = finished(command.start_python("-c", code, *arguments))
     assert done.returncode == 2, done.stderr
     return done.stderr
 

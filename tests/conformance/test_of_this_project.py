@@ -9,7 +9,6 @@ from backends.registry import installed_version, recipes
 from bench.spec.layers import Conv, Dense, Flatten, MaxPool, sequential
 from bench.spec.models import build
 from bench.verification.case import ONE_OPTIMIZER, OPTIMIZERS, make_case
-from bench.verification.certify import certify
 from bench.verification.conformance.contender import contender_of
 
 SHORT = [
@@ -31,7 +30,7 @@ def test_the_logic_of_float16_holds_apart_from_a_device(contender, monkeypatch):
     """The loss scale above all: without it, or undone only in part, gradients are off."""
     platform = importlib.import_module(f"backends.{contender.recipe.name}.platform")
     monkeypatch.setattr(platform, "precisions", lambda device: ["float16"])
-    checks = certify(contender.subject("float16"), build("mlp"), (28, 28, 1), ONE_OPTIMIZER)
+    checks = contender.certify(build("mlp"), (28, 28, 1), ONE_OPTIMIZER, "float16")
     assert [check for check in checks if not check.passed] == []
 
 

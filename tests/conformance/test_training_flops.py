@@ -7,8 +7,6 @@ from bench.spec.models import MODELS, build
 from bench.spec.parameters import count_training_flops
 from bench.spec.shapes import resolve
 
-torch = pytest.importorskip("torch")
-
 
 def without_depthwise():
     """Models of small images; PyTorch's counter takes a depthwise convolution for a full one."""
@@ -21,6 +19,7 @@ def without_depthwise():
 
 @pytest.mark.parametrize("name", list(without_depthwise()))
 def test_the_count_is_that_of_pytorchs_counter(name):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     from torch.utils.flop_counter import FlopCounterMode
 
     from backends.lowering import takes_vectors

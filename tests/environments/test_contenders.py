@@ -24,10 +24,10 @@ def test_a_backend_in_an_environment_of_its_own_does_the_work_and_trains(
     missing = missing_system_packages(blueprint(recipe).system_packages)
     if missing:
         pytest.skip(f"not on this machine: {', '.join(missing)}")
-    made = bench("env", "create", recipe.name)
+    made = bench.run("env", "create", recipe.name)
     assert made.returncode == 0, made.stderr
     models = ["--models", MODELS]
-    verified = bench("verify", "--backends", recipe.name, *models, timeout=SECONDS)
+    verified = bench.run("verify", "--backends", recipe.name, *models, timeout=SECONDS)
     assert verified.returncode == 0, verified.stdout + verified.stderr
     for model in MODELS.split(","):
         word = "unsupported" if model in LACKING.get(recipe.name, ()) else "pass"
@@ -35,7 +35,7 @@ def test_a_backend_in_an_environment_of_its_own_does_the_work_and_trains(
     out = tmp_path / "out"
     few = ["--models", "mlp", "--epochs", "2", "--repeats", "1", "--train-samples", "20000"]
     options = [*few, "--output", str(out)]
-    done = bench("run", "--backends", recipe.name, *options, timeout=SECONDS)
+    done = bench.run("run", "--backends", recipe.name, *options, timeout=SECONDS)
     assert done.returncode == 0, done.stderr
     record = records(out)[recipe.name]
     assert record["equivalence"] == "passed"

@@ -19,14 +19,14 @@ def test_two_commands_at_once_make_one_environment(bench):
     told = [process.communicate(timeout=600)[1] for process in started]
     assert [process.returncode for process in started] == [0, 0], told
     assert sum("creating an environment" in text for text in told) == 1
-    listed = bench("env", "list").stdout
+    listed = bench.run("env", "list").stdout
     assert listed.count(ASKED) == 1
     assert "numpy-" in listed
 
 
 def test_versions_are_contenders_of_one_run(bench, tiny, tmp_path, records):
     out = tmp_path / "out"
-    done = bench(
+    done = bench.run(
         "run", *tiny, "--backends", f"numpy,{ASKED}", "--repeats", "1", "--output", str(out)
     )
     assert done.returncode == 0, done.stderr
@@ -42,14 +42,14 @@ def test_versions_are_contenders_of_one_run(bench, tiny, tmp_path, records):
     assert not installations["numpy"]["own_environment"]
     assert ASKED in (out / "report.md").read_text()
     # A later command finds all that it needs, and measures nothing again.
-    again = bench("run", "--resume", str(out), "--dry-run")
+    again = bench.run("run", "--resume", str(out), "--dry-run")
     assert "2 records are still valid" in again.stderr
 
 
 def test_the_users_own_environment_serves(bench, tiny, tmp_path, records, shared_cache):
     (python,) = shared_cache.glob("environments/numpy-*/bin/python")
     out = tmp_path / "out"
-    done = bench(
+    done = bench.run(
         "run", *tiny, "--backends", f"numpy@{python}", "--repeats", "1", "--output", str(out)
     )
     assert done.returncode == 0, done.stderr
@@ -58,6 +58,6 @@ def test_the_users_own_environment_serves(bench, tiny, tmp_path, records, shared
 
 
 def test_an_environment_is_removed_by_what_it_was_asked_as(bench):
-    assert ASKED in bench("env", "list").stdout
-    assert bench("env", "remove", ASKED).returncode == 0
-    assert ASKED not in bench("env", "list").stdout
+    assert ASKED in bench.run("env", "list").stdout
+    assert bench.run("env", "remove", ASKED).returncode == 0
+    assert ASKED not in bench.run("env", "list").stdout

@@ -16,7 +16,7 @@ from pathlib import Path
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # its threads' stacks would count as memory
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
-from support.commands import Command
+from support.command_line import CommandLine
 from support.targets import Target, furnish, targets
 
 MEMORY_BYTES = 10**9
@@ -74,7 +74,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         furnish(folder)
-        command = Command(folder)
+        command = CommandLine(folder, folder / "cache")
         command.run("run", *command.quick, "--backends", "numpy", "--repeats", "1", "--output", "o")
         os.environ.update(command.environment)
         manifest = (folder / "o" / "manifest.json").read_bytes()

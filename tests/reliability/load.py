@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import fmean
 
 import psutil
-from support.commands import Command
+from support.command_line import CommandLine
 
 HUNDRED = 100
 
@@ -23,7 +23,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=1000)
     trials = parser.parse_args().trials
     with tempfile.TemporaryDirectory() as name:
-        command = Command(Path(name))
+        command = CommandLine(Path(name), Path(name) / "cache")
         options = ["--backends", "fake", "--repeats", str(trials), "--output", "out"]
         ended, own, memory, files, threads = watched(command, command.quick + options, trials)
     seconds = [after - before for before, after in pairwise(ended)]
@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def watched(
-    command: Command, options: list[str], trials: int
+    command: CommandLine, options: list[str], trials: int
 ) -> tuple[list, list, list, list, list]:
     """When each trial's line came, the runner's CPU time so far, and what it held then."""
     process = command.start("run", *options, bufsize=1)

@@ -5,15 +5,10 @@ import subprocess
 import sys
 
 import pytest
-from support.commands import Command, records
+from support.command_line import records
 
 from bench.machine.hardware import usable_cpus
 from bench.worker.usage import read_usage, usage_since
-
-
-@pytest.fixture
-def command(tmp_path):
-    return Command(tmp_path)
 
 
 @contextlib.contextmanager
@@ -28,22 +23,22 @@ def every_cpu_busy():
             process.wait()
 
 
-def test_a_disturbed_run_is_flagged_taken_again_and_told(command):
+def test_a_disturbed_run_is_flagged_taken_again_and_told(bench):
     if usage_since(read_usage()).other_seconds is None:
         pytest.skip("this system does not tell what other processes use")
     # The fake's steps sleep, so that nothing of the disturbance is its own.
     options = ["--backends", "fake", "--modes", "steady", "--repeats", "1"]
     options += ["--retries", "1", "--output", "out"]
     with every_cpu_busy():
-        done = command.run("run", *command.quick, *options)
+        done = bench.run("run", *bench.quick, *options)
     assert done.returncode == 0, done.stderr
-    (record,) = records(command.folder / "out")
+    (record,) = records(bench.folder / "out")
     assert record["outcome"] == "ok"
     assert "other processes" in record["noise"]["flags"]
     (attempt,) = record["noise"]["attempts"]
     assert "other processes" in attempt["flags"]
     assert attempt["throughput_images_per_second"] > 0
     assert "so it is retried" in done.stderr
-    report = (command.folder / "out" / "report.md").read_text()
+    report = (bench.folder / "out" / "report.md").read_text()
     assert "1 of 1 trial stayed disturbed" in report
     assert "1 measurement of disturbed trials were taken again" in report

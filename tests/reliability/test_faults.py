@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import NamedTuple
 
 import pytest
-from support.commands import Command, records
+from support.command_line import CommandLine, records
 from support.places import ROOT
 from support.processes import none_left, started_here
 
@@ -116,7 +116,8 @@ BACKENDS, MODES = (
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """The one run: how it ended, its records by contender, and who was left behind."""
-    command = Command(tmp_path_factory.mktemp("faults"))
+    folder = tmp_path_factory.mktemp("faults")
+    command = CommandLine(folder, folder / "cache")
     contenders = ["--backends", BACKENDS, "--modes", MODES, "--repeats", "1"]
     done = command.run("run", *command.quick, *contenders, "--timeout", "10s", "--output", "out")
     left = [] if none_left(command.folder) else started_here(command.folder)
@@ -132,6 +133,11 @@ def test_the_fault_costs_one_record(run, fault):
     assert fault.reason in (record["reason"] or "")
     assert fault.log in record["log"]
     assert "Traceback" not in (record["reason"] or "")
+
+
+def test_a_worker_ends_without_taking_its_framework_down(run):
+    # A worker that had to be killed would count too, since all was measured.
+    assert run.records["fake lingers"]["exit_status"] == 0
 
 
 def test_each_fault_has_its_record(run):

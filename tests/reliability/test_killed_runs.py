@@ -6,8 +6,6 @@ import re
 import signal
 import time
 
-import pytest
-from support.commands import Command
 from support.processes import none_left
 
 from bench.records.reader import read_run
@@ -17,15 +15,10 @@ TRIALS = 4
 LONGEST = 4.5  # seconds: on a quiet machine a run of four trials and its report takes less
 
 
-@pytest.fixture(scope="module")
-def command(tmp_path_factory):
-    return Command(tmp_path_factory.mktemp("killed"))
-
-
-def killed(command, out, moment):
+def killed(bench, out, moment):
     """Start the run or go on with it, and kill it; the lines that it showed, and its status."""
-    with (command.folder / "shown.txt").open("w+") as shown:
-        process = command.start("run", *arguments(command, out), stdout=shown, stderr=shown)
+    with (bench.folder / "shown.txt").open("w+") as shown:
+        process = bench.start("run", *arguments(bench, out), stdout=shown, stderr=shown)
         time.sleep(moment)
         process.send_signal(signal.SIGKILL)
         process.wait()
@@ -33,34 +26,34 @@ def killed(command, out, moment):
         return shown.read(), process.returncode
 
 
-def test_fifty_killed_runs_resume_to_the_whole(command):
+def test_fifty_killed_runs_resume_to_the_whole(bench):
     moments = random.Random(6)  # the same moments each time
     number = kills = 0
     while kills < KILLS:
         number += 1
-        out = command.folder / f"out-{number}"
+        out = bench.folder / f"out-{number}"
         status = -signal.SIGKILL
         known: dict[str, dict] = {}
         while status != 0 and kills < KILLS:
-            text, status = killed(command, out, moments.uniform(0, LONGEST))
+            text, status = killed(bench, out, moments.uniform(0, LONGEST))
             assert "Traceback" not in text
             kills += status != 0
             known = after_the_kill(out, text, known)
-        done = command.run("run", *arguments(command, out))
+        done = bench.run("run", *arguments(bench, out))
         assert done.returncode == 0, done.stderr
         run = read_run(out)
         assert {trial.trial for trial in run.trials} == {each.trial for each in run.manifest.plan}
         assert len(run.trials) == TRIALS
         assert {trial.outcome for trial in run.trials} == {"ok"}
         assert (out / "report.html").exists()
-    assert none_left(command.folder)
+    assert none_left(bench.folder)
 
 
-def arguments(command, out):
+def arguments(bench, out):
     """Of a run that goes on; of the same one from its start where it was killed before that."""
     if (out / "manifest.json").exists():
         return ["--resume", out]
-    return [*command.quick, "--backends", "fake", "--repeats", TRIALS, "--output", out]
+    return [*bench.quick, "--backends", "fake", "--repeats", TRIALS, "--output", out]
 
 
 def after_the_kill(out, text, known):

@@ -1,5 +1,6 @@
 """Write IDX files and the folders of small data sets."""
 
+import gzip
 import struct
 from pathlib import Path
 
@@ -41,4 +42,20 @@ def write_set(folder: Path, changes: dict[str, np.ndarray] | None = None) -> Pat
     folder.mkdir(parents=True, exist_ok=True)
     for name, array in (small_arrays() | (changes or {})).items():
         written(folder / STANDARD[name], encoded(array))
+    return folder
+
+
+def write_tiny(folder: Path) -> Path:
+    """Write a set of 6 x 5 images in three classes, 64 to train and 20 to test; labels are packed.
+
+    Returns:
+        The folder, which must not be there yet.
+    """
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    for split, count in (("train", 64), ("t10k", 20)):
+        images = encoded(random.integers(0, 256, (count, 6, 5)))
+        written(folder / f"{split}-images-idx3-ubyte", images)
+        labels = gzip.compress(encoded(np.arange(count) % 3))
+        written(folder / f"{split}-labels-idx1-ubyte.gz", labels)
     return folder

@@ -1,17 +1,37 @@
-"""Records made by hand, and a cache of the test's own."""
+"""Records made by hand, scripted workers, and an empty cache."""
 
 from pathlib import Path
 
 import pytest
 from support import records
+from support.scripted import ScriptedExecutor
 
 from bench.data.prepare import CACHE_VARIABLE
+from bench.machine.canary import Canary
+from bench.run.executor import LocalExecutor
 
 
 @pytest.fixture(scope="session")
 def make():
     """What makes records and run folders; `TRIALS` holds a run's worth."""
     return records
+
+
+@pytest.fixture
+def scripted(monkeypatch) -> ScriptedExecutor:
+    """Let a script answer the tasks of every run in this process: no worker starts.
+
+    The canary takes the same time always, so that a busy machine disturbs no trial.
+    """
+    executor = ScriptedExecutor()
+
+    def run(local, task, launch, timeout, on_event):
+        with local._waiting():  # where a signal ends the trial, as in the real executor
+            return executor.run(task, launch, timeout, on_event)
+
+    monkeypatch.setattr(LocalExecutor, "run", run)
+    monkeypatch.setattr(Canary, "work", lambda canary: 0.1)
+    return executor
 
 
 @pytest.fixture

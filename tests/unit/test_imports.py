@@ -4,39 +4,35 @@ import subprocess
 import sys
 
 import pytest
+from support.isolation import FRAMEWORKS
 
-FRAMEWORKS = {"torch", "tensorflow", "keras", "jax", "jaxlib", "flax", "mlx", "paddle", "ray"}
+pytestmark = pytest.mark.process
+RUNNERS_SIDE = (
+    "bench.cluster.connect",
+    "bench.cluster.driver",
+    "bench.cli.run",
+    "bench.cli.list",
+    "bench.cli.report",
+    "bench.run.runner",
+    "bench.run.prepare",
+    "bench.verification.certify",
+    "bench.verification.locate",
+    "backends.registry",
+    "reports",
+)
 
 
-def loaded_by(statement: str) -> set[str]:
-    """The top-level modules that a fresh interpreter holds after the statement."""
-    program = f"{statement}\nimport sys; print(*{{name.split('.')[0] for name in sys.modules}})"
-    command = [sys.executable, "-c", program]
+def loaded_by(*statements: str) -> set[str]:
+    """The top-level modules that are loaded in a fresh interpreter after the statements."""
+    report = "import sys; print(*{name.split('.')[0] for name in sys.modules})"
+    command = [sys.executable, "-c", "\n".join((*statements, report))]
     return set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
 
 
-@pytest.mark.parametrize(
-    "module",
-    [
-        "bench.cluster.connect",
-        "bench.cluster.driver",
-        "bench.cli.run",
-        "bench.cli.list",
-        "bench.cli.report",
-        "bench.run.runner",
-        "bench.run.prepare",
-        "bench.verification.certify",
-        "backends.registry",
-        "reports",
-        "bench.verification.locate",
-    ],
-)
-def test_the_runners_side_imports_no_framework(module):
-    assert loaded_by(f"import {module}") & FRAMEWORKS == set()
-
-
-def test_the_list_of_backends_imports_no_framework():
-    assert loaded_by("from backends.registry import recipes; recipes()") & FRAMEWORKS == set()
+def test_the_runners_side_imports_no_framework():
+    imports = [f"import {module}" for module in RUNNERS_SIDE]
+    listing = "backends.registry.recipes()"
+    assert loaded_by(*imports, listing) & FRAMEWORKS == set()
 
 
 @pytest.mark.parametrize(

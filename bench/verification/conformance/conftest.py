@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -52,7 +54,18 @@ def pytest_pyfunc_call(pyfuncitem: Any) -> Generator[None, Any, Any]:
         pytest.skip(f"unsupported: {error}")
 
 
+@pytest.fixture(scope="session")
+def references(tmp_path_factory: Any) -> Path:
+    """Return the folder of the reference's results, which are computed once for all contenders.
+
+    The processes of pytest-xdist share it.
+    """
+    own: Path = tmp_path_factory.getbasetemp()
+    return (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "references"
+
+
 @pytest.fixture
-def contender(request: Any) -> BackendMode:
+def contender(request: Any, references: Path) -> BackendMode:
     """Return the backend in one of its modes."""
-    return contender_of(*request.param)
+    name, mode = request.param
+    return contender_of(name, mode, references)

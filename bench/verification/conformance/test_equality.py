@@ -24,7 +24,6 @@ from bench.spec.shapes import resolve
 from bench.spec.training import Optimizer
 from bench.verification.case import ONE_OPTIMIZER, OPTIMIZERS, make_case, rates
 from bench.verification.certificate import Check
-from bench.verification.certify import certify
 from bench.verification.compare import compare_weights
 from bench.verification.conformance.contender import BackendMode, in_first_mode
 from bench.verification.every_layer import EVERY_LAYER_SHAPE, every_layer
@@ -55,11 +54,10 @@ def _all_checks(contender: BackendMode) -> tuple[Check, ...]:
     In other modes, check every layer with one optimizer, and every optimizer on a small network:
     the update rules are the same in all modes, and compiling the large network takes long.
     """
-    subject = contender.subject()
     if contender.is_in_first_mode:
-        return certify(subject, every_layer(), EVERY_LAYER_SHAPE, OPTIMIZERS)
-    layers = certify(subject, every_layer(), EVERY_LAYER_SHAPE, ONE_OPTIMIZER)
-    return layers + certify(subject, NORMALISED, (6, 6, 2), OPTIMIZERS)
+        return contender.certify(every_layer(), EVERY_LAYER_SHAPE, OPTIMIZERS)
+    layers = contender.certify(every_layer(), EVERY_LAYER_SHAPE, ONE_OPTIMIZER)
+    return layers + contender.certify(NORMALISED, (6, 6, 2), OPTIMIZERS)
 
 
 def _perceptron_checks(contender: BackendMode) -> tuple[Check, ...]:
@@ -67,7 +65,7 @@ def _perceptron_checks(contender: BackendMode) -> tuple[Check, ...]:
     checks: list[Check] = []
     for name, optimizer in OPTIMIZERS.items():
         with contextlib.suppress(Unsupported):
-            checks += certify(contender.subject(), DENSE, (6, 6, 2), {name: optimizer})
+            checks += contender.certify(DENSE, (6, 6, 2), {name: optimizer})
     return tuple(checks)
 
 
@@ -76,7 +74,7 @@ def test_every_layer_agrees_in_float64(contender: BackendMode) -> None:
     if "float64" not in contender.recipe.precisions:
         pytest.skip("no float64")
     in_first_mode(contender)
-    checks = certify(contender.subject("float64"), every_layer(), EVERY_LAYER_SHAPE, ONE_OPTIMIZER)
+    checks = contender.certify(every_layer(), EVERY_LAYER_SHAPE, ONE_OPTIMIZER, "float64")
     assert failures(checks) == []
 
 
@@ -84,7 +82,7 @@ def test_every_layer_agrees_in_float64(contender: BackendMode) -> None:
 @pytest.mark.parametrize("model", ["mlp", "linear_mlp"])
 def test_a_perceptron_agrees_with_the_reference(contender: BackendMode, model: str) -> None:
     layer, shape = build(model), MODELS[model].input_shape
-    assert failures(certify(contender.subject(), layer, shape, ONE_OPTIMIZER)) == []
+    assert failures(contender.certify(layer, shape, ONE_OPTIMIZER)) == []
 
 
 @pytest.mark.parametrize("model", ["lenet5", "cnn"])
@@ -92,7 +90,7 @@ def test_a_convolution_network_agrees_with_the_reference(
     contender: BackendMode, model: str
 ) -> None:
     layer, shape = build(model), MODELS[model].input_shape
-    assert failures(certify(contender.subject(), layer, shape, ONE_OPTIMIZER)) == []
+    assert failures(contender.certify(layer, shape, ONE_OPTIMIZER)) == []
 
 
 def test_twenty_steps_of_sgd_follow_the_reference(contender: BackendMode) -> None:

@@ -26,7 +26,6 @@ from bench.spec.layers import (
 from bench.spec.models import build
 from bench.spec.training import scale_pixels
 from bench.verification.case import ONE_OPTIMIZER, OPTIMIZERS, Case, make_case, rates
-from bench.verification.certify import certify
 from bench.verification.conformance.contender import BackendMode, in_first_mode
 
 # Layers that round in different ways. No bias before the batch normalisation: its gradient would be
@@ -60,7 +59,7 @@ def test_bfloat16_agrees_within_its_tolerance(contender: BackendMode) -> None:
     """Only in the first mode: all modes cast the same values."""
     skip_without_bfloat16(contender)
     in_first_mode(contender)
-    checks = certify(contender.subject("bfloat16"), VARIED, VARIED_SHAPE, ONE_OPTIMIZER)
+    checks = contender.certify(VARIED, VARIED_SHAPE, ONE_OPTIMIZER, "bfloat16")
     assert [check for check in checks if not check.passed] == []
 
 

@@ -1,7 +1,9 @@
-"""The command line as a person types it: real processes, exit codes, sentences."""
+"""The commands: what they print, what they write, and their exit statuses.
+
+In the test's process and with scripted workers, except for the tests marked `process`.
+"""
 
 import json
-import subprocess
 import sys
 
 import pytest
@@ -9,11 +11,14 @@ import pytest
 from bench.run.decode import Seconds, decode_option
 from bench.run.request import MatrixOptions
 
+pytestmark = pytest.mark.usefixtures("scripted")
 
-def test_a_run_measures_records_and_reports(bench, no_traceback, tiny, tmp_path):
+
+@pytest.mark.process
+def test_a_run_measures_records_and_reports(bench, tiny, tmp_path):
     output = tmp_path / "out"
     options = ["--backends", "numpy,fake", "--repeats", "2", "--output", str(output)]
-    done = no_traceback(bench("run", *tiny, *options))
+    done = bench.run("run", *tiny, *options)
     assert done.returncode == 0, done.stderr
     trials = [json.loads(line) for line in (output / "trials.jsonl").read_text().splitlines()]
     assert [trial["outcome"] for trial in trials] == ["ok"] * 4
@@ -37,6 +42,21 @@ def test_a_run_measures_records_and_reports(bench, no_traceback, tiny, tmp_path)
     assert "images/s" in done.stdout
 
 
+@pytest.mark.process
+@pytest.mark.parametrize(
+    ("options", "status", "says"),
+    [
+        (["--version"], 0, ""),
+        (["run", "--epochs", "0"], 2, "expected a whole number from 1 to 100,000"),
+        (["run", "--backends", "nunpy"], 2, "did you mean numpy?"),
+    ],
+)
+def test_a_process_exits_with_the_status_of_its_command(bench, options, status, says):
+    done = bench.run(*options)
+    assert done.returncode == status
+    assert says in done.stderr
+
+
 def test_no_verify_is_told(bench, tiny, tmp_path):
     output = tmp_path / "out"
     options = ["--backends", "numpy", "--repeats", "1", "--no-verify", "--output", str(output)]
@@ -56,9 +76,9 @@ def test_no_verify_is_told(bench, tiny, tmp_path):
         (["--backends", "broken"], 3),
     ],
 )
-def test_exit_codes_tell_what_was_measured(bench, no_traceback, tiny, tmp_path, options, status):
+def test_exit_codes_tell_what_was_measured(bench, tiny, tmp_path, options, status):
     output = ["--output", str(tmp_path / "out"), "--repeats", "1", "--no-verify"]
-    done = no_traceback(bench("run", *tiny, *options, *output))
+    done = bench("run", *tiny, *options, *output)
     assert done.returncode == status
     assert (tmp_path / "out" / "report.html").exists()
 
@@ -110,17 +130,17 @@ def test_the_default_output_is_a_time_under_runs(bench, tiny, tmp_path):
         (["--data-dir", "nowhere"], "nowhere"),
     ],
 )
-def test_bad_input_is_answered_with_a_sentence(bench, no_traceback, tiny, tmp_path, options, says):
-    done = no_traceback(bench("run", *tiny, *options, "--output", "out", cwd=tmp_path))
+def test_bad_input_is_answered_with_a_sentence(bench, tiny, tmp_path, options, says):
+    done = bench("run", *tiny, *options, "--output", "out", cwd=tmp_path)
     assert done.returncode == 2, done.stderr
     assert says in " ".join(done.stderr.split())
     assert not (tmp_path / "out").exists()
 
 
-def test_a_folder_that_holds_a_run_is_refused(bench, no_traceback, tiny, tmp_path):
+def test_a_folder_that_holds_a_run_is_refused(bench, tiny, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "trials.jsonl").write_text("precious")
-    done = no_traceback(bench("run", *tiny, "--output", str(tmp_path / "out")))
+    done = bench("run", *tiny, "--output", str(tmp_path / "out"))
     assert done.returncode == 2
     assert (tmp_path / "out" / "trials.jsonl").read_text() == "precious"
 
@@ -139,7 +159,7 @@ def test_models_are_listed_with_their_sizes(bench):
     assert "4,241,152" in done.stdout
 
 
-def test_a_report_is_written_again_and_for_several_runs(bench, no_traceback, tiny, tmp_path):
+def test_a_report_is_written_again_and_for_several_runs(bench, tiny, tmp_path):
     folders = [tmp_path / name for name in ("one", "two")]
     for folder in folders:
         options = ["--backends", "numpy", "--repeats", "1", "--output", str(folder)]
@@ -148,42 +168,42 @@ def test_a_report_is_written_again_and_for_several_runs(bench, no_traceback, tin
     assert bench("report", str(folders[0])).returncode == 0
     assert (folders[0] / "report.html").exists()
     names = [str(folder) for folder in folders]
-    both = no_traceback(bench("report", *names))
+    both = bench("report", *names)
     assert both.returncode == 2
     assert "--output" in both.stderr
     assert bench("report", *names, "--output", str(tmp_path / "both")).returncode == 0
     assert (tmp_path / "both" / "report.html").exists()
 
 
-def test_a_report_of_no_run_is_refused(bench, no_traceback, tmp_path):
-    done = no_traceback(bench("report", str(tmp_path)))
+def test_a_report_of_no_run_is_refused(bench, tmp_path):
+    done = bench("report", str(tmp_path))
     assert done.returncode == 2
     assert "manifest.json" in done.stderr
 
 
-def test_verify_passes_numpy_and_fails_the_fake(bench, no_traceback, plugin):
+def test_verify_passes_numpy_and_fails_the_fake(bench, plugin):
     done = bench("verify", "--backends", "numpy", "--models", "mlp")
     assert done.returncode == 0, done.stderr
     assert "pass" in done.stdout
-    done = no_traceback(bench("verify", "--backends", "numpy,fake", "--models", "mlp"))
+    done = bench("verify", "--backends", "numpy,fake", "--models", "mlp")
     assert done.returncode == 1
     assert "2 of 4 certificates passed" in done.stderr
     assert "FAIL: logits in inference" in done.stdout
 
 
-def test_verify_names_a_framework_that_cannot_be_imported(bench, no_traceback, plugin):
-    done = no_traceback(bench("verify", "--backends", "broken"))
+def test_verify_names_a_framework_that_cannot_be_imported(bench, plugin):
+    done = bench("verify", "--backends", "broken")
     assert done.returncode == 1
     assert "not_there" in done.stdout
 
 
-def test_verify_tells_what_is_not_installed(bench, no_traceback, plugin):
-    done = no_traceback(bench("verify", "--backends", "absent,numpy", "--models", "mlp"))
+def test_verify_tells_what_is_not_installed(bench, plugin):
+    done = bench("verify", "--backends", "absent,numpy", "--models", "mlp")
     assert done.returncode == 1
     assert "not installed; install it with: python -m pip install 'evenbench-absent>=1'" in (
         done.stdout
     )
-    alone = no_traceback(bench("verify", "--backends", "absent", "--models", "mlp"))
+    alone = bench("verify", "--backends", "absent", "--models", "mlp")
     assert alone.returncode == 3
 
 
@@ -198,12 +218,11 @@ def test_counts_are_kept_once():
     assert decode_option(MatrixOptions, "batch_sizes", "64, 32,64") == [64, 32]
 
 
-WITHOUT_RAY = "import sys; sys.modules['ray'] = None; from bench.cli import main; sys.exit(main())"
-
-
-def test_a_cluster_without_ray_is_refused_with_the_command_that_installs_it(tiny, no_traceback):
-    command = [sys.executable, "-c", WITHOUT_RAY, "run", *tiny, "--cluster", "auto"]
-    done = no_traceback(subprocess.run(command, capture_output=True, text=True))
+def test_a_cluster_without_ray_is_refused_with_the_command_that_installs_it(
+    bench, tiny, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, "ray", None)  # as if it were not installed
+    done = bench("run", *tiny, "--cluster", "auto")
     assert done.returncode == 2
     assert "python -m pip install 'evenbench[ray]'" in done.stderr
 

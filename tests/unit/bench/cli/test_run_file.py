@@ -128,20 +128,20 @@ def test_what_is_wrong_is_said_with_its_line(asked, right, wrong, line, said):
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe", b"x" * (2**20 + 1)])
-def test_a_file_that_is_none_is_refused(bench, tmp_path, content, no_traceback):
+def test_a_file_that_is_none_is_refused(bench, tmp_path, content):
     (tmp_path / "file.toml").write_bytes(content)
     for verb in ("run", "plan"):
-        assert no_traceback(bench(verb, str(tmp_path / "file.toml"))).returncode == 2
+        assert bench(verb, str(tmp_path / "file.toml")).returncode == 2
     for path in (tmp_path, tmp_path / "nowhere.toml"):
-        assert no_traceback(bench("plan", str(path))).returncode == 2
+        assert bench("plan", str(path)).returncode == 2
 
 
-def test_what_is_recorded_is_not_taken_again(bench, tmp_path, tiny, no_traceback):
+def test_what_is_recorded_is_not_taken_again(bench, tmp_path, tiny, scripted):
     file, out = tmp_path / "file.toml", tmp_path / "runs" / "file"
     file.write_text(RIGHT)
 
     def run(*options):
-        return no_traceback(bench("run", "file.toml", *options, cwd=tmp_path))
+        return bench("run", "file.toml", *options, cwd=tmp_path)
 
     def starts():
         lines = [json.loads(line) for line in (out / "trials.jsonl").read_text().splitlines()]
@@ -155,7 +155,7 @@ def test_what_is_recorded_is_not_taken_again(bench, tmp_path, tiny, no_traceback
     assert "8 records of this run are still valid" in again.stderr
     assert starts() == first
     file.write_text(RIGHT.replace("batch_sizes = 32", "batch_sizes = 4"))
-    planned = no_traceback(bench("plan", "file.toml", cwd=tmp_path))
+    planned = bench("plan", "file.toml", cwd=tmp_path)
     assert planned.returncode == 0
     assert "8 trials of 4 jobs; 6 are measured and valid, 2 are left" in planned.stdout
     assert run().returncode == 0

@@ -22,6 +22,7 @@ from bench.run.validity import Holding
 from bench.spec.job import Job
 from bench.verification.certificate import Certificate, Check
 
+pytestmark = pytest.mark.process
 A, B = (Node(key, f"node-{key}", cpus=1, place=f"kind-{key}") for key in "ab")
 ALIKE = [Node(key, f"node-{key}", cpus=1, place="kind", address="127.0.0.1") for key in "abc"]
 

@@ -17,6 +17,7 @@ from bench.spec.models import build
 from bench.spec.training import Sgd
 from bench.worker.protocol import EpochEnded, Failed, Finished, PhaseEnded, TrainTask
 
+pytestmark = pytest.mark.process
 HERE = "127.0.0.1"
 SECONDS = 60
 

@@ -128,6 +128,7 @@ def test_mapped_arrays_outlive_a_folder_made_anew(tmp_path):
     np.testing.assert_array_equal(held.train_images, small_arrays()["train_images"])
 
 
+@pytest.mark.process
 def test_processes_at_once_decode_once(tmp_path):
     code = """
 from bench.data.prepare import prepare
@@ -142,6 +143,7 @@ print(folder, folder.stat().st_ino, notes)
     assert {path.suffix for path in folder.parent.iterdir()} == {"", ".lock"}
 
 
+@pytest.mark.process
 def test_a_process_killed_while_decoding_harms_nobody(tmp_path):
     source = write_set(tmp_path / "set")
     code = f"""
@@ -161,6 +163,7 @@ prepare.prepare(Path({str(source)!r}))
     assert is_whole(prepare(source).folder)
 
 
+@pytest.mark.process
 def test_a_cache_that_cannot_be_written_gives_a_note_and_a_temporary_folder(tmp_path):
     written(tmp_path / "in the way", b"")
     code = f"""
@@ -179,6 +182,7 @@ print(prepared.folder, open_decoded(prepared.folder).classes, *prepared.notes, s
     assert not Path(folder).exists()  # it went with the process
 
 
+@pytest.mark.process
 def test_a_full_disk_is_a_data_error(tmp_path):
     code = f"""
 import resource
@@ -212,6 +216,7 @@ def test_large_images_are_decoded_in_little_memory(tmp_path):
     assert peak < 6 * 2**20  # the images have 12 MB and 8 MB
 
 
+@pytest.mark.process
 def test_a_worker_needs_no_package_of_the_runner(tmp_path):
     code = """
 import sys, bench.cache, bench.data.decoded

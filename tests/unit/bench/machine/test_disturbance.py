@@ -58,6 +58,7 @@ def spinning(seconds):
     return [subprocess.Popen([sys.executable, "-c", program]) for _ in usable_cpus()]
 
 
+@pytest.mark.process
 def test_a_busy_process_on_each_core_is_seen_and_named(make):
     """The real thing: the kernel's own accounts, whatever else the machine does meanwhile."""
     before = read_usage()

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 
+import pytest
 from support.places import ROOT
 
 from bench.machine.other_runs import other_runs, presence
@@ -27,6 +28,7 @@ with presence(Path({str(cache)!r})):
     return process
 
 
+@pytest.mark.process
 def test_a_run_counts_others_until_they_end_or_are_killed(tmp_path):
     with presence(tmp_path):
         assert other_runs(tmp_path) == 0

@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("scripted")
+
 
 @pytest.fixture
 def arguments(tiny, tmp_path):
@@ -15,7 +17,7 @@ def records(folder):
     return [json.loads(line) for line in lines]
 
 
-def test_only_what_is_missing_or_failed_runs(bench, no_traceback, arguments, tmp_path):
+def test_only_what_is_missing_or_failed_runs(bench, arguments, tmp_path):
     out = tmp_path / "out"
     options = ["--backends", "fake", "--modes", "works,raises", "--repeats", "2"]
     assert bench("run", *arguments, *options).returncode == 1
@@ -24,7 +26,7 @@ def test_only_what_is_missing_or_failed_runs(bench, no_traceback, arguments, tmp
     failed = [line for line in lines if json.loads(line)["outcome"] == "failed"]
     assert (len(kept), len(failed)) == (2, 2)
     (out / "trials.jsonl").write_text(kept[0] + failed[0])
-    done = no_traceback(bench("run", "--resume", str(out)))
+    done = bench("run", "--resume", str(out))
     assert done.returncode == 1
     assert "1 records are still valid" in done.stderr
     assert "is measured again: it was failed" in done.stderr
@@ -62,13 +64,13 @@ def test_a_record_of_something_else_does_not_hold(bench, arguments, tmp_path, ch
     assert len(records(tmp_path / "out")) == 2
 
 
-def test_other_options_are_refused(bench, no_traceback, tmp_path):
-    done = no_traceback(bench("run", "--resume", str(tmp_path), "--epochs", "9"))
+def test_other_options_are_refused(bench, tmp_path):
+    done = bench("run", "--resume", str(tmp_path), "--epochs", "9")
     assert done.returncode == 2
     assert "--epochs cannot be combined with --resume" in done.stderr
 
 
-def test_a_folder_without_a_run_is_refused(bench, no_traceback, tmp_path):
-    done = no_traceback(bench("run", "--resume", str(tmp_path)))
+def test_a_folder_without_a_run_is_refused(bench, tmp_path):
+    done = bench("run", "--resume", str(tmp_path))
     assert done.returncode == 2
     assert "manifest.json" in done.stderr

@@ -5,6 +5,7 @@ import zlib
 import msgspec
 import numpy as np
 import pytest
+from support.worker_here import WorkerHere
 
 from backends.numpy.saliency import input_gradients
 from backends.registry import recipes
@@ -22,7 +23,6 @@ from bench.records.predictions import (
 )
 from bench.records.reader import read_run
 from bench.records.writer import RunFolder
-from bench.run.executor import LocalExecutor
 from bench.run.runner import Experiment, run_trials
 from bench.spec.job import Job, Trial
 from bench.spec.layers import (
@@ -158,7 +158,7 @@ def stored(plugin, tiny_data, tmp_path, make):
     manifest = (folder / "manifest.json").read_bytes()
     (folder / "manifest.json").unlink()
     with RunFolder(folder) as opened:
-        list(run_trials(planned, experiment, LocalExecutor(), opened, Quiet()))
+        list(run_trials(planned, experiment, WorkerHere(), opened, Quiet()))
         (folder / "manifest.json").write_bytes(manifest)
         opened.write_pictures(pictures_of(read_run(folder).explanations, experiment.data))
     return folder, open_decoded(str(experiment.data))

@@ -119,9 +119,9 @@ def test_another_spec_is_not_compared_and_another_machine_is_told(make, two):
 
 
 @pytest.mark.parametrize("form", ["table", "markdown", "json"])
-def test_the_command_tells_the_verdict_in_each_form(make, two, bench, no_traceback, form):
+def test_the_command_tells_the_verdict_in_each_form(make, two, bench, form):
     folders = two([*scaled(make, "torch", "eager", 0.8), *unchanged(make)[4:]])
-    done = no_traceback(bench("compare", *map(str, folders), "--format", form))
+    done = bench("compare", *map(str, folders), "--format", form)
     assert done.returncode == 1
     assert "torch eager" in done.stdout
     assert "regression" in done.stdout
@@ -137,8 +137,8 @@ def test_the_command_tells_the_verdict_in_each_form(make, two, bench, no_traceba
         (["--metric", "data_seconds"], "of which more or less is better"),
     ],
 )
-def test_a_wrong_comparison_is_answered_with_a_sentence(two, bench, no_traceback, options, says):
-    done = no_traceback(bench("compare", *map(str, two([])), *options))
+def test_a_wrong_comparison_is_answered_with_a_sentence(two, bench, options, says):
+    done = bench("compare", *map(str, two([])), *options)
     assert done.returncode == 2
     assert says in " ".join(done.stderr.split())
 
@@ -224,12 +224,12 @@ def test_wrong_limits_are_refused(text):
         parse_limits([text])
 
 
-def test_the_command_decides_and_tells_when_nothing_is_left(make, bench, no_traceback, tmp_path):
+def test_the_command_decides_and_tells_when_nothing_is_left(make, bench, tmp_path):
     folder = str(make.store(tmp_path / "run", make.TRIALS))
-    done = no_traceback(bench("decide", folder, "--weights", "throughput=3,first_step=1"))
+    done = bench("decide", folder, "--weights", "throughput=3,first_step=1")
     assert done.returncode == 0
     assert "jax scan wins with these weights" in done.stdout
-    done = no_traceback(bench("decide", folder, "--require", "accuracy>=99%", "--json"))
+    done = bench("decide", folder, "--require", "accuracy>=99%", "--json")
     assert done.returncode == 3
     (made,) = json.loads(done.stdout)
     assert made["ranked"] == []

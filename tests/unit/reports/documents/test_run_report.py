@@ -362,6 +362,7 @@ def test_long_names_and_many_contenders_fit(make, tmp_path):
     assert "why " * 200 not in text
 
 
+@pytest.mark.process
 def test_importing_reports_loads_next_to_nothing():
     program = "import sys, {}; print(*(name for name in {} if name in sys.modules))"
     heavy = ["numpy", "pandas", "matplotlib", "jinja2", "plotly", "torch", "tensorflow", "jax"]

@@ -12,6 +12,7 @@ def folder(make, tmp_path):
     return make.store(tmp_path / "run", make.TRIALS)
 
 
+@pytest.mark.process
 def test_the_file_is_the_one_that_is_written_otherwise(folder, tmp_path, monkeypatch):
     here = tmp_path / "here"
     write_report([folder], here, ["csv"])
@@ -21,6 +22,7 @@ def test_the_file_is_the_one_that_is_written_otherwise(folder, tmp_path, monkeyp
     assert path.read_bytes() == (here / "results.csv").read_bytes()
 
 
+@pytest.mark.process
 def test_what_it_could_not_write_is_told(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(aside, "FEWEST_TRIALS", 3)
     (tmp_path / "beside" / "results.csv").mkdir(parents=True)

@@ -57,6 +57,7 @@ def test_latex_shows_the_records_text_and_runs_none_of_it(folder):
     assert text.count(r"\begin{tabular}") == text.count(r"\end{tabular}") == 2
 
 
+@pytest.mark.process
 def test_pytest_benchmark_compares_the_contenders(folder, tmp_path):
     pytest.importorskip("pytest_benchmark", reason="pytest-benchmark is not installed")
     file = folder / "pytest-benchmark.json"
@@ -90,13 +91,13 @@ def test_mllog_tells_each_trial_from_its_start_to_its_end(folder):
     assert started["run_start"] - started["init_start"] == pytest.approx(1937.5, abs=1)
 
 
-def test_export_writes_one_format_and_nothing_else(bench, no_traceback, make, tmp_path):
+def test_export_writes_one_format_and_nothing_else(bench, make, tmp_path):
     folder = make.store(tmp_path / "run", make.TRIALS)
     before = sorted(folder.iterdir())
-    done = no_traceback(bench("report", str(folder), "--export", "-", "--format", "markdown"))
+    done = bench("report", str(folder), "--export", "-", "--format", "markdown")
     assert done.returncode == 0
     assert done.stdout.startswith("# jax, numpy and torch on mnist")
-    done = no_traceback(bench("report", str(folder), "--export", str(tmp_path / "a" / "b.csv")))
+    done = bench("report", str(folder), "--export", str(tmp_path / "a" / "b.csv"))
     assert (tmp_path / "a" / "b.csv").read_text().startswith("run,schema_version")
     assert sorted(folder.iterdir()) == before
 
@@ -112,10 +113,8 @@ def test_export_writes_one_format_and_nothing_else(bench, no_traceback, make, tm
         (["--format", "cvs"], "did you mean csv?"),
     ],
 )
-def test_a_wrong_format_is_answered_with_a_sentence(
-    bench, no_traceback, make, tmp_path, options, says
-):
+def test_a_wrong_format_is_answered_with_a_sentence(bench, make, tmp_path, options, says):
     folder = make.store(tmp_path / "run", [])
-    done = no_traceback(bench("report", str(folder), *options))
+    done = bench("report", str(folder), *options)
     assert done.returncode == 2
     assert says in " ".join(done.stderr.split())

@@ -86,6 +86,7 @@ def test_twice_the_steps_take_twice_the_time(single, double, leftover, passes):
     assert verdict(ClockChecked(10, single, double, leftover)).passed == passes
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("adapter", "mode", "passes"),
     [
@@ -100,6 +101,7 @@ def test_a_backend_that_returns_before_its_device_is_idle_is_caught(plugin, adap
     assert found.passed == passes, found
 
 
+@pytest.mark.process
 def test_a_backend_that_breaks_has_no_verdict(plugin):
     found = check_clock(
         "evenbench_fake.session:FakeBackend",
@@ -112,6 +114,7 @@ def test_a_backend_that_breaks_has_no_verdict(plugin):
     assert "gives up" in found.error
 
 
+@pytest.mark.process
 def test_the_command_prints_what_it_examined_and_fails_with_a_clock(plugin, bench, cache):
     """The fake trains in no time, so that twice its steps cannot take twice as long."""
     done = bench("doctor", "--backends", "fake")
@@ -121,6 +124,7 @@ def test_the_command_prints_what_it_examined_and_fails_with_a_clock(plugin, benc
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.process
 def test_a_device_that_a_backend_does_not_see_is_told(plugin, bench, cache):
     done = bench("doctor", "--backends", "fake", "--device", "gpu:7")
     assert "gpu:7" in done.stdout

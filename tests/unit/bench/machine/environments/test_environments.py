@@ -93,18 +93,21 @@ def test_an_environments_name_is_the_digest_of_what_it_is_made_from():
     assert blueprint(JAX).name.startswith("jax-")
 
 
+@pytest.mark.process
 def test_this_python_serves_where_it_fits():
     assert find_python("") == sys.executable
     assert find_python(f"=={sys.version_info[0]}.{sys.version_info[1]}.*") == sys.executable
     assert find_python("==2.7.*") is None
 
 
+@pytest.mark.process
 def test_an_interpreter_tells_what_it_holds():
     held = inspect_interpreter(sys.executable)
     assert held.python == ".".join(map(str, sys.version_info[:3]))
     assert {"numpy", "msgspec"} <= set(held.packages)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("program", ["#!/bin/sh\nexit 3", "#!/bin/sh\necho hello", "no program"])
 def test_what_is_no_python_is_told(tmp_path, program):
     fake = tmp_path / "python"
@@ -114,6 +117,7 @@ def test_what_is_no_python_is_told(tmp_path, program):
         inspect_interpreter(str(fake))
 
 
+@pytest.mark.process
 def test_a_python_that_is_too_old_is_told(tmp_path):
     fake = tmp_path / "python"
     fake.write_text("#!/bin/sh\necho '[[3, 8, 1], [], {}]'")
@@ -129,6 +133,7 @@ def test_a_python_that_is_not_there_makes_the_backend_absent():
     assert "/no/such/python does not exist; name the path of a Python" in not_installed(recipe)
 
 
+@pytest.mark.process
 def test_what_an_environment_lacks_is_named_with_the_command_that_installs_it(tmp_path):
     empty = tmp_path / "python"
     empty.write_text('#!/bin/sh\necho \'[[3, 11, 1], [], {"NumPy": "2.0"}]\'')
@@ -140,6 +145,7 @@ def test_what_an_environment_lacks_is_named_with_the_command_that_installs_it(tm
     )
 
 
+@pytest.mark.process
 def test_the_users_own_interpreter_serves():
     (recipe,) = choose_backends([f"numpy@{sys.executable}"]).recipes
     assert recipe.interpreter == sys.executable
@@ -153,6 +159,7 @@ def test_an_environment_that_is_not_made_yet_is_absent_until_it_runs():
     assert recipe.requirements == ("numpy==1.0",)
 
 
+@pytest.mark.process
 def test_requirements_that_cannot_be_met_leave_nothing_but_the_reason():
     told = []
     (recipe,) = choose_backends(["numpy==1.0"], notify=told.append).recipes
@@ -162,6 +169,7 @@ def test_requirements_that_cannot_be_met_leave_nothing_but_the_reason():
     assert list(store.all_environments()) == []
 
 
+@pytest.mark.process
 def test_a_python_that_is_missing_says_how_to_get_one(monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.setenv("PYENV_ROOT", "/nowhere")
@@ -172,6 +180,7 @@ def test_a_python_that_is_missing_says_how_to_get_one(monkeypatch):
         create_environment(blueprint(recipe), lambda text: None)
 
 
+@pytest.mark.process
 def test_a_system_package_that_is_missing_is_named():
     marks = {"libnowhere-dev": "lib:nowhere", "nowhere": "no-such-program", "sh": "sh"}
     recipe = msgspec.structs.replace(JAX, system_packages=marks)
@@ -224,7 +233,7 @@ def test_an_installation_counts_the_framework_and_what_it_requires():
     assert {"pandas", "numpy", "python-dateutil"} <= set(installation_of(suite).packages)
 
 
-def test_env_commands_answer_bad_input_with_a_sentence(bench, no_traceback):
+def test_env_commands_answer_bad_input_with_a_sentence(bench):
     for arguments, sentence in (
         (["create", "nosuch"], "unknown backend 'nosuch'"),
         (["create", "jax==x"], "expected a version"),
@@ -232,17 +241,18 @@ def test_env_commands_answer_bad_input_with_a_sentence(bench, no_traceback):
         (["remove", "nosuch"], "expected some of: none"),
         (["remove", "jax=="], "expected a version"),
     ):
-        done = no_traceback(bench("env", *arguments))
+        done = bench("env", *arguments)
         assert done.returncode == 2
         assert sentence in done.stderr
 
 
-def test_env_list_says_that_there_is_none(bench, no_traceback):
-    done = no_traceback(bench("env", "list"))
+def test_env_list_says_that_there_is_none(bench):
+    done = bench("env", "list")
     assert done.returncode == 0
     assert "no environment in" in done.stdout
 
 
+@pytest.mark.process
 def test_a_backend_that_cannot_be_made_costs_its_records_and_no_more(tiny, tmp_path, bench, cache):
     out = tmp_path / "out"
     backends = "fake,numpy==1.0,numpy@/no/python"

@@ -1,0 +1,9 @@
+"""The command line with a cache folder that no other test uses."""
+
+import pytest
+from support.command_line import CommandLine
+
+
+@pytest.fixture
+def bench(tmp_path):
+    return CommandLine(tmp_path, tmp_path / "cache")
