@@ -1,17 +1,18 @@
-"""The metrics, each stated once: columns, rankings, axes and the glossary all read this table."""
+"""The metrics, each defined once: columns, rankings, axes and the glossary read this table."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from operator import attrgetter
 from typing import Literal
 
-from bench.records.trial import TrialRecord
+import pandas as pd
+
 from reports.display import Number, fixed, shown, significant
 
 MEBIBYTE = 2.0**20
 
 Direction = Literal["higher", "lower"]
+Derive = Callable[[pd.DataFrame], "pd.Series[float]"]  # from the trials, one row each
 
 
 @dataclass(frozen=True)
@@ -19,13 +20,13 @@ class Metric:
     """A quantity of a trial.
 
     Attributes:
-        key: its name in tables; a field of the record unless `derive` is given.
-        title: as columns and axes name it.
-        unit: of what `write` prints; empty for a bare number.
-        direction: which values are better; None where neither is a contender's merit.
+        key: name in tables; also the column of the trials unless `derive` is given.
+        title: name in headings and on axes.
+        unit: unit of what `write` prints; empty for a bare number.
+        direction: which values are better; None if neither is a contender's merit.
         meaning: one sentence for the glossary.
-        write: prints a value that the record holds in base units.
-        derive: from a record, where no field holds it.
+        write: formats a value that is given in base units.
+        derive: computes the metric from the columns of the trials.
     """
 
     key: str
@@ -34,57 +35,43 @@ class Metric:
     direction: Direction | None
     meaning: str
     write: Number
-    derive: Callable[[TrialRecord], float | None] | None = None
+    derive: Derive | None = None
 
     @property
     def heading(self) -> str:
         """Title and unit."""
         return f"{self.title}, {self.unit}" if self.unit else self.title
 
-    def of(self, record: TrialRecord) -> float | None:
-        """The record's value in base units; None where it is not known."""
-        return self.column([record])[0]
-
-    def column(self, records: Sequence[TrialRecord]) -> list[float | None]:
-        """The value of each record; see `of`."""
-        return list(map(self.derive or attrgetter(self.key), records))
+    def of(self, trials: pd.DataFrame) -> "pd.Series[float]":
+        """Return each trial's value in base units; missing where it is unknown."""
+        return trials[self.key] if self.derive is None else self.derive(trials)
 
     def show(self, value: float | None) -> str:
-        """The value without its unit; a dash where it is not known."""
+        """Format the value without its unit; a dash where it is unknown."""
         return shown(value, self.write)
 
     def quote(self, value: float | None) -> str:
-        """The value with its unit, for a sentence."""
+        """Format the value with its unit, for a sentence."""
         return f"{self.show(value)} {self.unit}".rstrip()
 
 
-def _memory_above_baseline(record: TrialRecord) -> float | None:
-    if record.peak_memory_bytes is None or record.baseline_memory_bytes is None:
-        return None
-    return record.peak_memory_bytes - record.baseline_memory_bytes
+def _memory_above_baseline(trials: pd.DataFrame) -> "pd.Series[float]":
+    return trials["peak_memory_bytes"] - trials["baseline_memory_bytes"]
 
 
-def _first_step_seconds(record: TrialRecord) -> float | None:
-    phases = (
-        record.import_seconds,
-        record.data_seconds,
-        record.build_seconds,
-        record.compile_seconds,
-    )
-    known = [seconds for seconds in phases if seconds is not None]
-    return sum(known) if len(known) == len(phases) else None
+def _first_step_seconds(trials: pd.DataFrame) -> "pd.Series[float]":
+    phases = ("import_seconds", "data_seconds", "build_seconds", "compile_seconds")
+    return sum((trials[phase] for phase in phases[1:]), trials[phases[0]])
 
 
-def _time_to_accuracy(record: TrialRecord) -> float | None:
-    """Infinite where the accuracy was not reached: so a median counts these trials as slowest."""
-    told = record.time_to_accuracy
-    if told is None:
-        return None
-    return told.seconds if told.reached else math.inf
+def _time_to_accuracy(trials: pd.DataFrame) -> "pd.Series[float]":
+    """Return infinity where the accuracy was missed, so that a median counts it as slowest."""
+    missed = trials["time_to_accuracy_reached"].eq(False).fillna(False).astype(bool)
+    return trials["time_to_accuracy_seconds"].mask(missed, math.inf)
 
 
-def _of_inference(field: str) -> Callable[[TrialRecord], float | None]:
-    return lambda record: getattr(record.inference, field, None)
+def _column(name: str) -> Derive:
+    return lambda trials: trials[name]
 
 
 def _latency(percentile: int) -> Metric:
@@ -97,12 +84,8 @@ def _latency(percentile: int) -> Metric:
         f"Time that {percentile} % of the predictions of one image did not exceed, each from the "
         "image on the host to its logits there, one call after the other.",
         significant(3, 1e3),
-        _of_inference(key),
+        _column(f"inference_{key}"),
     )
-
-
-def _share_of_peak(record: TrialRecord) -> float | None:
-    return record.limit.share_of_peak if record.limit else None
 
 
 def _seconds(phase: str, direction: Direction | None, meaning: str) -> Metric:
@@ -113,7 +96,7 @@ def _memory(
     key: str,
     title: str,
     meaning: str,
-    derive: Callable[[TrialRecord], float | None] | None = None,
+    derive: Derive | None = None,
 ) -> Metric:
     return Metric(key, title, "MiB", "lower", meaning, fixed(0, 1 / MEBIBYTE), derive)
 
@@ -214,7 +197,7 @@ TIME_TO_ACCURACY = Metric(
     "Time to accuracy",
     "s",
     "lower",
-    "Training time up to the first epoch after which the test accuracy was at the one asked for; "
+    "Training time up to the first epoch after which the test accuracy was at the requested one; "
     "a trial that did not reach it counts as slower than all that did.",
     fixed(2),
     _time_to_accuracy,
@@ -227,7 +210,7 @@ PREDICTION = Metric(
     "higher",
     "Images predicted in large batches, from the host to logits on the host, divided by the time.",
     significant(4),
-    _of_inference("throughput_images_per_second"),
+    _column("inference_throughput_images_per_second"),
 )
 PEAK_SHARE = Metric(
     "share_of_peak",
@@ -237,10 +220,10 @@ PEAK_SHARE = Metric(
     "Operations of a training step by the spec, times the throughput, as a share of the best "
     "matrix rate of the device.",
     fixed(1, 100),
-    _share_of_peak,
+    _column("limit_share_of_peak"),
 )
 
-# What a ranking's table shows; a column that no contender knows is left out.
+# The columns of a ranking's table; one without any value is left out.
 RANKED = (
     THROUGHPUT,
     ACCURACY,

@@ -1,4 +1,4 @@
-"""Contenders: what a ranking compares, each with its metrics over the trials that ended well."""
+"""Contenders: what a ranking compares, each with the metrics of its trials that ended well."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,12 +13,13 @@ from bench.records.trial import TrialRecord
 from bench.statistics.families import Sample
 from bench.statistics.medians import Median, median_interval
 from reports.analysis.learning_curves import Curve, curve_of, median_curve
+from reports.analysis.trials import CONTENDER, contender_frame, metric_frame
 from reports.metrics import METRIC_KEYS, METRICS, THROUGHPUT, Metric
 
 
 @dataclass(frozen=True)
 class Spread:
-    """A metric over a contender's trials; each not a number where it is not known."""
+    """A metric over a contender's trials; NaN where it is unknown."""
 
     median: float
     minimum: float
@@ -27,83 +28,99 @@ class Spread:
 
 @dataclass(frozen=True)
 class Contender:
-    """One thing that was measured.
+    """What a ranking compares, with the results of its trials that ended well.
 
     Attributes:
-        label: tells it from the others of its ranking.
-        repeats: trials that ended well; every number is over these.
-        attempted: trials that were asked for alike.
-        equivalence: whether it was shown to do the work that the spec states.
+        label: distinguishes it from the others of its ranking.
+        coordinates: its value of each column in `reports.analysis.trials.CONTENDER`.
+        repeats: number of trials that ended well; every result is over these.
+        attempted: number of trials that were requested.
         spreads: by the metric's key.
-        run: trials of one run share its blocks.
-        repeat_of: the repeat of each trial.
-        values: by the metric's key, its value in each trial; not a number where it is not known.
+        repeat_of: the repeat of each trial; contenders of one run share its repeats.
+        values: by the metric's key, its value in each trial; NaN where it is unknown.
         curve: medians over the trials.
-        trial_curves: of each trial.
-        records: of the trials.
+        trial_curves: learning curve of each trial.
+        trials: names of the trials.
     """
 
     label: str
-    backend: str
-    mode: str
+    coordinates: Mapping[str, Any]
     repeats: int
     attempted: int
-    equivalence: str
     spreads: Mapping[str, Spread]
-    run: str
     repeat_of: tuple[int, ...]
     values: Mapping[str, Sequence[float]]
     curve: Curve
     trial_curves: tuple[Curve, ...]
-    records: tuple[TrialRecord, ...] = ()
+    trials: tuple[str, ...]
+
+    @property
+    def backend(self) -> str:
+        """Name of the backend."""
+        return str(self.coordinates["backend"])
+
+    @property
+    def mode(self) -> str:
+        """Mode of the backend."""
+        return str(self.coordinates["mode"])
+
+    @property
+    def run(self) -> str:
+        """Name of the run."""
+        return str(self.coordinates["run"])
+
+    @property
+    def equivalence(self) -> str:
+        """Whether its certificate of equal work passed."""
+        return str(self.coordinates["equivalence"])
 
     @property
     def is_comparable(self) -> bool:
-        """Whether it may be ranked: it was not shown to do other work than the spec states."""
+        """Whether it may be ranked: its certificate did not fail."""
         return self.equivalence != "failed"
 
     @property
     def blocks(self) -> Mapping[int, float]:
-        """The throughput of each trial, where known, by its repeat."""
+        """Throughput of each trial where it is known, by the trial's repeat."""
         return self.sample(THROUGHPUT).blocks
 
     @property
     def throughputs(self) -> tuple[float, ...]:
-        """Of each trial, where known."""
+        """Throughput of each trial where it is known."""
         return tuple(self.blocks.values())
 
     @property
     def median(self) -> Median:
-        """The median throughput with its 95 % interval; there are throughputs."""
+        """Median throughput with its 95 % interval, if any throughput is known."""
         return median_interval(self.throughputs)
 
     def sample(self, metric: Metric) -> Sample:
-        """The metric of each trial where it is a positive number, by its repeat."""
+        """Return the metric of each trial, by its repeat, where it is positive and finite."""
         pairs = zip(self.repeat_of, self.values[metric.key], strict=True)
         return Sample(self.run, {block: value for block, value in pairs if 0 < value < math.inf})
 
     def __getitem__(self, metric: Metric) -> Spread:
-        """The metric's spread over the trials."""
+        """Return the metric's spread over the trials."""
         return self.spreads[metric.key]
 
 
 def contenders_of(
-    contenders: pd.DataFrame, trials: pd.DataFrame, records: Sequence[TrialRecord]
+    trials: pd.DataFrame, records: Sequence[TrialRecord]
 ) -> Iterator[tuple[int, Contender]]:
-    """Each contender with the number of its ranking, the fastest first.
+    """Yield each contender with the number of its ranking, the fastest first.
 
     Args:
-        contenders: as `contender_frame` returns them.
         trials: as `grouped` returns them.
-        records: those that the rows of `trials` were made of, in the same order.
+        records: the records of the trials, in the same order.
     """
+    metrics = metric_frame(trials)
     ended_well = trials[trials["outcome"] == "ok"]
     positions = ended_well.groupby("contender").indices
-    places, values = ended_well.index.to_numpy(), ended_well[METRIC_KEYS].to_numpy()
-    ordered = contenders.sort_values(
+    places, values = ended_well.index.to_numpy(), metrics.loc[ended_well.index].to_numpy()
+    ordered = contender_frame(trials, metrics).sort_values(
         [f"{THROUGHPUT.key} median", "label"], ascending=[False, True], na_position="last"
     )
-    # Plain dictionaries, since pandas takes its time for each cell of a row.
+    # Dictionaries, because pandas is slow at reading single cells.
     for number, row in zip(ordered.index, ordered.to_dict("records"), strict=True):
         own = positions[number]
         yield row["ranking"], _contender(row, [records[at] for at in places[own]], values[own])
@@ -112,22 +129,19 @@ def contenders_of(
 def _contender(
     row: Mapping[Any, Any], records: Sequence[TrialRecord], values: NDArray[np.float64]
 ) -> Contender:
-    """The contender of a row, with its records and (records, metrics) values."""
+    """Return the contender of a row, with its records and (records, metrics) values."""
     curves = tuple(curve_of(record) for record in records)
     return Contender(
         label=row["label"],
-        backend=row["backend"],
-        mode=row["mode"],
+        coordinates={name: row[name] for name in CONTENDER},
         repeats=row["repeats"],
         attempted=row["attempted"],
-        equivalence=row["equivalence"],
         spreads={metric.key: _spread(row, metric) for metric in METRICS},
-        run=row["run"],
         repeat_of=tuple(record.repeat for record in records),
         values=dict(zip(METRIC_KEYS, values.T.tolist(), strict=True)),
         curve=median_curve(curves),
         trial_curves=curves,
-        records=tuple(records),
+        trials=tuple(record.trial for record in records),
     )
 
 

@@ -1,54 +1,54 @@
-"""Contenders of one run by what they were asked, and those that differ from one in a few values."""
+"""Contenders of one run, and their counterparts that differ in a few coordinates only."""
 
-from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from operator import attrgetter
 from statistics import median
 from typing import Any
 
-from bench.records.trial import TrialRecord, attribute_of
+import pandas as pd
+
 from bench.statistics.families import Sample
-from reports.analysis.runs import Source
+from reports.analysis.trials import COORDINATES, contender_label
 from reports.display import count, plain
 
-# In the order in which tables have them.
-FIELDS = (
+# Machines are equal if their hardware is: a job on two hosts is compared with one of them.
+_KEY = (*COORDINATES, "hardware_digest")
+# The order of rows in tables; other coordinates follow.
+_ORDER = (
     *("model", "backend", "mode", "device", "arm", "precision", "input"),
-    *("threads", "hosts", "world_size", "batch_size", "hardware_digest"),
+    *("threads", "hosts", "world_size", "batch_size"),
 )
 
-Asked = tuple[Any, ...]  # the value of each field
-_ASKED = attrgetter(*map(attribute_of, FIELDS))
+Key = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A contender's trials that ended well and may be compared.
+    """A job with a throughput, from the trials that ended well and may be compared.
 
     Attributes:
-        asked: what all of them were asked.
-        sample: the throughput of each, by its repeat.
-        records: of the trials.
+        coordinates: the job's coordinates and the digest of the hardware, by column.
+        sample: throughput of each trial, by its repeat.
+        communication: median communication time per step, seconds; NaN where it is unknown.
     """
 
-    asked: Asked
+    coordinates: Mapping[str, Any]
     sample: Sample
-    records: tuple[TrialRecord, ...]
+    communication: float
 
     @property
     def throughput(self) -> float:
-        """The median, images/s."""
+        """Median throughput, images/s."""
         return median(self.sample.blocks.values())
 
     @property
     def label(self) -> str:
-        """Backend and mode."""
-        return plain(f"{self['backend']} {self['mode']}")
+        """The contender's name."""
+        return contender_label(self.coordinates)
 
     @property
     def setting(self) -> str:
-        """What else it was asked, in words; what is usual goes without saying."""
+        """The other coordinates in words, without those that have their usual value."""
         words = [f"{self['model']} on {self['device']}", f"batch size {self['batch_size']:,}"]
         words.append(count(self["threads"], "thread"))
         if self["world_size"] > 1:
@@ -59,28 +59,31 @@ class Measured:
         words += [self[name] for name in ("arm", "precision", "input") if self[name] not in usual]
         return plain(", ".join(words))
 
-    def __getitem__(self, field: str) -> Any:
-        """What it was asked in this field."""
-        return self.asked[FIELDS.index(field)]
+    def __getitem__(self, name: str) -> Any:
+        """Return a coordinate."""
+        return self.coordinates[name]
 
-    def but(self, values: Mapping[str, Any]) -> Asked:
-        """What it was asked, with these values in the place of its own."""
-        return tuple(values.get(name, self[name]) for name in FIELDS)
+    def but(self, values: Mapping[str, Any]) -> Key:
+        """Return the key of the job that differs in these values only."""
+        return tuple(values.get(name, self[name]) for name in _KEY)
 
 
-def measured_by_asked(source: Source) -> dict[Asked, Measured]:
-    """Every contender of the run that has a throughput, in order."""
-    found: defaultdict[Asked, list[TrialRecord]] = defaultdict(list)
-    for record in source.run.trials:
-        if record.outcome == "ok" and record.equivalence != "failed":
-            found[_ASKED(record)].append(record)
-    made = {}
-    for asked, records in sorted(found.items(), key=lambda item: item[0]):
-        blocks = {
-            record.repeat: record.throughput_images_per_second
-            for record in records
-            if record.throughput_images_per_second
-        }
-        if blocks:
-            made[asked] = Measured(asked, Sample(source.name, blocks), tuple(records))
-    return made
+def measured_jobs(trials: pd.DataFrame) -> dict[Key, Measured]:
+    """Return each job of one run that has a throughput, in the order of tables."""
+    usable = trials[
+        (trials["outcome"] == "ok")
+        & (trials["equivalence"] != "failed")
+        & (trials["throughput_images_per_second"] > 0)
+    ]
+    order = [*_ORDER, *(name for name in _KEY if name not in _ORDER)]
+    measured = [_measured(own) for _, own in usable.groupby(order)]
+    return {each.but({}): each for each in measured}
+
+
+def _measured(trials: pd.DataFrame) -> Measured:
+    values = trials["throughput_images_per_second"]
+    return Measured(
+        coordinates=trials.iloc[0][list(_KEY)].to_dict(),
+        sample=Sample(trials["run"].iloc[0], dict(zip(trials["repeat"], values, strict=True))),
+        communication=trials["communication_seconds"].median(),
+    )

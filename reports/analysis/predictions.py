@@ -71,7 +71,7 @@ def explained(ranking: Ranking, sources: Sequence[Source]) -> list[tuple[Contend
     return [
         (contender, told[contender.run, trial])
         for contender in ranking.measured
-        for trial in (record.trial for record in contender.records)
+        for trial in contender.trials
         if (contender.run, trial) in told
     ]
 

@@ -1,4 +1,4 @@
-"""Rankings: contenders that are alike, in order of throughput, and what kept the others out."""
+"""Rankings: comparable contenders in order of throughput, and why the others are not ranked."""
 
 import math
 from collections import defaultdict
@@ -11,22 +11,16 @@ import pandas as pd
 from bench.records.trial import TrialRecord
 from bench.statistics.families import Family, Sample, compare_all
 from reports.analysis.contenders import Contender, contenders_of
-from reports.analysis.frames import (
-    RANKING,
-    contender_frame,
-    grouped,
-    record_frame,
-    trial_frame,
-)
 from reports.analysis.runs import Source
+from reports.analysis.trials import RANKING, grouped, record_frame, trial_frame
 from reports.display import count, plain
 
-Setting = Mapping[str, Any]  # by the field of the records, what a ranking's trials have in common
+Setting = Mapping[str, Any]  # what a ranking's trials have in common, by column
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Trials of one contender that ended other than well, all in one way and for one reason."""
+    """Trials of one contender that failed with the same outcome and reason."""
 
     label: str
     outcome: str
@@ -36,16 +30,16 @@ class Failure:
 
 @dataclass(frozen=True)
 class Ranking:
-    """Contenders that are alike.
+    """Contenders with equal work and settings on the same machine.
 
     Attributes:
-        title: model and device, and what tells it from other rankings of the same two.
-        setting: what its contenders have in common, in words.
-        choices: by the field of the records, what tells one ranking from another.
-        contenders: those that are comparable, by rank and then by median throughput.
-        family: every pair of those whose throughput is known, which come first.
-        incomparable: measured, but shown not to do the work that the spec states.
-        failures: the trials without a measurement.
+        title: model and device, and the settings in which rankings of the same two differ.
+        setting: what the contenders have in common, in words.
+        choices: what distinguishes the ranking from others, by column of the trials.
+        contenders: the comparable contenders, by rank and then by median throughput.
+        family: the comparison of each pair with known throughput; these contenders come first.
+        incomparable: contenders that were measured but failed their certificate.
+        failures: trials without a measurement.
     """
 
     title: str
@@ -63,30 +57,35 @@ class Ranking:
 
     @property
     def measured(self) -> tuple[Contender, ...]:
-        """All that were measured, those that are not comparable last."""
+        """All contenders that were measured, the incomparable ones last."""
         return self.contenders + self.incomparable
 
 
-def rankings_of(sources: Sequence[Source]) -> list[Ranking]:
-    """The rankings of several runs, in order of model, device and setting."""
+def rankings_of(sources: Sequence[Source], trials: pd.DataFrame | None = None) -> list[Ranking]:
+    """Return the rankings of several runs, in order of model, device and setting.
+
+    Args:
+        sources: the runs.
+        trials: of the runs, as `trial_frame` returns them, if they exist already.
+    """
     records = [record for source in sources for record in source.run.trials]
-    return _rankings(trial_frame(sources), records)
+    return _rankings(trial_frame(sources) if trials is None else trials, records)
 
 
 def rankings_of_records(records: Sequence[TrialRecord]) -> list[Ranking]:
-    """The rankings of the records of one run."""
+    """Return the rankings of the records of one run."""
     return _rankings(record_frame(records), records)
 
 
 def _rankings(frame: pd.DataFrame, records: Sequence[TrialRecord]) -> list[Ranking]:
     trials = grouped(frame)
     members: defaultdict[int, list[Contender]] = defaultdict(list)
-    for number, contender in contenders_of(contender_frame(trials), trials, records):
+    for number, contender in contenders_of(trials, records):
         members[number].append(contender)
-    settings = trials.drop_duplicates("ranking").set_index("ranking").sort_index()
-    # Plain dictionaries, since pandas takes its time for each cell of a row.
-    stated: dict[int, Setting] = settings[[*RANKING, "device_title"]].to_dict("index")
-    differing, failures = _differing(stated), _failures(trials)
+    firsts = trials.drop_duplicates("ranking").set_index("ranking").sort_index()
+    # Dictionaries, because pandas is slow at reading single cells.
+    settings: dict[int, Setting] = firsts[[*RANKING, "device_title"]].to_dict("index")
+    differing, failures = _differing(settings), _failures(trials)
     return [
         Ranking(
             **_compared([c for c in members[number] if c.is_comparable]),
@@ -96,12 +95,12 @@ def _rankings(frame: pd.DataFrame, records: Sequence[TrialRecord]) -> list[Ranki
             incomparable=tuple(c for c in members[number] if not c.is_comparable),
             failures=tuple(failures[number]),
         )
-        for number, own in stated.items()
+        for number, own in settings.items()
     ]
 
 
 def _compared(contenders: Sequence[Contender]) -> dict[str, Any]:
-    """The contenders in order, and every pair of those that can be compared."""
+    """Return the contenders in order, and the comparison of each pair that has throughputs."""
     timed = [contender for contender in contenders if contender.blocks]
     family = compare_all([Sample(contender.run, contender.blocks) for contender in timed])
     places = sorted(range(len(timed)), key=lambda place: family.ranks[place] or math.inf)
@@ -111,7 +110,7 @@ def _compared(contenders: Sequence[Contender]) -> dict[str, Any]:
 
 
 def _failures(trials: pd.DataFrame) -> defaultdict[int, list[Failure]]:
-    """Of each ranking, by its number."""
+    """Return the failures of each ranking, by its number."""
     found: defaultdict[int, list[Failure]] = defaultdict(list)
     ended_ill = trials[trials["outcome"] != "ok"].fillna({"reason": "no reason was recorded"})
     groups = ended_ill.groupby(["ranking", "label", "outcome", "reason"])
@@ -120,10 +119,10 @@ def _failures(trials: pd.DataFrame) -> defaultdict[int, list[Failure]]:
     return found
 
 
-def _differing(stated: Mapping[int, Setting]) -> dict[tuple[str, str], list[str]]:
-    """By model and device, the settings in which rankings of the same two differ."""
+def _differing(settings: Mapping[int, Setting]) -> dict[tuple[str, str], list[str]]:
+    """Return the settings in which the rankings of each model and device differ."""
     alike: defaultdict[tuple[str, str], list[Setting]] = defaultdict(list)
-    for own in stated.values():
+    for own in settings.values():
         alike[own["model"], own["device"]].append(own)
     return {
         both: [key for key in RANKING if len({_choice(key, own[key]) for own in group}) > 1]
@@ -132,31 +131,27 @@ def _differing(stated: Mapping[int, Setting]) -> dict[tuple[str, str], list[str]
 
 
 def _title(own: Setting, differing: Sequence[str]) -> str:
-    """Model and device, then each setting in which rankings of the same two differ."""
+    """Name model and device, then each setting in which rankings of the same two differ."""
     words = [_in_words(key, own[key]) for key in differing]
     return ", ".join([f"{plain(own['model'])} on {plain(own['device'])}", *words])
 
 
 def _setting(own: Setting) -> str:
-    keys = (
-        *("dataset", "batch_size", "precision", "threads", "world_size", "hosts", "epochs"),
-        *("until_accuracy", "train_samples", "arm", "input"),
-    )
-    words = [_in_words(key, own[key]) for key in keys if not _is_silent(key, own[key])]
-    return ", ".join([*words, *filter(None, [plain(own["device_title"])])])
-
-
-def _is_silent(key: str, value: Any) -> bool:
-    return (key == "until_accuracy" and bool(pd.isna(value))) or (
-        key in ("world_size", "hosts") and value == 1
-    )
+    """Describe what the contenders have in common, apart from what the title always names."""
+    titled = ("model", "device", "machine", "spec")
+    words = [_in_words(key, own[key]) for key in RANKING if key not in titled]
+    unusual = [word for word in words if word not in _USUAL]
+    return ", ".join([*unusual, *filter(None, [plain(own["device_title"])])])
 
 
 def _choice(key: str, value: Any) -> str:
-    """The bare value; all training examples are `all`, no target is `none`."""
+    """Return the value as text: `all` training examples, `none` for no accuracy target."""
     if pd.isna(value):
         return "all" if key == "train_samples" else "none"
     return f"{value:g}" if isinstance(value, float) else plain(str(value))
+
+
+_USUAL = ("world size 1", "1 host", "a fixed number of epochs", "any machine")
 
 
 def _in_words(key: str, value: Any) -> str:
@@ -171,6 +166,8 @@ def _in_words(key: str, value: Any) -> str:
             return "a fixed number of epochs" if pd.isna(value) else f"until {100 * value:g} %"
         case "input" | "arm":
             return f"{value} {key}"
-        case "machine" | "spec" | "world_size":
-            return f"{key.replace('_', ' ')} {value}"
-    return plain(value)
+        case "place":
+            return f"machines of kind {plain(value)}" if value else "any machine"
+        case "model" | "device" | "dataset" | "precision":
+            return plain(value)
+    return plain(f"{key.replace('_', ' ')} {value}")

@@ -1,10 +1,13 @@
-"""An edition: the runs of a report and what follows from them, each made when it is asked for."""
+"""An edition: the runs of a report and everything that is computed from them when needed."""
 
 from collections.abc import Sequence
 from functools import cached_property
 
+import pandas as pd
+
 from reports.analysis.rankings import Ranking, rankings_of
 from reports.analysis.runs import Source
+from reports.analysis.trials import trial_frame
 from reports.display import count, listed, plain
 from reports.document import Report
 from reports.figures.gallery import Gallery, draw_all
@@ -21,15 +24,24 @@ from reports.sections.steps import step_sections
 
 
 class Edition:
-    """What every document of a report is made from."""
+    """The runs of a report with what every document of it is made from.
+
+    Attributes:
+        sources: the runs.
+    """
 
     def __init__(self, sources: Sequence[Source]) -> None:
         self.sources = sources
 
     @cached_property
+    def trials(self) -> pd.DataFrame:
+        """The trials of the runs."""
+        return trial_frame(self.sources)
+
+    @cached_property
     def rankings(self) -> list[Ranking]:
         """The rankings of the runs."""
-        return rankings_of(self.sources)
+        return rankings_of(self.sources, self.trials)
 
     @cached_property
     def gallery(self) -> Gallery:
@@ -41,27 +53,26 @@ class Edition:
         """The document."""
         sections = (
             *result_sections(self.rankings, self.gallery),
-            *baseline_sections(self.sources),
-            *parallel_sections(self.sources),
+            *baseline_sections(self.sources, self.trials),
+            *parallel_sections(self.trials),
             *step_sections(self.rankings, self.sources),
-            *arm_sections(self.sources),
+            *arm_sections(self.sources, self.trials),
             *prediction_sections(self.rankings, self.sources),
             *absence_sections(self.rankings, self.sources),
-            *measurement_sections(self.sources),
-            *adopting_sections(self.sources),
+            *measurement_sections(self.sources, self.trials),
+            *adopting_sections(self.sources, self.trials),
             *context_sections(self.sources),
         )
-        return Report(_title(self.sources), _subtitle(self.sources, self.rankings), sections)
+        return Report(self._title, _subtitle(self.sources, self.rankings), sections)
 
-
-def _title(sources: Sequence[Source]) -> str:
-    titles = {source.run.manifest.title for source in sources}
-    if len(titles) == 1 and (title := plain(titles.pop())):
-        return title
-    trials = [trial for source in sources for trial in source.run.trials]
-    backends = listed(sorted({plain(trial.job.backend) for trial in trials})) or "nothing"
-    datasets = listed(sorted({plain(source.run.manifest.dataset.name) for source in sources}))
-    return f"{backends} on {datasets}"
+    @property
+    def _title(self) -> str:
+        titles = {source.run.manifest.title for source in self.sources}
+        if len(titles) == 1 and (title := plain(titles.pop())):
+            return title
+        backends = listed(sorted(map(plain, self.trials["backend"].unique()))) or "nothing"
+        names = {plain(source.run.manifest.dataset.name) for source in self.sources}
+        return f"{backends} on {listed(sorted(names))}"
 
 
 def _subtitle(sources: Sequence[Source], rankings: Sequence[Ranking]) -> str:

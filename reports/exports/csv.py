@@ -1,4 +1,4 @@
-"""results.csv: one line a trial with every scalar field of its record."""
+"""results.csv: one line per trial with every scalar field of its record."""
 
 import csv
 import io
@@ -6,61 +6,55 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from bench.records.trial import TrialRecord
+import pandas as pd
+from pandas.api.types import is_string_dtype
+
 from reports.analysis.contenders import Spread
 from reports.analysis.rankings import Ranking
-from reports.analysis.runs import Source
 from reports.documents.run_report import Edition
-from reports.exports.columns import Field, trial_fields
 from reports.metrics import METRICS
 
-# A spreadsheet takes a text that starts so for a formula and runs it.
+# A spreadsheet takes a text with such a start for a formula and runs it.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
-def csv_text(sources: Sequence[Source]) -> str:
-    """The trials of all runs: the run's name, then the record's fields in its order.
+def csv_text(trials: pd.DataFrame) -> str:
+    """Return the trials of all runs, one line each; unknown values are empty.
 
-    What is not known is empty. A text that a spreadsheet would take for a formula starts with an
-    apostrophe.
+    A text that a spreadsheet would take for a formula starts with an apostrophe.
     """
-    made = io.StringIO(newline="")
-    writer = csv.writer(made)  # ends lines as RFC 4180 says, so that a lone CR is quoted too
-    fields = trial_fields()
-    writer.writerow(("run", *(field.name for field in fields)))
-    for source in sources:
-        trials = source.run.trials
-        names = [_cell(source.name)] * len(trials)
-        columns = [_cells(field, trials) for field in fields]
-        writer.writerows(zip(names, *columns, strict=True))
-    return made.getvalue()
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)  # ends lines with CRLF as RFC 4180 requires, and quotes a lone CR
+    writer.writerow(trials.columns)
+    writer.writerows(zip(*(_cells(trials[name]) for name in trials), strict=True))
+    return text.getvalue()
 
 
-def _cells(field: Field, trials: Sequence[TrialRecord]) -> list[Any]:
-    """The column as csv takes it: numbers need no care, and there are millions of them."""
-    values = field.column(trials)
-    return [_cell(value) for value in values] if field.kind == "text" else values
+def _cells(column: "pd.Series[Any]") -> list[Any]:
+    """Return the column's cells; only texts can be formulas, and there are millions of numbers."""
+    values = column.astype(object).where(column.notna(), None).tolist()
+    return list(map(_cell, values)) if is_string_dtype(column) else values
 
 
 def csv_bytes(edition: Edition) -> bytes:
-    """The file of an edition."""
-    return csv_text(edition.sources).encode()
+    """Return the file of an edition."""
+    return csv_text(edition.trials).encode()
 
 
 def contenders_csv(rankings: Sequence[Ranking]) -> str:
-    """A line a contender: its ranking's choices, then median, least and most of each metric."""
-    made = io.StringIO(newline="")
-    writer = csv.writer(made)
+    """Return one line per contender: its ranking's choices, then the spread of each metric."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
     choices = list(rankings[0].choices) if rankings else []
-    told = ("contender", "backend", "mode", "equivalence", "repeats", "attempted")
+    facts = ("contender", "backend", "mode", "equivalence", "repeats", "attempted")
     spreads = [f"{m.key} {which}" for m in METRICS for which in ("median", "min", "max")]
-    writer.writerow((*choices, *told, *spreads))
+    writer.writerow((*choices, *facts, *spreads))
     for ranking in rankings:
         for contender in ranking.measured:
-            own = (contender.label, *(getattr(contender, name) for name in told[1:]))
+            own = (contender.label, *(getattr(contender, name) for name in facts[1:]))
             values = [v for m in METRICS for v in _three(contender[m])]
             writer.writerow([_cell(v) for v in (*ranking.choices.values(), *own, *values)])
-    return made.getvalue()
+    return text.getvalue()
 
 
 def _three(spread: Spread) -> list[float | None]:
@@ -69,7 +63,7 @@ def _three(spread: Spread) -> list[float | None]:
 
 
 def _cell(value: Any) -> Any:
-    """The value as csv takes it; numbers stay numbers, a negative one too."""
+    """Return the value for csv; numbers stay numbers, also negative ones."""
     if isinstance(value, str) and value.startswith(_FORMULA_STARTS):
         return f"'{value}"
     return value

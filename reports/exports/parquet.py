@@ -1,15 +1,17 @@
-"""results.parquet: a row a trial, the columns of results.csv, each with its type."""
+"""results.parquet: the rows and columns of results.csv, each column with its type."""
 
 import io
 from typing import Any
 
+import pandas as pd
+from pandas.api.types import is_bool_dtype, is_integer_dtype, is_string_dtype
+
 from bench.errors import ChoiceError
 from reports.documents.run_report import Edition
-from reports.exports.columns import trial_fields
 
 
 def parquet_bytes(edition: Edition) -> bytes:
-    """The file.
+    """Return the file.
 
     Raises:
         ChoiceError: pyarrow is not installed.
@@ -22,17 +24,18 @@ def parquet_bytes(edition: Edition) -> bytes:
             "received the format parquet, which needs pyarrow: python -m pip install "
             "'evenbench[parquet]'"
         ) from error
-    kinds = {
-        "text": pyarrow.string(),
-        "bool": pyarrow.bool_(),
-        "int": pyarrow.int64(),
-        "float": pyarrow.float64(),
-    }
-    trials = [trial for source in edition.sources for trial in source.run.trials]
-    runs = [source.name for source in edition.sources for _ in source.run.trials]
-    columns: dict[str, Any] = {"run": pyarrow.array(runs, pyarrow.string())}
-    for field in trial_fields():
-        columns[field.name] = pyarrow.array(field.column(trials), kinds[field.kind])
-    made = io.BytesIO()
-    parquet.write_table(pyarrow.table(columns), made)
-    return made.getvalue()
+    trials = edition.trials
+    schema = pyarrow.schema([(name, _arrow_type(pyarrow, trials[name])) for name in trials])
+    table = pyarrow.Table.from_pandas(trials, schema, preserve_index=False)
+    file = io.BytesIO()
+    parquet.write_table(table.replace_schema_metadata(None), file)
+    return file.getvalue()
+
+
+def _arrow_type(pyarrow: Any, column: "pd.Series[Any]") -> Any:
+    """Return the type of a column; without any value it cannot be inferred."""
+    if is_string_dtype(column):
+        return pyarrow.string()
+    if is_bool_dtype(column):
+        return pyarrow.bool_()
+    return pyarrow.int64() if is_integer_dtype(column) else pyarrow.float64()

@@ -91,6 +91,6 @@ def _downloads(edition: Edition) -> tuple[Download, ...]:
         text = contenders_csv(edition.rankings)
         return (Download("contenders.csv", "text/csv", text, "Contenders as CSV"),)
     return (
-        Download("results.csv", "text/csv", csv_text(edition.sources), "Trials as CSV"),
+        Download("results.csv", "text/csv", csv_text(edition.trials), "Trials as CSV"),
         Download("results.json", "application/json", json_text(edition), "All as JSON"),
     )

@@ -1,11 +1,13 @@
-"""The section against the baselines that a run file names."""
+"""The section that compares contenders with the baselines that a run file names."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import pandas as pd
+
 from bench.statistics.families import holm, ratio_of
 from bench.statistics.ratios import Ratio
-from reports.analysis.counterparts import Measured, measured_by_asked
+from reports.analysis.counterparts import Measured, measured_jobs
 from reports.analysis.runs import Source
 from reports.display import plain
 from reports.document import Column, Part, Section, Table
@@ -13,9 +15,9 @@ from reports.metrics import THROUGHPUT
 from reports.sections.cells import times
 
 _INTRO = (
-    "Each contender's throughput as a multiple of that of its counterpart: the contender that was "
-    "asked alike but for the baseline's own values. A difference is claimed when it is beyond "
-    "chance after Holm's correction over the table."
+    "Each contender's throughput as a multiple of its counterpart's: the contender that differs in "
+    "the baseline's own values only. A difference is claimed when it is beyond chance after Holm's "
+    "correction over the table."
 )
 _WORDS = {"higher": "faster", "lower": "slower", "not known": "too few trials"}
 
@@ -28,19 +30,19 @@ class Pair(NamedTuple):
     ratio: Ratio
 
 
-def baseline_sections(sources: Sequence[Source]) -> list[Section]:
-    """The section; none where no run names a baseline that has a counterpart."""
+def baseline_sections(sources: Sequence[Source], trials: pd.DataFrame) -> list[Section]:
+    """Return the section; none if no run names a baseline that has a counterpart."""
     parts = [
         Part(heading=_heading(name, source, len(sources)), table=_table(name, found))
         for source in sources
         for name, selector in source.run.manifest.baselines.items()
-        if (found := pairs(measured_by_asked(source), selector))
+        if (found := pairs(measured_jobs(trials[trials["run"] == source.name]), selector))
     ]
     return [Section("baselines", "Against the baselines", tuple(parts), _INTRO)] if parts else []
 
 
 def pairs(measured: Mapping[Any, Measured], selector: Mapping[str, Any]) -> list[Pair]:
-    """Every contender that is none of the baseline's and has a counterpart among them."""
+    """Return each contender that does not match the baseline and has a counterpart that does."""
     found = []
     for contender in measured.values():
         counterpart = measured.get(contender.but(selector))
@@ -57,7 +59,7 @@ def _heading(name: str, source: Source, runs: int) -> str:
 def _table(name: str, found: Sequence[Pair]) -> Table:
     columns = (
         Column("Contender"),
-        Column("Asked"),
+        Column("Setting"),
         Column(THROUGHPUT.heading, number=True),
         Column("Baseline", number=True),
         Column("Ratio (interval)", number=True),

@@ -14,6 +14,7 @@ from bench.statistics.medians import median_interval
 from bench.statistics.ratios import independent_ratio, paired_ratio
 from reports.analysis.rankings import rankings_of, rankings_of_records
 from reports.analysis.runs import read_sources
+from reports.analysis.trials import record_frame
 from reports.display import NOT_KNOWN, fixed, listed, plain, shortened, shown, significant
 from reports.documents.terminal import HEADER, NUMBERS, summary_rows
 from reports.figures import bars, curves, palette
@@ -67,10 +68,10 @@ def test_text_is_brought_to_one_printable_line():
 
 
 def test_derived_metrics_are_known_only_when_their_parts_are(make):
-    assert FIRST_STEP.of(make.trial()) == 1.9375
-    assert FIRST_STEP.of(make.trial(build_seconds=None)) is None
-    assert MEMORY_ABOVE_BASELINE.of(make.trial()) == 200 * 2**20
-    assert MEMORY_ABOVE_BASELINE.of(make.trial(baseline_memory_bytes=None)) is None
+    changes = ({}, {"build_seconds": None}, {"baseline_memory_bytes": None})
+    trials = record_frame([make.trial(**each) for each in changes])
+    assert FIRST_STEP.of(trials).fillna(-1).tolist() == [1.9375, -1, 1.9375]
+    assert MEMORY_ABOVE_BASELINE.of(trials).fillna(-1).tolist() == [200 * 2**20] * 2 + [-1]
 
 
 def test_metrics_have_keys_of_their_own():

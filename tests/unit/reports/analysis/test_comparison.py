@@ -93,9 +93,9 @@ def test_what_cannot_be_compared_is_named(make, two):
     found = {name: (one.verdict, one.reason) for name, one in verdicts(folders).items()}
     assert found == {
         "torch eager": ("newly failing", "crashed: out of luck"),
-        "jax jit": ("missing", "the new run holds no such trial"),
+        "jax jit": ("missing", "the new run contains no such trial"),
         "numpy eager": ("not comparable", "its certificate of equal work failed"),
-        "jax scan": ("new", "the old run holds no such trial"),
+        "jax scan": ("new", "the old run contains no such trial"),
     }
     assert gate_of(*folders, [THROUGHPUT], 0.05).status == FAILED
 
