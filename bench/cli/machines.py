@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import NamedTuple
 
-import click
 from rich.console import Console
 
 from bench.cluster.connect import Cluster, connect, question_of
 from bench.records.manifest import ClusterChoice, NodesChoice
 from bench.records.reader import read_run
+from bench.run.decode import OptionError
 from bench.run.executor import LocalExecutor
 from bench.run.interrupts import Interrupts
 from bench.run.request import MatrixOptions, Request
@@ -43,7 +43,7 @@ def machines_for(
 
     Raises:
         bench.errors.ClusterError: the cluster cannot be reached or has no suitable node.
-        click.UsageError: an option needs --cluster.
+        bench.run.decode.OptionError: an option needs --cluster.
     """
     if where.cluster is None:
         _check_no_cluster_options(request, where)
@@ -85,13 +85,13 @@ def machines_to_resume(
 
 def _check_no_cluster_options(request: Request, where: Where) -> None:
     needing = {
-        "--hosts": any(count > 1 for each in request.matrices for count in each.hosts),
-        "--nodes": where.nodes != "any",
-        "--accelerator-type": bool(where.accelerator_type),
+        "hosts": any(count > 1 for each in request.matrices for count in each.hosts),
+        "nodes": where.nodes != "any",
+        "accelerator_type": bool(where.accelerator_type),
     }
     for option, is_used in needing.items():
         if is_used:
-            raise click.UsageError(f"{option} needs --cluster")
+            raise OptionError(option, "needs --cluster")
 
 
 def _connected(

@@ -4,7 +4,7 @@ A ranking contains what may be compared: equal work with equal settings on the s
 contender is what a ranking compares: a backend in a mode and version, in one run.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from hashlib import sha256
 from operator import attrgetter
@@ -25,14 +25,14 @@ from reports.metrics import METRICS
 COORDINATES = Job.__struct_fields__
 
 
-def _shared_coordinates() -> tuple[str, ...]:
-    """Return the coordinates of a job that a ranking has in common."""
+def coordinates_left_by(reduce: Callable[[Job], Job]) -> tuple[str, ...]:
+    """Return the coordinates of a job that a method of it, like `certified`, does not blank."""
     values: dict[str, Any] = {name: f"any {name}" for name in COORDINATES}
-    shared = Job(**values).compared_with()
-    return tuple(name for name in COORDINATES if getattr(shared, name) == values[name])
+    reduced = reduce(Job(**values))
+    return tuple(name for name in COORDINATES if getattr(reduced, name) == values[name])
 
 
-_SHARED = _shared_coordinates()
+_SHARED = coordinates_left_by(Job.compared_with)
 # What tells the contenders of one ranking apart, apart from their versions and runs.
 CONTENDER_COORDINATES = tuple(name for name in COORDINATES if name not in _SHARED)
 
