@@ -1,4 +1,4 @@
-"""What the suites share: the command line, the fake backend, a tiny data set, a cache folder."""
+"""Fixtures of all suites: the command line, the fake backend, a tiny data set, a cache folder."""
 
 import signal
 from pathlib import Path
@@ -10,7 +10,7 @@ from support.idx_files import write_tiny
 from support.places import TESTS
 from support.plugin import install_plugin
 
-# A shell that starts the tests in the background has them ignore Ctrl-C, and all that they start.
+# A shell that starts the tests in the background makes them, and their children, ignore Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -26,7 +26,7 @@ def pytest_collection_modifyitems(items):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item, nextitem):
-    """Hold a test without the marker, and its fixtures, to what the marker says."""
+    """Forbid processes in a test without the marker, and in its fixtures."""
     if item.get_closest_marker(isolation.MARKER):
         return (yield)
     with isolation.no_processes(item.nodeid):
@@ -35,25 +35,25 @@ def pytest_runtest_protocol(item, nextitem):
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path_factory, monkeypatch):
-    """Decoded data and certificates go to a folder that all tests of a session share."""
+    """Cache decoded data and certificates in a folder that all tests of a session share."""
     monkeypatch.setenv("EVENBENCH_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
 @pytest.fixture
 def plugin(monkeypatch):
-    """The fake backend, installed for this test and the processes that it starts."""
+    """Install the fake backend for this test and the processes that it starts."""
     install_plugin(monkeypatch)
 
 
 @pytest.fixture
 def tiny_data(tmp_path) -> Path:
-    """A data set of 6 x 5 images in three classes: 64 to train, 20 to test."""
+    """Write a data set of 6 x 5 images in three classes, 64 for training and 20 for testing."""
     return write_tiny(tmp_path / "tiny")
 
 
 @pytest.fixture
 def bench(tmp_path, plugin) -> CommandLine:
-    """The command line in the folder of the test; see `support.command_line`."""
+    """Return the command line in the folder of the test; see `support.command_line`."""
     return CommandLine(tmp_path)
 
 
