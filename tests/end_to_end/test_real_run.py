@@ -42,7 +42,7 @@ def test_everything_asked_for_is_measured(run):
 def test_every_backend_and_default_mode_learns(run):
     _, output = run
     trials = [json.loads(line) for line in (output / "trials.jsonl").read_text().splitlines()]
-    measured = {(trial["backend"], trial["mode"]): trial for trial in trials}
+    measured = {(trial["job"]["backend"], trial["job"]["mode"]): trial for trial in trials}
     expected = {(recipe.name, mode) for recipe in INSTALLED for mode in recipe.default_modes}
     assert set(measured) == expected
     for trial in trials:

@@ -22,6 +22,6 @@ def records():
 
     def read(folder: Path) -> dict[str, dict]:
         lines = (folder / "trials.jsonl").read_text().splitlines()
-        return {record["backend"]: record for record in map(json.loads, lines)}
+        return {record["job"]["backend"]: record for record in map(json.loads, lines)}
 
     return read
