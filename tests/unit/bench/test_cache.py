@@ -111,6 +111,7 @@ def test_a_new_file_has_the_permissions_that_the_user_chose(tmp_path):
     assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o666 & ~OTHERS_UMASK
 
 
+@pytest.mark.process
 def test_processes_may_replace_a_file_at_once(tmp_path):
     path = tmp_path / "file"
     code = f"""
@@ -132,6 +133,7 @@ for _ in range(200):
     assert os.listdir(tmp_path) == ["file"]
 
 
+@pytest.mark.process
 def test_what_a_killed_process_left_is_recognised(tmp_path):
     path = tmp_path / "file"
     process = start(f"""
@@ -147,6 +149,7 @@ writing.__enter__().write(b"half")
     assert not cache.is_partial(path, "file")
 
 
+@pytest.mark.process
 def test_a_lock_has_one_holder_and_is_free_after_its_death(tmp_path):
     path = tmp_path / "some.lock"
     process = start(f"""

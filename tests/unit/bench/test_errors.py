@@ -43,6 +43,7 @@ def test_each_kind_is_defined_only_in_bench_errors():
                 assert node.name not in names, (file, node.lineno)
 
 
+@pytest.mark.process
 def test_importing_the_errors_loads_nothing_but_the_standard_library():
     script = (
         "import sys, bench.errors\n"
