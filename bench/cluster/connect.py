@@ -12,7 +12,7 @@ from bench.cluster.ledger import Ledger
 from bench.cluster.messages import Answer, Question
 from bench.errors import ClusterError
 from bench.machine.hardware import place_of
-from bench.records.manifest import ClusterChoice, Manifest
+from bench.records.manifest import ClusterChoice
 from bench.records.reader import read_run
 from bench.records.trial import TrialRecord
 from bench.records.writer import RunFolder
@@ -110,10 +110,10 @@ class Cluster(NamedTuple):
         self.ray_nodes.give(session.manifest)
         certificates = read_run(folder.path).certificates
         ledger = Ledger(session.plan.experiment, folder, observer, report, certificates)
-        lanes = self._lanes(session.manifest, session.valid)
+        lanes = self._lanes(session.valid)
         return Driver(self.ray_nodes, lanes, ledger, interrupts).run
 
-    def _lanes(self, manifest: Manifest, kept: Sequence[TrialRecord]) -> Lanes:
+    def _lanes(self, kept: Sequence[TrialRecord]) -> Lanes:
         """The nodes; a ranking with records continues on the node that made them."""
         lanes = Lanes(self.nodes)
         made = {each.job.compared_with(): (each.machine, each.hardware_digest) for each in kept}

@@ -1,4 +1,4 @@
-"""A real Ray cluster of several nodes on this one machine, and the command line beside it."""
+"""A real Ray cluster of several nodes on this machine, and commands that use it."""
 
 import os
 
@@ -29,12 +29,12 @@ class Nodes:
         self.workers.append(self._cluster.add_node(**{"num_cpus": 1, **options}))
 
     def kill(self, node) -> None:
-        """As when a machine loses its power."""
+        """Kill a node, as if its machine had lost power."""
         self.workers.remove(node)
         self._cluster.remove_node(node, allow_graceful=False)
 
     def silence(self, node) -> None:
-        """As when the network to it is lost: all that it runs is there and answers nothing."""
+        """Stop all processes of a node, as if the network to it were lost."""
         for process in psutil.process_iter(["name", "cmdline"]):
             named = f"--node_id={node.node_id}" in (process.info["cmdline"] or ())
             if named and process.info["name"] == "raylet":

@@ -52,14 +52,14 @@ def test_two_nodes_share_some_trials_and_one_does_the_others(command, nodes, out
 
 def test_a_node_that_dies_while_it_shares_a_trial_is_replaced(command, nodes, start, out):
     process = start(*SHARED, "--epochs", "40", "--repeats", "2")
-    (leader,) = wait_for_output(process, r"^(\S+): .*repeat 1: starting")
-    helper = follower(command, nodes, leader.partition("/")[2])
+    (first,) = wait_for_output(process, r"^(\S+): .*repeat 1: starting")
+    other = other_node_at_work(command, nodes, first.partition("/")[2])
     try:
-        nodes.kill(helper)
+        nodes.kill(other)
         done = finished(process)
         assert done.returncode == 0, done.stderr
-        assert re.search(rf"/{helper.node_id[:6]}: lost: ", done.stderr)
-        # It had begun, or was about to begin anew after the leading node had seen it first.
+        assert re.search(rf"/{other.node_id[:6]}: lost: ", done.stderr)
+        # The trial ran, or was about to run again because the first node noticed the loss.
         assert re.search("goes (on with|to) another node", done.stderr)
         assert [each["outcome"] for each in records(out)] == ["ok"] * 2
     finally:
@@ -67,13 +67,13 @@ def test_a_node_that_dies_while_it_shares_a_trial_is_replaced(command, nodes, st
             nodes.add()
 
 
-def follower(command, nodes, leader):
+def other_node_at_work(command, nodes, first):
     """The other node that has a worker, once it has."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         working = nodes_at_work(command)
         for node in nodes.workers:
-            if node.node_id in working and not node.node_id.startswith(leader):
+            if node.node_id in working and not node.node_id.startswith(first):
                 return node
         time.sleep(0.2)
     raise AssertionError("no second node came to have a worker")
