@@ -1,6 +1,6 @@
 """Each backend's adapter against the hand-written loop of the same network, in turn.
 
-    python -m tests.benchmarks.against_native --output FILE.json
+    PYTHONPATH=tests python -m benchmarks.against_native --output FILE.json
 
 Each process compiles both, then calls them in turn, A B B A, and gives one ratio of throughputs,
 the median of its pairs. The table holds the median over processes, since XLA's speed differs from

@@ -1,6 +1,6 @@
 """What the runner itself takes for each of 10,000 trials, and what memory it holds.
 
-    python -m tests.benchmarks.growth [TRIALS]
+    PYTHONPATH=tests python -m benchmarks.growth [TRIALS]
 
 Plans a run file of so many trials and runs them with workers that answer at once, in this process:
 what is left is the suite's own. The canary's work, which is the same for every trial, is left out.

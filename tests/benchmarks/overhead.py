@@ -1,6 +1,6 @@
 """What the suite itself costs: the share of a run's wall time in which no worker measures.
 
-    python -m tests.benchmarks.overhead --backends all --retries 0
+    PYTHONPATH=tests python -m benchmarks.overhead --backends all --retries 0
 
 Takes the arguments of `bench run`, runs it under a clock, and sums up its records. Run it twice:
 the first time makes certificates and decodes the data.

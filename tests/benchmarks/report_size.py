@@ -1,4 +1,4 @@
-"""The report of many trials: `PYTHONPATH=tests python -m tests.benchmarks.report_size`.
+"""The report of many trials: `PYTHONPATH=tests python -m benchmarks.report_size`.
 
 Writes a run of 100,000 whole records, as real trials leave them, and times `bench report` on it.
 """

@@ -1,4 +1,4 @@
-"""Fuzz the loaders and the command line: `PYTHONPATH=tests python tests/reliability/fuzz.py`.
+"""Fuzz the loaders and the command line: `PYTHONPATH=tests python -m reliability.fuzz`.
 
 Every input must be accepted or refused with a sentence, in 10 seconds and in 1 GB of memory.
 """

@@ -1,4 +1,4 @@
-"""A thousand quick trials in one run: `PYTHONPATH=tests python tests/reliability/load.py`.
+"""A thousand quick trials in one run: `PYTHONPATH=tests python -m reliability.load`.
 
 Prints what the runner's process holds, and how long a trial takes, at the start and at the end.
 """

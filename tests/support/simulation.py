@@ -1,4 +1,6 @@
-"""Measure by simulation how often the statistics are correct: `python -m support.simulation`.
+"""Measure by simulation how often the statistics are correct.
+
+    PYTHONPATH=tests python -m support.simulation
 
 This prints the tables of docs/statistics.md. A test runs smaller simulations:
 `tests/unit/bench/statistics/test_simulation.py`.

@@ -26,7 +26,9 @@ _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 _COMMAND = re.compile(r"^(?:python -m bench|bench|evenbench)(?: (.*))?$")
 _PATH = re.compile(r"(?:bench|backends|reports|tests|examples|docs)/[\w./-]*\w/?")
-_SCRIPT = re.compile(r"python -m ((?:tests\.)?(?:benchmarks|support)\.\w+)|python (tests/\S+\.py)")
+_SCRIPT = re.compile(
+    r"python -m ((?:tests\.)?(?:benchmarks|reliability|support)\.\w+)|python (tests/\S+\.py)"
+)
 _TOX = re.compile(r"tox -e (\S+)")
 _API = re.compile(r"^::: (\S+)$", re.MULTILINE)
 # Options of the tests' own scripts and of Ray, which pages mention by themselves.
