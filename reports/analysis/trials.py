@@ -59,14 +59,6 @@ _SCALARS = {
 _DTYPES = {"bool": "boolean", "int": "Int64", "float": "float64"}
 
 
-class _Missing:
-    """Stands for a missing part of a record: every field of it is None."""
-
-    def __getattr__(self, name: str) -> None:
-        return None
-
-
-_MISSING = _Missing()
 _LETTERS = str.maketrans("0123456789", "ghijklmnop")
 
 
@@ -85,22 +77,28 @@ class Field(NamedTuple):
     kind: str
     is_list: bool = False
 
-    def column(self, records: Sequence[TrialRecord]) -> Any:
-        """Return the values of the records as a NumPy or pandas array."""
-        *parts, last = self.path
-        values: list[Any] = list(records)
-        for part in parts:
-            values = [value or _MISSING for value in map(attrgetter(part), values)]
-        values = list(map(attrgetter(last), values))
+    def column(self, parts: Sequence[Any]) -> Any:
+        """Return the values as `pandas.DataFrame` takes a column.
+
+        Args:
+            parts: what contains the field in each record; None where it is missing.
+        """
+        values = _attributes(parts, self.path[-1])
         if self.is_list:
             values = [value if value is None else "; ".join(value) for value in values]
         if self.kind == "float":
             return np.array(values, float)
         if self.kind == "text":
-            return pd.array(values, dtype="str")
+            return pd.Series(values, dtype=object)
         if None in values:
             return pd.array(values, dtype=_DTYPES[self.kind])
         return np.array(values)
+
+
+def _attributes(parts: Sequence[Any], name: str) -> list[Any]:
+    if None not in parts:
+        return list(map(attrgetter(name), parts))
+    return [None if part is None else getattr(part, name) for part in parts]
 
 
 @cache
@@ -146,24 +144,29 @@ def trial_frame(sources: Sequence[Source]) -> pd.DataFrame:
     """
     frame = record_frame([record for source in sources for record in source.run.trials])
     sizes = [len(source.run.trials) for source in sources]
-    frame["run"] = np.repeat(np.array([source.name for source in sources], object), sizes)
+    names = [source.name for source, size in zip(sources, sizes, strict=True) for _ in range(size)]
     machines, specs = frame["machine"].tolist(), frame["model"].tolist()
     start = 0
     for source, size in zip(sources, sizes, strict=True):
         own = slice(start, start + size)
         manifest = source.run.manifest
-        names = {manifest.machine.hostname: source.machine, "": source.machine}
-        machines[own] = [names.get(name, name) for name in machines[own]]
+        known = {manifest.machine.hostname: source.machine, "": source.machine}
+        machines[own] = [known.get(name, name) for name in machines[own]]
         fingerprints = {model: _fingerprint(source.run, model) for model in manifest.models}
         specs[own] = [fingerprints.get(model, "") for model in specs[own]]
         start += size
-    return frame.assign(machine=pd.array(machines, dtype="str"), spec=pd.array(specs, dtype="str"))
+    texts = {"run": names, "machine": machines, "spec": specs}
+    return frame.assign(**{name: pd.Series(values, dtype=object) for name, values in texts.items()})
 
 
 def record_frame(records: Sequence[TrialRecord]) -> pd.DataFrame:
     """Return the trials of one run whose name, machine and models do not matter."""
-    columns = {field.name: field.column(records) for field in trial_fields()}
-    return pd.DataFrame({"run": "", **columns, "spec": ""}, index=range(len(records)))
+    parts: dict[tuple[str, ...], Sequence[Any]] = {(): records}
+    for path in {field.path[:-1]: None for field in trial_fields() if len(field.path) > 1}:
+        parts[path] = _attributes(parts[path[:-1]], path[-1])
+    columns = {field.name: field.column(parts[field.path[:-1]]) for field in trial_fields()}
+    empty = pd.Series([""] * len(records), dtype=object)
+    return pd.DataFrame({"run": empty, **columns, "spec": empty})
 
 
 def _fingerprint(run: Run, model: str) -> str:
@@ -189,9 +192,15 @@ def grouped(trials: pd.DataFrame) -> pd.DataFrame:
     The label is what `contender_label` returns, with the version and the run where a ranking
     contains the same in several.
     """
-    keys = {"ranking": RANKING, "contender": CONTENDER, "requested": REQUESTED}
-    numbers = {name: trials.groupby(list(key), dropna=False).ngroup() for name, key in keys.items()}
-    return _labelled(trials.assign(**numbers))
+    # Each group is a part of one of the previous kind, which is faster than grouping by all again.
+    numbered = trials.assign(ranking=_numbers(trials, RANKING))
+    numbered["requested"] = _numbers(numbered, ("ranking", "run", *CONTENDER_COORDINATES))
+    keys = ("requested", "framework_version", "equivalence")
+    return _labelled(numbered.assign(contender=_numbers(numbered, keys)))
+
+
+def _numbers(trials: pd.DataFrame, keys: Sequence[str]) -> "pd.Series[int]":
+    return trials.groupby(list(keys), dropna=False).ngroup()
 
 
 def _labelled(trials: pd.DataFrame) -> pd.DataFrame:

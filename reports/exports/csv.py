@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
-from pandas.api.types import is_string_dtype
+from pandas.api.types import is_object_dtype
 
 from reports.analysis.contenders import Spread
 from reports.analysis.rankings import Ranking
@@ -33,7 +33,7 @@ def csv_text(trials: pd.DataFrame) -> str:
 def _cells(column: "pd.Series[Any]") -> list[Any]:
     """Return the column's cells; only texts can be formulas, and there are millions of numbers."""
     values = column.astype(object).where(column.notna(), None).tolist()
-    return list(map(_cell, values)) if is_string_dtype(column) else values
+    return list(map(_cell, values)) if is_object_dtype(column) else values
 
 
 def csv_bytes(edition: Edition) -> bytes:

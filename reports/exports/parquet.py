@@ -4,7 +4,7 @@ import io
 from typing import Any
 
 import pandas as pd
-from pandas.api.types import is_bool_dtype, is_integer_dtype, is_string_dtype
+from pandas.api.types import is_bool_dtype, is_integer_dtype, is_object_dtype
 
 from bench.errors import ChoiceError
 from reports.documents.run_report import Edition
@@ -34,7 +34,7 @@ def parquet_bytes(edition: Edition) -> bytes:
 
 def _arrow_type(pyarrow: Any, column: "pd.Series[Any]") -> Any:
     """Return the type of a column; without any value it cannot be inferred."""
-    if is_string_dtype(column):
+    if is_object_dtype(column):
         return pyarrow.string()
     if is_bool_dtype(column):
         return pyarrow.bool_()

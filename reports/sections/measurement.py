@@ -1,12 +1,12 @@
 """The evidence that the numbers are valid: disturbances, self-checks, the limit of the device."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
 from reports.analysis.runs import Source
 from reports.analysis.trials import CONTENDER_COORDINATES, contender_label
-from reports.display import count, fixed, listed, plain, shown, significant
+from reports.display import Write, count, fixed, listed, plain, shown, significant
 from reports.document import Column, Part, Section, Table
 
 _PERCENT = fixed(1, 100)
@@ -41,11 +41,16 @@ def _intro(trials: pd.DataFrame) -> str:
     )
 
 
-def _by_contender(trials: pd.DataFrame) -> Iterator[tuple[tuple[str, str], pd.DataFrame]]:
-    """Yield the names of a row, contender and place, with their trials."""
-    keys = [*CONTENDER_COORDINATES, "model", "device", "precision"]
-    for (*_, model, device, precision), own in trials.groupby(keys, sort=False):
-        yield (contender_label(own.iloc[0]), plain(f"{model} on {device}, {precision}")), own
+_KEYS = [*CONTENDER_COORDINATES, "model", "device", "precision"]
+
+
+def _rows(names: pd.DataFrame, cells: Iterable[tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:
+    """Return the rows of a table, each with contender and place first."""
+    keys = names.index.to_frame().to_dict("records")
+    return tuple(
+        (contender_label(key), plain("{model} on {device}, {precision}".format(**key)), *own)
+        for key, own in zip(keys, cells, strict=True)
+    )
 
 
 def _noise(trials: pd.DataFrame) -> Table:
@@ -61,30 +66,38 @@ def _noise(trials: pd.DataFrame) -> Table:
         Column("CPUs used", number=True),
         Column("Left after the clock, ms", number=True),
     )
-    rows = tuple((*names, *_noise_cells(own)) for names, own in _by_contender(trials))
-    return Table("What disturbed the machine: the worst trial of each contender", columns, rows)
-
-
-def _noise_cells(trials: pd.DataFrame) -> tuple[str, ...]:
+    seconds = trials["train_seconds"].where(trials["train_seconds"] != 0)
     canaries = trials[["noise_canary_before_seconds", "noise_canary_after_seconds"]].max(axis=1)
     usual = trials["noise_canary_usual_seconds"]
-    canary = (canaries / usual.where(usual != 0)).fillna(0).max()
-    return (
-        str((trials["noise_flags"] != "").sum()),
-        str(trials["retries"].sum()),
-        shown(_worst_rate(trials, "noise_train_other_seconds"), _PERCENT),
-        shown(_worst_rate(trials, "noise_train_steal_seconds"), _PERCENT),
-        shown(canary, fixed(2)),
-        shown(_worst_rate(trials, "noise_train_involuntary_switches"), fixed(0)),
-        shown(_worst_rate(trials, "noise_train_cpu_seconds"), fixed(2)),
-        shown(trials["leftover_seconds"].max(), fixed(1, 1000)),
+    values = pd.DataFrame(
+        {
+            "disturbed": trials["noise_flags"] != "",
+            "retries": trials["retries"],
+            "others": trials["noise_train_other_seconds"] / seconds,
+            "stolen": trials["noise_train_steal_seconds"] / seconds,
+            "canary": (canaries / usual.where(usual != 0)).fillna(0),
+            "switches": trials["noise_train_involuntary_switches"].astype("float64") / seconds,
+            "cpus": trials["noise_train_cpu_seconds"] / seconds,
+            "leftover": trials["leftover_seconds"],
+        }
     )
-
-
-def _worst_rate(trials: pd.DataFrame, column: str) -> float:
-    """Return the largest value per second of the train phase."""
-    seconds = trials["train_seconds"].where(trials["train_seconds"] != 0)
-    return float((trials[column].astype("float64") / seconds).max())
+    totals = {"disturbed": "sum", "retries": "sum"}
+    worst = values.groupby([trials[key] for key in _KEYS], sort=False).agg(
+        {name: totals.get(name, "max") for name in values}
+    )
+    formats: tuple[Write, ...] = (
+        str,
+        str,
+        _PERCENT,
+        _PERCENT,
+        fixed(2),
+        fixed(0),
+        fixed(2),
+        fixed(1, 1000),
+    )
+    cells = (tuple(map(shown, row, formats)) for row in worst.itertuples(index=False, name=None))
+    rows = _rows(worst, cells)
+    return Table("What disturbed the machine: the worst trial of each contender", columns, rows)
 
 
 def _limits(trials: pd.DataFrame) -> Table:
@@ -97,16 +110,21 @@ def _limits(trials: pd.DataFrame) -> Table:
         Column("Peak reached by"),
         Column("Own best product, GFLOP/s", number=True),
     )
-    rows = tuple((*names, *_limit_cells(own)) for names, own in _by_contender(trials))
+    groups = trials.groupby(_KEYS, sort=False)
+    names = ("achieved_flops_per_second", "share_of_peak", "peak_flops_per_second")
+    rates = [f"limit_{name}" for name in (*names, "own_peak_flops_per_second")]
+    medians = groups[rates].median()
+    backends = groups["limit_peak_backend"].unique()
+    formats = (_GIGA, _PERCENT, _GIGA, _GIGA)
+    cells = (
+        _with_backends(tuple(map(shown, row, formats)), reached)
+        for row, reached in zip(medians.itertuples(index=False, name=None), backends, strict=True)
+    )
+    rows = _rows(medians, cells)
     return Table("How close each contender came to the device's limit, medians", columns, rows)
 
 
-def _limit_cells(trials: pd.DataFrame) -> tuple[str, ...]:
-    backends = sorted(trials["limit_peak_backend"].dropna().unique())
-    return (
-        shown(trials["limit_achieved_flops_per_second"].median(), _GIGA),
-        shown(trials["limit_share_of_peak"].median(), _PERCENT),
-        shown(trials["limit_peak_flops_per_second"].median(), _GIGA),
-        plain(listed(backends)) or "unknown",
-        shown(trials["limit_own_peak_flops_per_second"].median(), _GIGA),
-    )
+def _with_backends(cells: tuple[str, ...], backends: Iterable[str | None]) -> tuple[str, ...]:
+    """Return the cells of a row with the backends that reached the peak before the last one."""
+    known = sorted(backend for backend in backends if isinstance(backend, str))
+    return (*cells[:-1], plain(listed(known)) or "unknown", cells[-1])
