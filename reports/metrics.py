@@ -7,6 +7,7 @@ from typing import Literal
 
 import pandas as pd
 
+from bench.errors import ChoiceError, check_known
 from reports.display import Number, fixed, shown, significant
 
 MEBIBYTE = 2.0**20
@@ -253,3 +254,33 @@ METRICS = (
     PEAK_SHARE,
 )
 METRIC_KEYS = [metric.key for metric in METRICS]
+
+
+def metric_named(name: str) -> Metric:
+    """The metric of that key, or else the first in the glossary whose key holds those words.
+
+    Raises:
+        ChoiceError: there is none.
+    """
+    for metric in METRICS:
+        if metric.key == name:
+            return metric
+    for metric in METRICS:
+        if name and f"_{name}_" in f"_{metric.key}_":
+            return metric
+    check_known([name], [metric.key for metric in METRICS], "metric")
+    raise AssertionError("an empty name is not known")
+
+
+def directed_metric(name: str) -> Metric:
+    """The metric, of which more or less is better.
+
+    Raises:
+        ChoiceError: there is none, or it has no better direction.
+    """
+    metric = metric_named(name)
+    if metric.direction is None:
+        raise ChoiceError(
+            f"received {metric.key}, expected a metric of which more or less is better"
+        )
+    return metric

@@ -67,8 +67,8 @@ def command(base: Path, new: Path, fail_on: float, metrics: list[str], form: str
     Exit status: 0 no regression, 1 a regression, 2 invalid options, file or folder, 3 nothing to
     compare, 4 a contender of BASE fails in NEW or is missing there.
     """
-    from reports.analysis.criteria import directed_metric
     from reports.documents.comparison import gate_of
+    from reports.metrics import directed_metric
 
     gate = gate_of(base, new, [directed_metric(name) for name in metrics], fail_on)
     _PRINTERS[form](gate)

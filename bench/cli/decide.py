@@ -49,7 +49,7 @@ def command(
     Exit status: 0 a contender wins in each ranking, 2 invalid options or folder, 3 in some ranking
     no contender keeps the limits, or there is no ranking.
     """
-    from reports.analysis.criteria import parse_limits, parse_weights
+    from reports.analysis.weighing import parse_limits, parse_weights
     from reports.documents.decision import decisions
 
     weighed = parse_weights(weights)

@@ -26,9 +26,9 @@ def command(folders: tuple[Path, ...], metric: str, output: Path | None) -> int:
 
     Exit status: 0 there is a series, 2 invalid options or folder, 3 there is none.
     """
-    from reports.analysis.criteria import directed_metric
     from reports.analysis.runs import read_sources
     from reports.documents.history import history_report, series_of
+    from reports.metrics import directed_metric
 
     chosen = directed_metric(metric)
     sources = read_sources(list(folders))

@@ -3,6 +3,8 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -12,9 +14,22 @@ from numpy.typing import NDArray
 from bench.records.trial import TrialRecord
 from bench.statistics.families import Sample
 from bench.statistics.medians import Median, median_interval
-from reports.analysis.learning_curves import Curve, curve_of, median_curve
 from reports.analysis.trials import CONTENDER, contender_frame, metric_frame
 from reports.metrics import METRIC_KEYS, METRICS, THROUGHPUT, Metric
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Test accuracy after each epoch, its mean loss, and the training seconds up to there."""
+
+    seconds: tuple[float, ...]
+    accuracies: tuple[float, ...]
+    losses: tuple[float, ...]
+
+    @property
+    def epochs(self) -> range:
+        """The epochs, counted from 1."""
+        return range(1, len(self.seconds) + 1)
 
 
 @dataclass(frozen=True)
@@ -147,3 +162,27 @@ def _contender(
 
 def _spread(row: Mapping[Any, Any], metric: Metric) -> Spread:
     return Spread(*(row[f"{metric.key} {which}"] for which in ("median", "min", "max")))
+
+
+def curve_of(record: TrialRecord) -> Curve:
+    """The curve of one trial."""
+    epochs = record.per_epoch
+    losses = [epoch.mean_loss for epoch in epochs]
+    return Curve(
+        seconds=tuple(accumulate([epoch.seconds for epoch in epochs])),
+        accuracies=tuple([epoch.test_accuracy for epoch in epochs]),
+        losses=tuple([math.nan if loss is None else loss for loss in losses]),
+    )
+
+
+def median_curve(curves: Sequence[Curve]) -> Curve:
+    """The medians over the curves, as far as the shortest goes."""
+    return Curve(
+        seconds=_medians([curve.seconds for curve in curves]),
+        accuracies=_medians([curve.accuracies for curve in curves]),
+        losses=_medians([curve.losses for curve in curves]),
+    )
+
+
+def _medians(series: Sequence[tuple[float, ...]]) -> tuple[float, ...]:
+    return tuple(median(values) for values in zip(*series, strict=False))

@@ -10,14 +10,31 @@ value where less is. Ratios have no unit, and the order of two contenders depend
 """
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from bench.errors import ChoiceError, split_list
 from reports.analysis.contenders import Contender
 from reports.display import NOT_KNOWN
-from reports.metrics import Metric
+from reports.metrics import Metric, directed_metric, metric_named
 
 Weights = Mapping[Metric, float]
+
+# Of a value in base units: a share, seconds, bytes.
+UNITS = {
+    "": 1.0,
+    "%": 0.01,
+    "ms": 1e-3,
+    "s": 1.0,
+    "KiB": 2.0**10,
+    "MiB": 2.0**20,
+    "GiB": 2.0**30,
+    "KB": 1e3,
+    "MB": 1e6,
+    "GB": 1e9,
+}
+_LIMIT = re.compile(r"\s*([a-z_0-9]+)\s*(>=|<=)\s*([0-9.]+(?:e-?[0-9]+)?)\s*([A-Za-z%]*)\s*")
 
 
 @dataclass(frozen=True)
@@ -148,3 +165,49 @@ def _room_of(
         if gains[moved] < 0 and turn < highest:
             highest, above = turn, rival
     return Room(moved, weights[moved], lowest, highest, below, above)
+
+
+def parse_weights(text: str) -> dict[Metric, float]:
+    """Weights as in `throughput=3,memory=1`.
+
+    Raises:
+        ChoiceError: a part that is no such weight, a metric that has no better direction, or none.
+    """
+    made: dict[Metric, float] = {}
+    for part in split_list(text):
+        name, _, number = part.partition("=")
+        metric = directed_metric(name.strip())
+        try:
+            weight = float(number)
+        except ValueError:
+            weight = -1.0
+        if not 0 <= weight <= 1e6:
+            raise ChoiceError(
+                f"received the weight {part!r}, expected a name and a number of 0 or more like "
+                "throughput=3"
+            )
+        made[metric] = weight
+    weighty = {metric: weight for metric, weight in made.items() if weight > 0}
+    if not weighty:
+        raise ChoiceError(f"received the weights {text!r}, expected one above 0 like throughput=3")
+    return weighty
+
+
+def parse_limits(texts: Sequence[str]) -> list[Limit]:
+    """Limits as in `test_accuracy>=0.97` or `memory<=1GiB`.
+
+    Raises:
+        ChoiceError: a text that is no such limit.
+    """
+    return [_limit(text) for text in texts]
+
+
+def _limit(text: str) -> Limit:
+    found = _LIMIT.fullmatch(text)
+    if found is None or found[4] not in UNITS:
+        raise ChoiceError(
+            f"received the limit {text!r}, expected a name, >= or <=, and a number with one of "
+            f"{', '.join(filter(None, UNITS))} or none, like memory<=1GiB"
+        )
+    name, sign, number, unit = found.groups()
+    return Limit(metric_named(name), sign == ">=", float(number) * UNITS[unit])

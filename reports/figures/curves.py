@@ -7,8 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from reports.analysis.contenders import Contender
-from reports.analysis.learning_curves import Curve
+from reports.analysis.contenders import Contender, Curve
 from reports.display import shortened
 from reports.figures.canvas import LONGEST_LABEL, MOST_TRIALS, TOP, WIDTH, panel, sheet
 from reports.figures.palette import Line, styles

@@ -4,10 +4,9 @@ import math
 from collections.abc import Iterator, Sequence
 
 from reports.analysis.best import best_of
-from reports.analysis.break_even import Course, courses, steps_until
-from reports.analysis.pareto import front
 from reports.analysis.rankings import Ranking
 from reports.analysis.scaling import Sweep, sweeps_of
+from reports.analysis.trade_offs import Course, courses, front, steps_until
 from reports.analysis.weighing import decide
 from reports.display import NOT_KNOWN, count, listed, significant
 from reports.document import Chart, Column, Part, Section, Table

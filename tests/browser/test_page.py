@@ -10,10 +10,9 @@ import pytest
 from matplotlib.image import imread
 from support import records
 
-from reports.analysis.criteria import parse_weights
 from reports.analysis.rankings import rankings_of
 from reports.analysis.runs import read_sources
-from reports.analysis.weighing import decide
+from reports.analysis.weighing import decide, parse_weights
 
 
 def state(page):

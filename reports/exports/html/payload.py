@@ -7,8 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from reports.analysis.contenders import Contender
-from reports.analysis.learning_curves import Curve
+from reports.analysis.contenders import Contender, Curve
 from reports.analysis.rankings import Ranking
 from reports.analysis.scaling import Sweep, sweeps_of
 from reports.figures.palette import LINES, styles

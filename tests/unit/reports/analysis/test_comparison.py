@@ -8,13 +8,12 @@ import pytest
 
 from bench.errors import ChoiceError
 from reports.analysis.comparison import compare
-from reports.analysis.criteria import metric_named, parse_limits, parse_weights
-from reports.analysis.pareto import front
 from reports.analysis.rankings import rankings_of_records
 from reports.analysis.runs import read_sources
-from reports.analysis.weighing import Limit, decide
+from reports.analysis.trade_offs import front
+from reports.analysis.weighing import Limit, decide, parse_limits, parse_weights
 from reports.documents.comparison import FAILED, NOTHING, PASSED, REGRESSION, gate_of
-from reports.metrics import COMPILE, FIRST_STEP, PEAK_MEMORY, THROUGHPUT
+from reports.metrics import COMPILE, FIRST_STEP, PEAK_MEMORY, THROUGHPUT, metric_named
 
 BASE = (100_000.0, 101_000.0, 99_000.0, 100_500.0)
 

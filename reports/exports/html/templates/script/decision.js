@@ -1,4 +1,4 @@
-// Trade-offs and the reader's own weights: the same rules as reports/analysis/pareto.py and decision.py.
+// Trade-offs and the reader's own weights: the same rules as reports/analysis/trade_offs.py and weighing.py.
 
 function cost(contender, metric) {
   const value = median(contender, metric.key);
