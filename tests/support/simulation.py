@@ -2,7 +2,7 @@
 
     PYTHONPATH=tests python -m support.simulation
 
-This prints the tables of docs/statistics.md. A test runs smaller simulations:
+This prints the tables of docs/results/statistics.md. A test runs smaller simulations:
 `tests/unit/bench/statistics/test_simulation.py`.
 """
 

@@ -1,7 +1,7 @@
 """How often the statistics are right, on simulated trials whose truth is known.
 
-Seeds are fixed; docs/statistics.md has the figures of more rounds. With 2,000 rounds a true 95 %
-shows as 94.0 to 96.0 %.
+Seeds are fixed; docs/results/statistics.md has the figures of more rounds. With 2,000 rounds a
+true 95 % shows as 94.0 to 96.0 %.
 """
 
 import pytest
