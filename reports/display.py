@@ -14,9 +14,9 @@ Write = Callable[[float], str]
 
 
 def shown(value: float | None, write: Write) -> str:
-    """The value as `write` writes it; a dash where it is not known, never 0.
+    """Format the value; a dash if it is unknown, never 0.
 
-    A time that was too short to reach what it is the time of is infinite.
+    An infinite time means that its target was not reached.
     """
     if value == math.inf:
         return NOT_REACHED
@@ -39,7 +39,7 @@ class Number:
     scale: float = 1.0
 
     def __call__(self, value: float) -> str:
-        """The value as text."""
+        """Return the value as text."""
         scaled = value * self.scale
         return self._fixed(scaled) if self.kind == "fixed" else self._significant(scaled)
 
@@ -58,41 +58,41 @@ class Number:
 
 
 def fixed(decimals: int, scale: float = 1.0) -> Number:
-    """Write with so many decimals."""
+    """Return a format with this number of decimals."""
     return Number("fixed", decimals, scale)
 
 
 def significant(digits: int, scale: float = 1.0) -> Number:
-    """Write rounded to so many significant digits."""
+    """Return a format with this number of significant digits."""
     return Number("significant", digits, scale)
 
 
 def span(low: float | None, high: float | None, write: Write) -> str:
-    """From the smallest to the largest; written once where both are written alike."""
+    """Format a range, as a single value if both ends look the same."""
     first, last = shown(low, write), shown(high, write)
     return first if first == last else f"{first}{TO}{last}"
 
 
 def count(number: int, noun: str) -> str:
-    """The number with its noun in singular or plural."""
+    """Return the number with its noun in singular or plural."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def listed(names: Sequence[str]) -> str:
-    """The names as a sentence lists them."""
+    """Join the names as in a sentence."""
     if len(names) < 2:
         return "".join(names)
     return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def plain(text: str) -> str:
-    """The text on one line, without control characters: reasons hold what workers printed."""
+    """Return the text on one line without control characters, which workers may have printed."""
     if not text.isprintable():
         text = "".join(c if c.isprintable() else " " for c in text)
     return " ".join(text.split())
 
 
 def shortened(text: str, length: int) -> str:
-    """The text on one line, at most so long; what is left out is marked by an ellipsis."""
+    """Return the text on one line, cut with an ellipsis if it is longer than `length`."""
     line = plain(text)
     return line if len(line) <= length else f"{line[: length - 1].rstrip()}…"

@@ -23,7 +23,7 @@ class Table(NamedTuple):
         rows: cells of plain text. Where a row is short, its last cell goes on to the end.
         subjects: the contender that each row is about, by its place in the ranking; empty where
             rows are about other things.
-        below: so many rows at the end have no rank and are set apart.
+        below: number of rows at the end without a rank, which are set apart.
     """
 
     caption: str
@@ -119,6 +119,6 @@ class Report:
 
     @property
     def pictures(self) -> list[Picture]:
-        """Every figure in order."""
+        """All figures in order."""
         parts = (part for section in self.sections for part in section.parts)
         return [part.picture for part in parts if part.picture is not None]

@@ -257,7 +257,7 @@ METRIC_KEYS = [metric.key for metric in METRICS]
 
 
 def metric_named(name: str) -> Metric:
-    """The metric of that key, or else the first in the glossary whose key holds those words.
+    """Return the metric with that key, or else the first one whose key contains those words.
 
     Raises:
         ChoiceError: there is none.
@@ -273,7 +273,7 @@ def metric_named(name: str) -> Metric:
 
 
 def directed_metric(name: str) -> Metric:
-    """The metric, of which more or less is better.
+    """Return the metric with that name, which must have a better direction.
 
     Raises:
         ChoiceError: there is none, or it has no better direction.

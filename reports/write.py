@@ -1,4 +1,4 @@
-"""Write a report: read the runs, make the formats asked for, put the files in their place."""
+"""Write a report: read the runs, make the requested formats, write the files."""
 
 import gc
 import sys
@@ -58,7 +58,7 @@ def write_history(report: Report, series: Sequence[Series], metric: Metric, outp
 
 
 def format_of(file: str) -> str | None:
-    """The format whose files end as this one does; None where no ending tells."""
+    """Return the format with this file's ending; None if there is none."""
     endings = {Path(format_.file).suffix: name for name, format_ in reversed(FORMATS.items())}
     return endings.get(Path(file).suffix) if Path(file).suffix else None
 

@@ -1,4 +1,4 @@
-"""The best contender in a metric, by how much, and which cannot be told from it."""
+"""The best contender in a metric, its margin, and the contenders that may be as good."""
 
 import math
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ class Best(NamedTuple):
 
 
 def best_of(metric: Metric, ranking: Ranking) -> Best | None:
-    """The best in a metric that has a direction; None where no contender knows it."""
+    """Return the best contender in a metric with a direction; None if it is unknown for all."""
     known = [c for c in ranking.contenders if math.isfinite(c[metric].median)]
     if not known:
         return None
@@ -45,7 +45,7 @@ def best_of(metric: Metric, ranking: Ranking) -> Best | None:
 
 
 def level_of(ranking: Ranking) -> list[str]:
-    """The contenders whose throughput cannot be told from the first's."""
+    """Return the contenders without a measurable difference in throughput from the first."""
     return [
         contender.label
         for place, contender in enumerate(ranking.timed)
@@ -54,7 +54,7 @@ def level_of(ranking: Ranking) -> list[str]:
 
 
 def _level(metric: Metric, ordered: Sequence[Contender]) -> list[str]:
-    """Those that are not shown to be worse than the first, Holm's correction made for all of them.
+    """Return the contenders that are not shown to be worse than the first, after Holm's correction.
 
     Where trials are too few for a test, those whose ranges touch that of the first.
     """

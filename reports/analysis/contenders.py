@@ -165,7 +165,7 @@ def _spread(row: Mapping[Any, Any], metric: Metric) -> Spread:
 
 
 def curve_of(record: TrialRecord) -> Curve:
-    """The curve of one trial."""
+    """Return the learning curve of one trial."""
     epochs = record.per_epoch
     losses = [epoch.mean_loss for epoch in epochs]
     return Curve(
@@ -176,7 +176,7 @@ def curve_of(record: TrialRecord) -> Curve:
 
 
 def median_curve(curves: Sequence[Curve]) -> Curve:
-    """The medians over the curves, as far as the shortest goes."""
+    """Return the medians over the curves, up to the end of the shortest."""
     return Curve(
         seconds=_medians([curve.seconds for curve in curves]),
         accuracies=_medians([curve.accuracies for curve in curves]),

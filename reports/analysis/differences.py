@@ -1,4 +1,4 @@
-"""What differs between two runs in machine, versions and what was asked."""
+"""Differences between runs in machine, versions and request."""
 
 from collections.abc import Sequence
 
@@ -13,30 +13,29 @@ _MACHINE = (
     *("hostname", "cpu_model", "physical_cores", "logical_cores", "usable_cpus"),
     *("memory_bytes", "operating_system", "python"),
 )
-_ASKED = ("suite_version", "epochs", "repeats", "seed", "threads", "train_samples", "data_dir")
+_REQUEST = ("suite_version", "epochs", "repeats", "seed", "threads", "train_samples", "data_dir")
 
 
 def differences(base: Run, new: Run) -> list[Difference]:
-    """A name and both values of each fact in which the runs differ."""
+    """Return the name and both values of each fact in which the runs differ."""
     return [(name, first, second) for name, (first, second) in differing([base, new])]
 
 
 def differing(runs: Sequence[Run]) -> list[tuple[str, tuple[str, ...]]]:
-    """A name, and the value of each run, of each fact in which any of the runs differ."""
-    told = [_facts(run) for run in runs]
-    versions = sorted({name for facts in told for name in facts} - set(told[0]))
+    """Return the name and the value in each run of every fact in which the runs differ."""
+    facts = [_facts(run) for run in runs]
+    versions = sorted({name for own in facts for name in own} - set(facts[0]))
     found = [
-        (name, tuple(facts.get(name, NOT_KNOWN) for facts in told))
-        for name in (*told[0], *versions)
+        (name, tuple(own.get(name, NOT_KNOWN) for own in facts)) for name in (*facts[0], *versions)
     ]
     return [(name, values) for name, values in found if len(set(values)) > 1]
 
 
 def is_same_machine(base: Run, new: Run) -> bool:
-    """Whether both ran on like hardware of one name."""
+    """Return whether both ran on equal hardware with the same host name."""
     hardware = _MACHINE[:6]
-    told = [[getattr(run.manifest.machine, name) for name in hardware] for run in (base, new)]
-    return told[0] == told[1] and _gpus(base) == _gpus(new)
+    values = [[getattr(run.manifest.machine, name) for name in hardware] for run in (base, new)]
+    return values[0] == values[1] and _gpus(base) == _gpus(new)
 
 
 def _facts(run: Run) -> dict[str, str]:
@@ -45,12 +44,12 @@ def _facts(run: Run) -> dict[str, str]:
         f"machine: {name.replace('_', ' ')}": _text(getattr(manifest.machine, name))
         for name in _MACHINE
     }
-    asked = {name.replace("_", " "): _text(getattr(manifest, name)) for name in _ASKED}
+    request = {name.replace("_", " "): _text(getattr(manifest, name)) for name in _REQUEST}
     versions = {f"version: {name}": text for name, text in sorted(_versions(run).items())}
     return {
         **machine,
         "machine: GPUs": _gpus(run),
-        **asked,
+        **request,
         "optimizer": _optimizer(run),
         **versions,
     }
@@ -69,7 +68,7 @@ def _optimizer(run: Run) -> str:
 
 
 def _versions(run: Run) -> dict[str, str]:
-    """Of the packages that workers loaded, and of each backend's framework."""
+    """Return the versions of the packages that workers loaded and of each framework."""
     found: dict[str, set[str]] = {}
     loaded = {item for trial in run.trials for item in trial.versions.items()}
     for name, version in (*run.manifest.framework_versions.items(), *loaded):

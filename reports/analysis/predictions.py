@@ -28,7 +28,7 @@ class Answer(NamedTuple):
 
 
 class Answers(NamedTuple):
-    """The contenders of a ranking that told their answers, and what they answered on.
+    """The contenders of a ranking with recorded predictions, and the test images.
 
     Attributes:
         title: of the ranking.
@@ -64,31 +64,31 @@ class Answers(NamedTuple):
 
 
 def explained(ranking: Ranking, sources: Sequence[Source]) -> list[tuple[Contender, Explanation]]:
-    """The contenders of which a trial told what its model answers, with that."""
-    told = {
+    """Return the contenders with recorded predictions, each with those of its first such trial."""
+    recorded = {
         (source.name, each.trial): each for source in sources for each in source.run.explanations
     }
     return [
-        (contender, told[contender.run, trial])
+        (contender, recorded[contender.run, trial])
         for contender in ranking.measured
         for trial in contender.trials
-        if (contender.run, trial) in told
+        if (contender.run, trial) in recorded
     ]
 
 
 def answers_of(ranking: Ranking, sources: Sequence[Source], most: int) -> Answers | None:
-    """The answers of the first contenders that told any; None where fewer than one did.
+    """Return the answers of the first contenders with recorded predictions; None without any.
 
     Args:
         ranking: whose contenders are wanted.
         sources: the runs.
         most: contenders at most.
     """
-    kept = {source.name: source.run.pictures for source in sources}
+    of_runs = {source.name: source.run.pictures for source in sources}
     usable = [
         (contender, told, pictures)
         for contender, told in explained(ranking, sources)
-        if (pictures := kept[contender.run]) is not None and _fits(told, pictures)
+        if (pictures := of_runs[contender.run]) is not None and _fits(told, pictures)
     ][:most]
     if not usable:
         return None
@@ -109,7 +109,7 @@ def _answer(contender: Contender, explanation: Explanation) -> Answer:
 
 
 def _fits(explanation: Explanation, pictures: Pictures) -> bool:
-    """Whether there is one answer for each label: files of other people's may say anything."""
+    """Return whether there is one answer per label; files of other people may contain anything."""
     try:
         images = len(decompress(pictures.labels))
     except ValueError:

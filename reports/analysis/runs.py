@@ -1,4 +1,4 @@
-"""The runs of a report, each with a name of its own and the machine it ran on."""
+"""The runs of a report, each with a unique name and the name of its machine."""
 
 import itertools
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ class Source(NamedTuple):
 
 
 def read_sources(folders: Sequence[Path]) -> list[Source]:
-    """Read the runs; a folder that is named twice is read once.
+    """Read the runs; a folder that is given twice is read once.
 
     Raises:
         bench.errors.RecordError: a folder holds no run.
@@ -35,7 +35,7 @@ def read_sources(folders: Sequence[Path]) -> list[Source]:
 
 
 def name_sources(runs: Sequence[Run]) -> list[Source]:
-    """Give each run a name, and each machine one."""
+    """Give each run and each machine a unique name."""
     names = distinct([plain(run.folder.name) or "run" for run in runs])
     identities = [_identity(run.manifest.machine) for run in runs]
     machines = list(dict.fromkeys(identities))
@@ -48,7 +48,7 @@ def name_sources(runs: Sequence[Run]) -> list[Source]:
 
 
 def distinct(names: Sequence[str], form: str = "{} ({})") -> list[str]:
-    """The names, those that repeat with a number: a, b, a (2)."""
+    """Return the names with a number after each repeated one: a, b, a (2)."""
     made: dict[str, None] = {}
     for name in names:
         numbered = (form.format(name, number) for number in itertools.count(2))
@@ -58,7 +58,7 @@ def distinct(names: Sequence[str], form: str = "{} ({})") -> list[str]:
 
 
 def _identity(machine: Machine) -> tuple[object, ...]:
-    """What makes a machine another one for a benchmark; its software is told apart elsewhere."""
+    """Return what identifies a machine in a benchmark, which does not include its software."""
     return (
         machine.hostname,
         machine.cpu_model,

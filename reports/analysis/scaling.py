@@ -49,7 +49,7 @@ class Sweep:
     spreads: Mapping[str, tuple[Spread | None, ...]]
 
     def crossovers(self) -> list[Crossover]:
-        """Where one overtakes another, both times with ranges that do not touch.
+        """Return where one contender overtakes another; ranges do not overlap on either side.
 
         Between the two may lie settings at which the order is not clear or one was not measured.
         """
@@ -61,7 +61,7 @@ class Sweep:
         ]
 
     def _clear_orders(self, one: str, other: str) -> list[tuple[int, str]]:
-        """Each setting at which one of two is faster beyond the ranges, and which."""
+        """Return the settings at which one contender is faster beyond the ranges, and which one."""
         orders = []
         for position, (left, right) in enumerate(
             zip(self.spreads[one], self.spreads[other], strict=True)
@@ -74,7 +74,7 @@ class Sweep:
 
 
 def sweeps_of(rankings: Sequence[Ranking]) -> list[Sweep]:
-    """Every sweep that the rankings hold."""
+    """Return all sweeps in the rankings."""
     return [sweep for key in SWEPT for sweep in _sweeps(key, rankings)]
 
 
@@ -102,9 +102,9 @@ def _sweep(key: str, found: Mapping[str, int], rankings: Sequence[Ranking]) -> S
         for label in labels
     }
     choices = rankings[next(iter(found.values()))].choices
-    told = [f"{choices['model']}", *([] if key == "device" else [f"on {choices['device']}"])]
-    kept = [f"{SWEPT[name]} {choices[name]}" for name in ("batch_size", "threads") if name != key]
-    title = f"{SWEPT[key].capitalize()}: {' '.join(told)}, {listed(kept)}"
+    words = [f"{choices['model']}", *([] if key == "device" else [f"on {choices['device']}"])]
+    fixed = [f"{SWEPT[name]} {choices[name]}" for name in ("batch_size", "threads") if name != key]
+    title = f"{SWEPT[key].capitalize()}: {' '.join(words)}, {listed(fixed)}"
     return Sweep(key, title, tuple(found), tuple(found.values()), spreads)
 
 

@@ -9,7 +9,7 @@ from reports.metrics import FIRST_STEP, THROUGHPUT, Metric
 
 
 def front(contenders: Sequence[Contender], first: Metric, second: Metric) -> list[Contender]:
-    """Those on the front of two metrics with a direction, in the order given.
+    """Return the contenders on the Pareto front of two metrics, in the given order.
 
     One is off the front when another is at least as good in both and better in one.
     """
@@ -24,7 +24,7 @@ def front(contenders: Sequence[Contender], first: Metric, second: Metric) -> lis
 
 
 def _cost(contender: Contender, metric: Metric) -> float:
-    """The median, turned so that less is better."""
+    """Return the median, negated if more is better."""
     value = contender[metric].median
     return -value if metric.direction == "higher" else value
 
@@ -34,19 +34,19 @@ def _beats(one: tuple[float, float], other: tuple[float, float]) -> bool:
 
 
 class Course(NamedTuple):
-    """A contender's way through training: wait, then a step every so many seconds."""
+    """A contender's course of training, in seconds: a wait, then a constant time per step."""
 
     label: str
     wait: float
     step: float
 
     def after(self, steps: float) -> float:
-        """Seconds until so many steps are done."""
+        """Return the seconds until this number of steps is done."""
         return self.wait + steps * self.step
 
 
 def courses(contenders: Sequence[Contender], batch_size: int) -> list[Course]:
-    """Of those whose wait and throughput are known, the one that trains first at the head."""
+    """Return the courses of contenders with known wait and throughput, the first to train first."""
     made = [
         Course(c.label, c[FIRST_STEP].median, batch_size / c[THROUGHPUT].median)
         for c in contenders
@@ -56,7 +56,7 @@ def courses(contenders: Sequence[Contender], batch_size: int) -> list[Course]:
 
 
 def steps_until(late: Course, early: Course) -> float:
-    """The steps after which `late` has done as many as `early`; infinite if it never has."""
+    """Return the steps after which `late` has caught up with `early`; infinite if it never does."""
     if late.wait <= early.wait:
         return 0.0
     gained = early.step - late.step

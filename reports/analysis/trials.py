@@ -33,7 +33,7 @@ def coordinates_left_by(reduce: Callable[[Job], Job]) -> tuple[str, ...]:
 
 
 _SHARED = coordinates_left_by(Job.compared_with)
-# What tells the contenders of one ranking apart, apart from their versions and runs.
+# What distinguishes the contenders of one ranking, in addition to their versions and runs.
 CONTENDER_COORDINATES = tuple(name for name in COORDINATES if name not in _SHARED)
 
 # The order in which titles and filters name what a ranking has in common; other coordinates follow.

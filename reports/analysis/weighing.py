@@ -46,12 +46,12 @@ class Limit:
     value: float
 
     def __str__(self) -> str:
-        """As a sentence names it."""
+        """Return the limit as a part of a sentence."""
         sign = "at least" if self.at_least else "at most"
         return f"{self.metric.title.lower()} {sign} {self.metric.quote(self.value)}"
 
     def is_kept_by(self, value: float) -> bool:
-        """Whether the value keeps it; what is not known does not."""
+        """Return whether the value is within the limit; an unknown value is not."""
         return value >= self.value if self.at_least else value <= self.value
 
 

@@ -68,7 +68,7 @@ def gate_of(base: Path, new: Path, metrics: Sequence[Metric], fail_on: float) ->
 
 
 def verdict_words(gate: Gate) -> str:
-    """The outcome as a sentence."""
+    """Return the outcome as a sentence."""
     if gate.status != REGRESSION:
         return _WORDS[gate.status].capitalize() + "."
     worse = [one for one in gate.compared if one.is_regression]
@@ -79,7 +79,7 @@ def verdict_words(gate: Gate) -> str:
 
 
 def comparison_table(gate: Gate) -> Table:
-    """A row a contender and metric."""
+    """Return a table with one row per contender and metric."""
     columns = (
         Column("Contender"),
         Column("Model and setting"),
@@ -113,7 +113,7 @@ def _row(one: Compared) -> tuple[str, ...]:
 
 
 def report_of(gate: Gate) -> Report:
-    """The comparison as a document."""
+    """Return the comparison as a document."""
     rows = tuple(gate.differences)
     columns = (Column("What"), Column("Old run"), Column("New run"))
     differing = Part(table=Table("What differs between the runs", columns, rows))
@@ -140,7 +140,7 @@ def _caveat(gate: Gate) -> str:
 
 
 def as_value(gate: Gate) -> dict[str, Any]:
-    """As values that JSON holds."""
+    """Return plain values for JSON."""
     return {
         "base": gate.base.name,
         "new": gate.new.name,

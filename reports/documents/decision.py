@@ -10,7 +10,7 @@ from reports.analysis.runs import read_sources
 from reports.analysis.weighing import Decision, Limit, Room, Weights, decide
 from reports.display import listed, significant
 
-_SMALLEST = 0.005  # a weight below is as good as none
+_SMALLEST = 0.005  # a weight below this is practically none
 
 
 class Choice(NamedTuple):
@@ -21,7 +21,7 @@ class Choice(NamedTuple):
     decision: Decision
 
     def as_value(self) -> dict[str, Any]:
-        """As values that JSON holds; an unlimited weight is null."""
+        """Return plain values for JSON; an unlimited weight is null."""
         return {
             "ranking": self.ranking.title,
             "choices": dict(self.ranking.choices),
@@ -42,7 +42,7 @@ class Choice(NamedTuple):
 def decisions(
     folders: Sequence[Path], weights: Weights, limits: Sequence[Limit] = ()
 ) -> list[Choice]:
-    """The decision for each ranking of the runs.
+    """Return the decision for each ranking of the runs.
 
     Raises:
         bench.errors.RecordError: a folder holds no run.
@@ -54,7 +54,7 @@ def decisions(
 
 
 def score_rows(choice: Choice) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """The header and a row a contender, the best first."""
+    """Return the header and one row per contender, the best first."""
     metrics = list(choice.weights)
     rows = [
         (contender.label, f"{score:.3f}", *(m.show(contender[m].median) for m in metrics))
@@ -64,7 +64,7 @@ def score_rows(choice: Choice) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
 
 
 def notes(choice: Choice) -> Iterator[str]:
-    """How far each weight can move, and what was left out."""
+    """Yield how far each weight can move, and which contenders are excluded."""
     for room in choice.decision.room:
         yield f"weight of {room.metric.title.lower()} {room.weight:g}: {_room_words(room)}"
     for contender, reason in choice.decision.excluded:

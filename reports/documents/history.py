@@ -40,7 +40,7 @@ class Series(NamedTuple):
     """A contender over the runs, in order of time.
 
     Attributes:
-        setting: model, device and what tells it from others; only like runs are in one series.
+        setting: model, device and what distinguishes it; a series contains equal settings only.
         contender: the last of it, for its name and colour.
         label: backend and mode.
         points: one a run.
@@ -55,7 +55,7 @@ class Series(NamedTuple):
 
 
 def series_of(sources: Sequence[Source], metric: Metric) -> list[Series]:
-    """Every contender's series; one whose work was not equal is left out."""
+    """Return the series of each contender, without contenders that are not comparable."""
     ordered = sorted(sources, key=lambda source: source.run.manifest.started_at)
     found: defaultdict[tuple[str, str], list[tuple[Source, Contender]]] = defaultdict(list)
     titles = _titles(ordered)
@@ -70,7 +70,7 @@ def series_of(sources: Sequence[Source], metric: Metric) -> list[Series]:
 
 
 def _titles(sources: Sequence[Source]) -> dict[tuple[tuple[str, str], ...], str]:
-    """A title for each setting of all runs together, as a report of them would name it."""
+    """Return the title of each setting, as a report of all runs would show it."""
     return {tuple(r.choices.items()): r.title for r in rankings_of(sources)}
 
 
@@ -103,7 +103,7 @@ def _three(contender: Contender, metric: Metric) -> tuple[float, float, float]:
 
 
 def history_report(series: Sequence[Series], metric: Metric, runs: int) -> Report:
-    """The document: a part for each setting, its contenders' series in a chart and a table."""
+    """Return the document with one part per setting: a chart and a table of its series."""
     settings = dict.fromkeys(one.setting for one in series)
     parts = tuple(
         Part(
@@ -149,7 +149,7 @@ def _table(setting: str, series: Sequence[Series], metric: Metric) -> Table:
 
 
 def history_payload(series: Sequence[Series], metric: Metric) -> list[dict[str, Any]]:
-    """What the page's charts show, a chart a setting."""
+    """Return the data of the page's charts, one per setting."""
     settings = dict.fromkeys(one.setting for one in series)
     return [
         {

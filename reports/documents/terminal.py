@@ -29,7 +29,7 @@ Row = tuple[str, ...]
 
 
 def summary_rows(records: Sequence[TrialRecord]) -> tuple[Row, list[Row]]:
-    """The header and a row a contender, by ranking, the fastest first; all cells plain text.
+    """Return the header and one row per contender, by ranking, the fastest first.
 
     What failed follows its ranking, with the outcome and the reason in the last column. The
     columns of `NUMBERS` hold numbers.

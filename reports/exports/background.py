@@ -1,4 +1,4 @@
-"""Large files of a report, written by a process beside: a second CPU would have nothing to do."""
+"""Write the largest file of a report in a second process, to use a second CPU."""
 
 import os
 import subprocess

@@ -10,7 +10,7 @@ _LEFT_OUT = ("variables", "log")
 
 
 def json_text(edition: Edition) -> str:
-    """The document: title, subtitle, metrics, rankings, and trials with their run's name."""
+    """Return title, subtitle, metrics, rankings, and the trials with their run's name."""
     payload = payload_of(edition.rankings)
     value = {
         "title": edition.report.title,
@@ -27,7 +27,7 @@ def json_text(edition: Edition) -> str:
 
 
 def json_bytes(edition: Edition) -> bytes:
-    """The document, indented."""
+    """Return the document, indented."""
     return msgspec.json.format(json_text(edition).encode(), indent=2) + b"\n"
 
 

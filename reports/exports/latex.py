@@ -24,13 +24,13 @@ _SPECIAL = {
 
 
 def latex_bytes(edition: Edition) -> bytes:
-    """The tables; medians over the trials, those that are not comparable left out."""
+    """Return the tables of the comparable contenders, with medians over the trials."""
     tables = (_table(ranking) for ranking in edition.rankings if ranking.contenders)
     return "\n".join(["% Needs \\usepackage{booktabs}.", *tables]).encode()
 
 
 def escape(text: str) -> str:
-    """The text as LaTeX prints it."""
+    """Escape the text for LaTeX."""
     return re.sub(r'[\\~^<>|"&%$#_{}]|' + NOT_KNOWN, lambda found: _SPECIAL[found[0]], text)
 
 

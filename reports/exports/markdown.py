@@ -11,7 +11,7 @@ _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "&#64;", "|": "&#124;"
 
 
 def escape(text: str) -> str:
-    """The text as Markdown shows it unchanged, on one line, also within a table."""
+    """Escape the text so that Markdown shows it unchanged, on one line, also in a table."""
     return _SPECIAL.sub(lambda found: _ENTITIES.get(found[0], f"\\{found[0]}"), text)
 
 
@@ -59,7 +59,7 @@ def _part(part: Part, figures: str) -> Iterator[str]:
 
 
 def _code(text: str) -> str:
-    """A fence longer than any within."""
+    """Return the text in a code fence that is longer than any fence in it."""
     longest = max((len(run) for run in re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}\n{text}\n{fence}"

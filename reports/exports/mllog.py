@@ -19,7 +19,7 @@ _STATUS = {"ok": "success", "interrupted": "aborted"}
 
 
 def mllog_bytes(edition: Edition) -> bytes:
-    """A line an event, trial after trial."""
+    """Return one line per event, trial after trial."""
     lines = (
         _line(event, trial)
         for source in edition.sources
@@ -33,16 +33,16 @@ Event = tuple[float, str, str, Any, dict[str, Any]]
 
 
 def _line(event: Event, trial: TrialRecord) -> bytes:
-    seconds, kind, key, value, metadata = event
-    told = {
+    seconds, kind, key, fact, metadata = event
+    value = {
         "namespace": "evenbench",
         "time_ms": round(1000 * seconds),
         "event_type": kind,
         "key": key,
-        "value": value,
+        "value": fact,
         "metadata": {"trial": trial.trial, **metadata},
     }
-    return b":::MLLOG " + msgspec.json.encode(told) + b"\n"
+    return b":::MLLOG " + msgspec.json.encode(value) + b"\n"
 
 
 def _events(source: Source, trial: TrialRecord) -> Iterator[Event]:
@@ -85,7 +85,7 @@ def _facts(source: Source, trial: TrialRecord) -> dict[str, Any]:
 
 
 def _time(text: str) -> float:
-    """Seconds since 1970; a time that cannot be read counts as its beginning."""
+    """Return seconds since 1970; 0 for a time that cannot be read."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:

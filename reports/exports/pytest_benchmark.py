@@ -17,7 +17,7 @@ from reports.metrics import METRICS
 
 
 def pytest_benchmark_bytes(edition: Edition) -> bytes:
-    """The file, in the form that pytest-benchmark 3 to 5 read and write."""
+    """Return the file in the format that pytest-benchmark 3 to 5 read and write."""
     value = {
         "machine_info": _machine(edition.sources[0]),
         "commit_info": {"id": None, "time": None, "dirty": None, "branch": None},
@@ -64,7 +64,7 @@ def _benchmark(ranking: Ranking, contender: Contender) -> dict[str, Any]:
 
 
 def _stats(values: Sequence[float]) -> dict[str, Any]:
-    """The statistics by the names and rules of pytest-benchmark; one round has no spread."""
+    """Return the statistics by the names and rules of pytest-benchmark; one round has no spread."""
     ordered = sorted(values)
     mean = statistics.fmean(values)
     deviation = statistics.stdev(values) if len(values) > 1 else 0.0

@@ -1,6 +1,6 @@
 """The formats of a report: for each the file, what it is for, and what makes it.
 
-A maker is imported when its format is asked for.
+A maker is imported when its format is requested.
 """
 
 import importlib
@@ -11,7 +11,7 @@ from reports.exports.html.page import Download, page_text
 from reports.exports.html.payload import payload_of
 
 FIGURES = "figures"
-# Above so many trials the page hands out the contenders only; results.csv holds the trials.
+# With more trials, the page offers only the contenders for download; results.csv has the trials.
 MOST_TRIALS_IN_PAGE = 20_000
 
 
@@ -32,9 +32,11 @@ class Format(NamedTuple):
 FORMATS = {
     "html": Format("report.html", "the page", "reports.exports.registry:page"),
     "markdown": Format("report.md", "for a pull request", "reports.exports.registry:markdown"),
-    "csv": Format("results.csv", "a line a trial", "reports.exports.csv:csv_bytes"),
+    "csv": Format("results.csv", "one line per trial", "reports.exports.csv:csv_bytes"),
     "json": Format("results.json", "rankings and trials", "reports.exports.json:json_bytes"),
-    "parquet": Format("results.parquet", "a row a trial", "reports.exports.parquet:parquet_bytes"),
+    "parquet": Format(
+        "results.parquet", "one row per trial", "reports.exports.parquet:parquet_bytes"
+    ),
     "latex": Format(
         "results.tex", "the rankings for an article", "reports.exports.latex:latex_bytes"
     ),
@@ -52,7 +54,7 @@ STANDARD = ("html", "markdown", "csv", "figures")
 
 
 def made(edition: Edition, name: str) -> dict[str, bytes]:
-    """What the files of a format hold, by their path within the report's folder."""
+    """Return the content of each file of a format, by its path in the report's folder."""
     if name == "figures":
         return figures(edition)
     module, _, function = FORMATS[name].maker.partition(":")
@@ -74,7 +76,7 @@ def markdown(edition: Edition) -> bytes:
 
 
 def figures(edition: Edition) -> dict[str, bytes]:
-    """The drawn figures, each as PNG and as SVG."""
+    """Return the figures, each as PNG and as SVG."""
     return {
         f"{FIGURES}/{picture.stem}.{kind}": data
         for picture in edition.report.pictures

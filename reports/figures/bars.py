@@ -25,7 +25,7 @@ _ROOM = 1.16  # the axis reaches beyond the longest bar, where its value is writ
 
 
 def throughput(title: str, contenders: Sequence[Contender]) -> Figure:
-    """Bars of the median, whiskers from the smallest to the largest, a dot for each trial."""
+    """Draw bars of the medians, whiskers from minimum to maximum, and a dot per trial."""
     labels = [contender.label for contender in contenders]
     figure, axes = rows("Throughput, images/s", title, labels)
     for row, (contender, (colour, _)) in enumerate(
@@ -49,7 +49,7 @@ def throughput(title: str, contenders: Sequence[Contender]) -> Figure:
 
 
 def memory(title: str, contenders: Sequence[Contender]) -> Figure:
-    """Bars of the peak in two parts: what the import took, and what the work added.
+    """Draw bars of the peak in two parts: memory after the import, and what the work added.
 
     A peak whose parts are not known is an outline.
     """
@@ -75,7 +75,7 @@ def memory(title: str, contenders: Sequence[Contender]) -> Figure:
 
 
 def phases(title: str, contenders: Sequence[Contender]) -> Figure:
-    """Bars of the seconds of each phase, end to end; one that is not known is left out."""
+    """Draw bars of the seconds of each phase, end to end, without unknown phases."""
     labels = [contender.label for contender in contenders]
     figure, axes = rows("Seconds in each phase", title, labels, legend=True)
     totals = []
@@ -96,7 +96,7 @@ def phases(title: str, contenders: Sequence[Contender]) -> Figure:
 
 
 def _value(axes: Axes, row: int, end: float, text: str) -> None:
-    """Write the value behind the bar's end; where the bar is not known, at the axis."""
+    """Write the value behind the bar's end, or at the axis if the bar's length is unknown."""
     place = end if math.isfinite(end) else 0.0
     axes.annotate(
         text, (place, row), (7, 0), textcoords="offset points", va="center_baseline", size=10

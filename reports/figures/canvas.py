@@ -31,7 +31,7 @@ _FAMILIES = ("Inter", "Helvetica Neue", "Arial", "Liberation Sans", "DejaVu Sans
 
 @contextmanager
 def house_style() -> Iterator[None]:
-    """Draw and save within this: settings of matplotlib that hold for the block only."""
+    """Apply the style of all figures within this context; draw and save in it."""
     installed = set(font_manager.get_font_names())
     settings: dict[Any, Any] = {
         "font.family": [family for family in _FAMILIES if family in installed],
@@ -57,7 +57,7 @@ def house_style() -> Iterator[None]:
 
 
 def sheet(title: str, subtitle: str, height: float) -> Figure:
-    """An empty figure of so many inches with its heading at the top left."""
+    """Return an empty figure of this height in inches, with its heading at the top left."""
     figure = Figure(figsize=(WIDTH, height))
     figure.text(0.012, 1 - 0.24 / height, title, size=13, weight="bold", va="center")
     figure.text(
@@ -67,7 +67,7 @@ def sheet(title: str, subtitle: str, height: float) -> Figure:
 
 
 def panel(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
-    """Axes placed in inches from the bottom left, with nothing drawn but a light grid."""
+    """Return axes at a position in inches from the bottom left, without any lines."""
     across, up = figure.get_size_inches()
     axes = figure.add_axes((left / across, bottom / up, width / across, height / up))
     axes.set_axisbelow(True)
@@ -96,7 +96,7 @@ def rows(
 
 
 def legend_above(figure: Figure, axes: Axes) -> None:
-    """A row of keys between the heading and the bars."""
+    """Draw the legend as one row between the heading and the bars."""
     height = figure.get_size_inches()[1]
     figure.legend(
         *axes.get_legend_handles_labels(),
@@ -112,7 +112,7 @@ def legend_above(figure: Figure, axes: Axes) -> None:
 
 
 def saved(figure: Figure) -> tuple[bytes, bytes]:
-    """The figure as SVG and as PNG; the same drawing gives the same bytes."""
+    """Return the figure as SVG and as PNG; the same drawing gives the same bytes."""
     svg, png = io.BytesIO(), io.BytesIO()
     figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
     figure.savefig(png, format="png", dpi=_PRINT_DOTS_PER_INCH, metadata={"Software": None})

@@ -15,11 +15,11 @@ from reports.figures.palette import Line, styles
 _HEIGHT = 3.1  # inches of a panel
 _GAP = 0.45
 _BOTTOM = 0.5
-_LOGARITHMIC_FROM = 12.0  # the slowest takes so many times as long as the fastest
+_LOGARITHMIC_FROM = 12.0  # times as long as the fastest that the slowest takes
 
 
 def accuracy(title: str, contenders: Sequence[Contender]) -> Figure:
-    """A line a contender, medians over its trials; each trial is a thin line behind it."""
+    """Draw a line per contender with medians over its trials, and a thin line per trial."""
     labels = [shortened(contender.label, LONGEST_LABEL) for contender in contenders]
     names = 0.85 + 0.073 * max(len(label) for label in labels)
     width = (WIDTH - 0.6 - _GAP - names) / 2

@@ -76,7 +76,7 @@ Gallery = dict[tuple[str, int], Picture]
 
 
 def draw_all(rankings: Sequence[Ranking]) -> Gallery:
-    """Every kind of figure of each ranking that has contenders, by kind and ranking's position."""
+    """Draw every kind of figure of each ranking with contenders, by kind and position."""
     stems = stems_of(rankings)
     trials = sum(c.repeats for ranking in rankings for c in ranking.contenders)
     most = MOST_RANKINGS if trials <= MANY_TRIALS else 1
@@ -90,7 +90,7 @@ def draw_all(rankings: Sequence[Ranking]) -> Gallery:
 
 
 def stems_of(rankings: Sequence[Ranking]) -> list[str]:
-    """What the names of each ranking's files end in."""
+    """Return the end of the file names of each ranking's figures."""
     return distinct([_stem(ranking.title) for ranking in rankings], "{}-{}")
 
 
@@ -113,6 +113,6 @@ def _draw(kind: Kind, ranking: Ranking, stem: str) -> Picture:
 
 
 def _stem(title: str) -> str:
-    """The title as a file's name: small letters, digits and hyphens."""
+    """Return the title as a file name of lower-case letters, digits and hyphens."""
     words = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
     return words[:_LONGEST_STEM].strip("-") or "ranking"

@@ -32,7 +32,7 @@ _MARGIN = 0.15
 
 
 def confusion(title: str, labels: Sequence[str], tables: Sequence[IntArray]) -> Figure:
-    """Matrices with labels down, answers across, and counts off the diagonal only.
+    """Draw matrices of labels by answers, with counts off the diagonal only.
 
     Contenders whose matrices are equal share one, under all their names.
     """
@@ -66,7 +66,7 @@ class _Group(NamedTuple):
 
 
 def _grouped(labels: Sequence[str], tables: Sequence[IntArray]) -> list[_Group]:
-    """The different tables in the order of their first contender."""
+    """Return the distinct tables in the order of their first contender."""
     groups: dict[bytes, _Group] = {}
     for label, table in zip(labels, tables, strict=True):
         groups.setdefault(table.tobytes(), _Group([], table)).labels.append(label)
@@ -74,7 +74,7 @@ def _grouped(labels: Sequence[str], tables: Sequence[IntArray]) -> list[_Group]:
 
 
 def _heading(labels: Sequence[str]) -> str:
-    """A line each for the first few labels, then how many more there are."""
+    """Return one line per label for the first few, then the number of the others."""
     shown = [shortened(label, LONGEST_LABEL) for label in labels[:_MOST_NAMES]]
     left_out = len(labels) - len(shown)
     return "\n".join(shown + [f"and {left_out} more"] * (left_out > 0))
@@ -97,7 +97,7 @@ def _matrix(figure: Figure, axes: Axes, table: IntArray) -> None:
 
 
 def _numbers(number: int, places: IntArray, colour: str) -> PathCollection:
-    """The number at the middle of each (column, row): one drawing, where texts take a second.
+    """Draw the number at each (column, row) as one collection: single texts take a second.
 
     Its shape is in inches.
     """
@@ -124,16 +124,16 @@ class _Mosaic(NamedTuple):
     size: tuple[int, int]
 
     def middle(self, column: int) -> float:
-        """Where the middle of an image of that column is."""
+        """Return the middle of the images in that column, in pixels."""
         return column * self.across + self.size[1] / 2
 
     def below(self, line: int) -> float:
-        """Where an image of that row ends."""
+        """Return the lower end of the images in that row, in pixels."""
         return line * self.down + self.size[0]
 
 
 def _mosaic(rows: Sequence[Sequence[IntArray]], side: float, gap: float, below: float) -> _Mosaic:
-    """Images, each `side` inches wide, with so many inches beside and below each."""
+    """Arrange images, each `side` inches wide, with gaps in inches between and below them."""
     height, width = rows[0][0].shape[:2]
     inch = width / side
     across, down = round(width + gap * inch), round(height + below * inch)
@@ -147,7 +147,7 @@ def _mosaic(rows: Sequence[Sequence[IntArray]], side: float, gap: float, below: 
 
 
 def _hung(title: str, subtitle: str, mosaic: _Mosaic, left: float) -> tuple[Figure, Axes]:
-    """The mosaic on a figure of the usual width, ink dark on light, `left` inches from its edge."""
+    """Draw the mosaic on a figure of the usual width, dark on light, `left` inches inwards."""
     high, wide = mosaic.sheet.shape
     width = WIDTH - left - _MARGIN
     height = width * high / wide
@@ -160,7 +160,7 @@ def _hung(title: str, subtitle: str, mosaic: _Mosaic, left: float) -> tuple[Figu
 
 
 def disputed(title: str, images: Sequence[IntArray], captions: Sequence[str]) -> Figure:
-    """Images in rows, each with lines of small print below."""
+    """Draw images in rows, each with lines of small print below."""
     side = (WIDTH - 2 * _MARGIN) / _IMAGES_ACROSS - _GAP
     print_lines = max(caption.count("\n") + 1 for caption in captions)
     full = [*images, *[np.zeros_like(images[0])] * (-len(images) % _IMAGES_ACROSS)]

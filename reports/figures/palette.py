@@ -1,6 +1,6 @@
 """Colours: one a backend, shades and line styles for its modes.
 
-The hues are those of Okabe and Ito (2008), which colour-blind readers can tell apart, but for
+The hues are those of Okabe and Ito (2008), which colour-blind readers can distinguish, without
 yellow and black, which vanish on white or on a dark page. No figure relies on colour alone.
 """
 
@@ -23,13 +23,13 @@ PHASES = ("#8a929c", "#c3c9d0", "#a7aeb7", "#e69f00", "#0072b2", "#56b4e9")
 
 
 def hues(contenders: Sequence[Contender]) -> dict[str, str]:
-    """The colour of each backend."""
+    """Return the colour of each backend."""
     others = sorted({contender.backend for contender in contenders} - set(_OWN))
     return _OWN | {name: _OTHERS[i % len(_OTHERS)] for i, name in enumerate(others)}
 
 
 def styles(contenders: Sequence[Contender]) -> list[tuple[str, Line]]:
-    """The colour and line of each contender."""
+    """Return the colour and line style of each contender."""
     own = hues(contenders)
     modes = {name: _modes(contenders, name) for name in {c.backend for c in contenders}}
     made = []
@@ -45,7 +45,7 @@ def _modes(contenders: Sequence[Contender], backend: str) -> list[str]:
 
 
 def mixed(colour: str, share: float) -> str:
-    """The colour (`#rrggbb`) mixed with a share of white, or of black where it is negative."""
+    """Mix the colour (`#rrggbb`) with a share of white, or of black if it is negative."""
     target = 255 if share > 0 else 0
     channels = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     return "#" + "".join(f"{round(c + (target - c) * abs(share)):02x}" for c in channels)

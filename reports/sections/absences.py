@@ -10,7 +10,7 @@ from reports.document import Column, Part, Section, Table
 
 
 def absence_sections(rankings: Sequence[Ranking], sources: Sequence[Source]) -> list[Section]:
-    """The sections in a reader's order."""
+    """Return the sections in the order in which they are read."""
     return [_not_measured(rankings, sources), _equal_work(sources)]
 
 
@@ -45,20 +45,20 @@ def _failures(rankings: Sequence[Ranking]) -> Iterator[Part]:
 
 
 def _missing(sources: Sequence[Source]) -> Iterator[Part]:
-    lacking = {
+    missing_backends = {
         (source.name, plain(missing.backend), plain(missing.install))
         for source in sources
         for missing in source.run.manifest.missing
     }
-    if lacking:
+    if missing_backends:
         columns = (Column("Backend"), Column("Run"), Column("Command that installs it"))
-        rows = tuple((backend, run, install) for run, backend, install in sorted(lacking))
+        rows = tuple((backend, run, install) for run, backend, install in sorted(missing_backends))
         table = Table("Backends that were not installed", columns, rows)
         yield Part(heading="Not installed", table=table)
 
 
 def _without_record(sources: Sequence[Source]) -> Iterator[Part]:
-    """A run that was cut off has fewer records than it planned."""
+    """Yield the table of planned trials that an interrupted run did not measure."""
     rows = []
     for source in sources:
         recorded = {trial.trial for trial in source.run.trials}
@@ -112,7 +112,7 @@ def _certificate_row(certificate: Certificate) -> tuple[str, ...]:
 
 
 def _largest_share(checks: Sequence[Check]) -> str:
-    """How near the worst check came to its tolerance; checks that allow nothing are left out."""
+    """Return how close the worst check came to its tolerance, except for checks without one."""
     shares = [
         check.difference / check.tolerance
         for check in checks

@@ -22,11 +22,11 @@ from reports.sections.cells import times
 
 Fact = tuple[str, str]
 
-_MOST_NAMED = 3  # beside the first: a longer list is not read
+_MOST_NAMED = 3  # in addition to the first: nobody reads a longer list
 VISIBLE = 0.05  # a slowdown that readers ask about
 
-# What a reader asks for besides throughput.
-_ASKED = (
+# The questions of a reader in addition to throughput.
+_QUESTIONS = (
     ("Least memory", PEAK_MEMORY),
     ("First to train", COLD_START),
     ("Quickest answer", LATENCIES[0]),
@@ -35,7 +35,7 @@ _ASKED = (
 
 
 def lead(ranking: Ranking) -> str:
-    """The answer in a few words: the fastest, or those that are too close to call."""
+    """Return the answer in a few words: the fastest, or all that are too close to call."""
     timed = ranking.timed
     if not timed:
         return "Nothing was measured"
@@ -48,7 +48,7 @@ def lead(ranking: Ranking) -> str:
 
 
 def sentence(ranking: Ranking) -> str:
-    """Who was fastest, by how much, and how sure that is."""
+    """Say which contender was fastest, by how much, and how certain that is."""
     timed = ranking.timed
     if not timed:
         return "No trial of a comparable contender gave a throughput."
@@ -66,7 +66,7 @@ def sentence(ranking: Ranking) -> str:
 
 
 def facts(ranking: Ranking) -> list[Fact]:
-    """What else differs, and what is missing: a name and a value each."""
+    """Return what else differs and what is missing, each with a name and a value."""
     return [
         *_comparisons(ranking),
         *_repeats_needed(ranking),
@@ -75,7 +75,7 @@ def facts(ranking: Ranking) -> list[Fact]:
 
 
 def _tied(first: str, level: Sequence[str], of: int) -> str:
-    """Those that cannot be told apart, by name where they are few."""
+    """Name the contenders without a measurable difference, or their number if they are many."""
     if len(level) <= _MOST_NAMED:
         return listed([first, *level])
     return f"all {of} contenders" if len(level) + 1 == of else f"{first} and {len(level)} others"
@@ -96,16 +96,16 @@ def _how_sure(ranking: Ranking) -> str:
     level = level_of(ranking)
     if level:
         others = listed(level) if len(level) <= _MOST_NAMED else f"{len(level)} others"
-        told = f"no measurable difference between it and {others}"
+        claim = f"no measurable difference between it and {others}"
         family = ranking.family
         # The interval that is shown is of its pair alone, and can say otherwise.
         alone = family.ratio(0, 1).verdict() == "higher" != family.verdict(0, 1)
-        return f"{told} once all {len(family.p_values)} pairs are allowed for" if alone else told
+        return f"{claim} once all {len(family.p_values)} pairs are allowed for" if alone else claim
     return "chance does not explain the difference"
 
 
 def _repeats_needed(ranking: Ranking) -> Iterator[Fact]:
-    """By the spread of the ratio of the first two, which a few trials tell only roughly."""
+    """Yield the repeats needed, estimated from the spread of the ratio of the first two."""
     if len(ranking.timed) < 2 or not ranking.family.ratio(0, 1).is_known:
         return
     spread = ranking.family.ratio(0, 1).spread
@@ -120,14 +120,14 @@ def _comparisons(ranking: Ranking) -> Iterator[Fact]:
     if accuracies:
         reach = span(min(accuracies), max(accuracies), ACCURACY.write)
         yield "Test accuracy of all", f"{reach} {ACCURACY.unit}"
-    for name, metric in _ASKED:
+    for name, metric in _QUESTIONS:
         best = best_of(metric, ranking)
         if best:
-            yield name, _told(metric, best, ranking)
+            yield name, _described(metric, best, ranking)
 
 
-def _told(metric: Metric, best: Best, ranking: Ranking) -> str:
-    """The best with its value and its margin; of a tie, all that are in it."""
+def _described(metric: Metric, best: Best, ranking: Ranking) -> str:
+    """Describe the best contender with its value and margin, or all contenders of a tie."""
     value = metric.quote(best.median)
     if best.level:
         tied = _tied(best.label, best.level, len(ranking.contenders))

@@ -10,12 +10,12 @@ from reports.metrics import THROUGHPUT, Metric
 
 
 def medians(contender: Contender, metrics: Sequence[Metric]) -> tuple[str, ...]:
-    """The median of each metric."""
+    """Return the median of each metric."""
     return tuple(metric.show(contender[metric].median) for metric in metrics)
 
 
 def spread(contender: Contender, metric: Metric) -> tuple[str, str]:
-    """The median, and the smallest to the largest where there are several trials."""
+    """Return the median, and the range if there are several trials."""
     values = contender[metric]
     several = contender.repeats > 1
     reach = span(values.minimum, values.maximum, metric.write) if several else NOT_KNOWN
@@ -23,14 +23,14 @@ def spread(contender: Contender, metric: Metric) -> tuple[str, str]:
 
 
 def repeats(contender: Contender) -> str:
-    """How many trials the numbers are over, and of how many where some failed."""
+    """Return the number of trials that ended well, and of how many if some failed."""
     if contender.repeats == contender.attempted:
         return str(contender.repeats)
     return f"{contender.repeats} of {contender.attempted}"
 
 
 def throughput(contender: Contender) -> tuple[str, str]:
-    """The median throughput and its 95 % interval, where there are several trials."""
+    """Return the median throughput, and its 95 % interval if there are several trials."""
     if not contender.blocks:
         return NOT_KNOWN, NOT_KNOWN
     median = contender.median
@@ -39,7 +39,7 @@ def throughput(contender: Contender) -> tuple[str, str]:
 
 
 def rank(ranking: Ranking, place: int) -> str:
-    """The rank of the contender at that place; none where nothing can be told."""
+    """Return the rank of the contender at that place; a dash with too few trials."""
     ranks = ranking.family.ranks
     return NOT_KNOWN if place >= len(ranks) else str(ranks[place] or NOT_KNOWN)
 
@@ -54,7 +54,7 @@ def relative(ranking: Ranking, place: int) -> str:
 
 
 def times(ratio: Ratio) -> str:
-    """A ratio with its interval where there is one."""
+    """Format a ratio, with its interval if it has one."""
     write = significant(3)
     if not ratio.is_known:
         return write(ratio.estimate)

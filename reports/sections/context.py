@@ -17,7 +17,7 @@ _GIBIBYTE = 1024 * MEBIBYTE
 
 
 def context_sections(sources: Sequence[Source]) -> list[Section]:
-    """The sections in a reader's order."""
+    """Return the sections in the order in which they are read."""
     parts = (
         *_differing(sources),
         Part(table=_machines(sources)),
@@ -31,8 +31,8 @@ def context_sections(sources: Sequence[Source]) -> list[Section]:
             "glossary",
             "Glossary",
             (Part(table=_glossary()),),
-            "Quantities are medians over the trials of a contender; a trial is a process of its "
-            "own. Relative is the throughput as a share of the fastest contender's. "
+            "Quantities are medians over the trials of a contender; each trial is a fresh "
+            "process. Relative is the throughput as a share of the fastest contender's. "
             f"A {NOT_KNOWN} stands for what is not known.",
             reference=True,
         ),
@@ -56,7 +56,7 @@ def _models(sources: Sequence[Source]) -> Table:
     columns = (
         Column("Model"),
         Column("Parameters", number=True),
-        Column("Multiply-accumulates an image", number=True),
+        Column("Multiply-accumulates per image", number=True),
     )
     return Table("Models and their size", columns, rows)
 
@@ -98,8 +98,8 @@ def _optimizer(source: Source) -> str:
 def _facts(
     caption: str, facts: dict[str, Callable[[Source], str]], sources: Sequence[Source]
 ) -> Table:
-    """A row a fact, a column a run."""
-    rows = tuple((name, *(tell(source) for source in sources)) for name, tell in facts.items())
+    """Return a table with a row per fact and a column per run."""
+    rows = tuple((name, *(fact(source) for source in sources)) for name, fact in facts.items())
     return Table(caption, _run_columns("", sources), rows)
 
 
@@ -108,7 +108,7 @@ def _run_columns(first: str, sources: Sequence[Source]) -> tuple[Column, ...]:
 
 
 def _differing(sources: Sequence[Source]) -> list[Part]:
-    """Of several runs, what tells them apart."""
+    """Return the table of what differs between several runs."""
     found = differing([source.run for source in sources])
     rows = tuple((name, *values) for name, values in found)
     if not rows:
@@ -127,16 +127,16 @@ def _machines(sources: Sequence[Source]) -> Table:
         "Python of the runner": lambda machine: plain(machine.python),
         "Load when the run began": _load,
     }
-    told: dict[str, Callable[[Source], str]] = {
+    all_facts: dict[str, Callable[[Source], str]] = {
         "Machine": lambda source: source.machine,
-        **{name: _of_machine(tell) for name, tell in facts.items()},
+        **{name: _of_machine(fact) for name, fact in facts.items()},
         "Run began": lambda source: plain(source.run.manifest.started_at),
     }
-    return _facts("The machine of each run", told, sources)
+    return _facts("The machine of each run", all_facts, sources)
 
 
-def _of_machine(tell: Callable[[Machine], str]) -> Callable[[Source], str]:
-    return lambda source: tell(source.run.manifest.machine)
+def _of_machine(fact: Callable[[Machine], str]) -> Callable[[Source], str]:
+    return lambda source: fact(source.run.manifest.machine)
 
 
 def _cores(machine: Machine) -> str:
@@ -159,7 +159,7 @@ def _load(machine: Machine) -> str:
 
 
 def _versions(sources: Sequence[Source]) -> Table:
-    """Of the suite, of each backend's framework, and of the packages that its workers loaded."""
+    """Return the versions of the suite, the frameworks and the packages that workers loaded."""
     found: defaultdict[str, dict[str, set[str]]] = defaultdict(dict)
     for source in sources:
         for name, version in _named_versions(source):
@@ -198,7 +198,7 @@ def _command(source: Source) -> Part:
 
 
 def _steps(source: Source) -> Iterator[str]:
-    """What to type, in a clone of the suite at its version."""
+    """Yield the commands that repeat the run in a clone of the suite at its version."""
     manifest = source.run.manifest
     machine = manifest.machine
     yield f"# evenbench {plain(manifest.suite_version)}, Python {plain(machine.python)}"

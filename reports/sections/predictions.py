@@ -37,7 +37,7 @@ _SALIENCY = (
 
 
 def prediction_sections(rankings: Sequence[Ranking], sources: Sequence[Source]) -> list[Section]:
-    """The section; none where no run kept answers."""
+    """Return the section; none if no run recorded predictions."""
     stems = stems_of(rankings)
     parts: list[Part] = []
     with house_style():
@@ -93,7 +93,7 @@ def _agreement(answers: Answers) -> str:
 
 
 def _error_table(answers: Answers, tables: Sequence[IntArray]) -> Table:
-    """A row for each contender and label, a column for each answer."""
+    """Return a table with a row per contender and label, and a column per answer."""
     columns = [Column("Contender"), Column("Label", number=True)]
     columns += [Column(f"as {answer}", number=True) for answer in range(len(tables[0]))]
     rows = tuple(
@@ -131,7 +131,7 @@ def _disputed(answers: Answers, drawn: Sequence[int], stem: str) -> Part:
 
 
 def _caption(answers: Answers, place: int) -> Iterator[str]:
-    """The label, then each answer with the contenders that gave it, the rarest last."""
+    """Yield the label, then each answer with the contenders that gave it, the rarest last."""
     yield f"label {answers.labels[place]}"
     given: dict[int, list[str]] = {}
     for member in answers.members:
@@ -141,7 +141,7 @@ def _caption(answers: Answers, place: int) -> Iterator[str]:
 
 
 def _saliency(answers: Answers, stem: str) -> Part | None:
-    """The examples that all members share, and what each member's answers hang on."""
+    """Return the figure of the images that all members share, with each member's saliency."""
     shown = [place for place in answers.members[0].told.examples if place in answers.pictures][:10]
     rows = []
     for member in answers.members:

@@ -62,7 +62,7 @@ MakeTable = Callable[[Ranking], Table]
 
 
 def result_sections(rankings: Sequence[Ranking], gallery: Gallery) -> list[Section]:
-    """The sections in a reader's order."""
+    """Return the sections in the order in which they are read."""
     return [
         _answer(rankings),
         _section("ranking", "Ranking", rankings, gallery, THROUGHPUT_BARS, _ranking_table),
@@ -79,30 +79,30 @@ def result_sections(rankings: Sequence[Ranking], gallery: Gallery) -> list[Secti
 
 
 def _answer(rankings: Sequence[Ranking]) -> Section:
-    told = [tuple(facts(ranking)) for ranking in rankings]
+    all_facts = [tuple(facts(ranking)) for ranking in rankings]
     cards = [
         Part(
             heading=ranking.title,
             note=ranking.setting,
             lead=lead(ranking),
             paragraphs=(sentence(ranking),),
-            facts=told[position],
+            facts=all_facts[position],
             ranking=position,
         )
         for position, ranking in enumerate(rankings)
     ]
-    overview = [Part(table=_overview(rankings, told))] if len(rankings) > 1 else []
+    overview = [Part(table=_overview(rankings, all_facts))] if len(rankings) > 1 else []
     intro = "" if cards else "The run holds no trial, so there is nothing to compare."
     return Section("answer", "The answer", (*overview, *cards), intro)
 
 
-def _overview(rankings: Sequence[Ranking], told: Sequence[Sequence[Fact]]) -> Table:
-    """A row a ranking: the answer, and what else a reader asks first."""
-    asked = ("Least memory", "First to train")
-    columns = (Column("Model and device"), Column("Throughput"), *map(Column, asked))
+def _overview(rankings: Sequence[Ranking], all_facts: Sequence[Sequence[Fact]]) -> Table:
+    """Return a table with the answer to the first questions of a reader, one row per ranking."""
+    questions = ("Least memory", "First to train")
+    columns = (Column("Model and device"), Column("Throughput"), *map(Column, questions))
     rows = []
-    for ranking, its_facts in zip(rankings, map(dict, told), strict=True):
-        others = (its_facts.get(name, NOT_KNOWN) for name in asked)
+    for ranking, its_facts in zip(rankings, map(dict, all_facts), strict=True):
+        others = (its_facts.get(name, NOT_KNOWN) for name in questions)
         rows.append((ranking.title, lead(ranking), *others))
     return Table("The answer for each model and device", columns, tuple(rows))
 
@@ -143,7 +143,7 @@ def _plain_section(
 
 
 def _target(ranking: Ranking) -> Table:
-    """How long it took to reach the accuracy that was asked for, and in how many epochs not."""
+    """Return the table of the time and epochs until the requested accuracy."""
     columns = (
         CONTENDER_COLUMN,
         *_columns((TIME_TO_ACCURACY,)),
@@ -160,11 +160,11 @@ def _target(ranking: Ranking) -> Table:
         )
         for c in ranking.measured
     )
-    return Table(f"{ranking.title}: training time to the accuracy asked for", columns, rows)
+    return Table(f"{ranking.title}: training time to the requested accuracy", columns, rows)
 
 
 def _epochs(contender: Contender) -> str:
-    """The epochs trained, and that these did not do where most trials did not reach the target."""
+    """Return the epochs trained, marked if most trials missed the target."""
     trained = [len(curve.epochs) for curve in contender.trial_curves]
     if contender[TIME_TO_ACCURACY].median == math.inf:
         return f"{NOT_REACHED} within {max(trained)}"
@@ -186,7 +186,7 @@ def _columns(metrics: Sequence[Metric]) -> tuple[Column, ...]:
 
 
 def _ranking_table(ranking: Ranking) -> Table:
-    """Those with a rank, then those without and why: what is not comparable, what failed."""
+    """Return the table of ranked contenders, then incomparable and failed ones with the reason."""
     others = _known(ranking, [metric for metric in RANKED if metric is not THROUGHPUT])
     columns = (
         CONTENDER_COLUMN,
@@ -219,13 +219,13 @@ def _ranking_table(ranking: Ranking) -> Table:
 
 
 def _known(ranking: Ranking, metrics: Sequence[Metric]) -> list[Metric]:
-    """The metrics that at least one contender has."""
+    """Return the metrics that are known of at least one contender."""
     measured = ranking.measured
     return [m for m in metrics if any(math.isfinite(c[m].median) for c in measured)]
 
 
 def _without_trial(ranking: Ranking) -> list[Failure]:
-    """A failure of each contender that has no trial that ended well."""
+    """Return one failure of each contender without a trial that ended well."""
     measured = {contender.label for contender in ranking.measured}
     failed = {failure.label: failure for failure in ranking.failures}
     return [failure for label, failure in failed.items() if label not in measured]
@@ -275,5 +275,5 @@ def _phases(ranking: Ranking) -> Table:
 
 
 def _all(rows: Sequence[object]) -> tuple[int, ...]:
-    """A row a contender, in the ranking's order."""
+    """Return the contender of each row, when all are shown in the ranking's order."""
     return tuple(range(len(rows)))

@@ -23,9 +23,9 @@ Timed = tuple[Contender, Seconds]
 _MILLISECONDS = significant(3, 1e3)
 _PERCENTILES = (5, 50, 95, 99)
 _INTRO = (
-    "Each step a call of its own that waits for the device, in the first trial of each contender, "
-    "after all else was measured. A step within an epoch's single call, in the last column, is "
-    "what the throughput counts: the difference is what a framework saves by running on ahead."
+    "Each step is a separate call that waits for the device, in the first trial of each contender, "
+    "after everything else was measured. The last column is a step within an epoch's single call, "
+    "which the throughput counts: the difference is what a framework saves by running ahead."
 )
 _CAPTION = (
     "Each dot is a call; the bar runs from the 5th to the 95th percentile, its notch is the "
@@ -34,7 +34,7 @@ _CAPTION = (
 
 
 def step_sections(rankings: Sequence[Ranking], sources: Sequence[Source]) -> list[Section]:
-    """The section; none where no run timed single steps."""
+    """Return the section; none if no run timed single steps."""
     parts = []
     with house_style():
         for place, (ranking, stem) in enumerate(zip(rankings, stems_of(rankings), strict=True)):

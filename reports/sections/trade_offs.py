@@ -25,15 +25,15 @@ _WRITE_STEPS = significant(3)
 
 
 def best_section(rankings: Sequence[Ranking]) -> Section:
-    """The best contender in each metric, its range and its margin."""
+    """Return the section on the best contender in each metric, with its interval and margin."""
     parts = tuple(
         Part(heading=ranking.title, table=_best(ranking), ranking=position)
         for position, ranking in enumerate(rankings)
         if ranking.contenders
     )
     intro = (
-        "The best median of each quantity with its 95 % interval, and the next. Contenders that "
-        "cannot be told from the best by their trials are named beside it."
+        "The best median of each quantity with its 95 % interval, and the next. Contenders "
+        "without a measurable difference from the best are named next to it."
     )
     return Section("best", "Best in each quantity", parts, intro if parts else "", reference=True)
 
@@ -63,7 +63,7 @@ def _best_row(metric: Metric, ranking: Ranking) -> tuple[str, ...] | None:
 
 
 def trade_off_section(rankings: Sequence[Ranking]) -> Section:
-    """The Pareto front of throughput and memory; the page lets the reader choose and weigh."""
+    """Return the section on the Pareto front; the page lets the reader choose other metrics."""
     parts = tuple(
         Part(
             heading=ranking.title,
@@ -110,7 +110,7 @@ def _front(ranking: Ranking) -> Table:
 
 
 def break_even_section(rankings: Sequence[Ranking]) -> Section:
-    """When a slow start is paid back."""
+    """Return the section on when a slow start is paid back."""
     parts = tuple(
         Part(
             heading=ranking.title,
@@ -164,7 +164,7 @@ def _overtaking(course: Course, first: Course) -> tuple[str, str]:
 
 
 def scaling_section(rankings: Sequence[Ranking]) -> list[Section]:
-    """The section on what a run swept; none where nothing was."""
+    """Return the section on sweeps; none if nothing was swept."""
     parts = tuple(
         Part(
             heading=sweep.title,

@@ -83,7 +83,7 @@ def _ours(name: str) -> Markup:
 
 
 def script_json(value: Any) -> Markup:
-    """The value as JSON that stays within its script element, whatever texts it holds."""
+    """Return the value as JSON that cannot end its script element, whatever texts it contains."""
     text = msgspec.json.encode(value).decode()
     for letter in "<>&\u2028\u2029":
         text = text.replace(letter, f"\\u{ord(letter):04x}")
@@ -91,7 +91,7 @@ def script_json(value: Any) -> Markup:
 
 
 def inline_svg(picture: Picture) -> Markup:
-    """The figure's SVG as a part of the page.
+    """Return the figure's SVG as a part of the page.
 
     It takes the page's inks and the width that it is given, its ids are made unique within the
     page, and it is read as one image with a description.
@@ -114,7 +114,7 @@ def inline_svg(picture: Picture) -> Markup:
 
 
 def packed(text: str) -> str:
-    """The text as base64 of gzip; the same text gives the same letters."""
+    """Return the text as base64 of gzip; the same text gives the same result."""
     return base64.b64encode(gzip.compress(text.encode(), compresslevel=6, mtime=0)).decode()
 
 

@@ -23,7 +23,7 @@ _FILTERS = ("model", "device", "batch_size")
 
 
 def payload_of(rankings: Sequence[Ranking]) -> dict[str, Any]:
-    """The rankings, metrics and choices, as values that JSON holds."""
+    """Return the rankings, metrics and choices as plain values for JSON."""
     return {
         "metrics": [_metric(metric) for metric in METRICS],
         "ranked": [metric.key for metric in RANKED],
@@ -49,7 +49,7 @@ def _metric(metric: Metric) -> dict[str, Any]:
 
 
 def _choices(rankings: Sequence[Ranking]) -> list[dict[str, Any]]:
-    """The fields by which a reader picks a ranking.
+    """Return the fields by which a reader selects a ranking.
 
     They are the usual three, and those that differ between rankings of one model and device: a
     spec follows from its model.
@@ -96,7 +96,7 @@ def _contender(contender: Contender, colour: str, turn: int) -> dict[str, Any]:
 
 
 def _three(contender: Contender, metric: Metric) -> list[float | None] | None:
-    """Median, smallest, largest; nothing where the median is not known."""
+    """Return median, minimum and maximum; None if the median is unknown."""
     spread = contender[metric]
     if not math.isfinite(spread.median):
         return None
@@ -104,15 +104,15 @@ def _three(contender: Contender, metric: Metric) -> list[float | None] | None:
 
 
 def _curve(curve: Curve) -> dict[str, list[float | None]]:
-    """At most so many epochs, evenly spaced, the last among them."""
+    """Return at most `MOST_EPOCHS` epochs, evenly spaced, including the last one."""
     epochs = len(curve.seconds)
     every = max(1, math.ceil(epochs / MOST_EPOCHS))
-    kept = [place for place in range(epochs) if (epochs - 1 - place) % every == 0]
+    places = [place for place in range(epochs) if (epochs - 1 - place) % every == 0]
     return {
-        "epochs": [place + 1 for place in kept],
-        "seconds": [curve.seconds[place] for place in kept],
-        "accuracy": [_known(curve.accuracies[place]) for place in kept],
-        "loss": [_known(curve.losses[place]) for place in kept],
+        "epochs": [place + 1 for place in places],
+        "seconds": [curve.seconds[place] for place in places],
+        "accuracy": [_known(curve.accuracies[place]) for place in places],
+        "loss": [_known(curve.losses[place]) for place in places],
     }
 
 
