@@ -1,4 +1,4 @@
-"""How quantities and names are written, the same in every document."""
+"""The format of quantities and names, the same in every document."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -30,8 +30,8 @@ class Number:
     Attributes:
         kind: `fixed`, so many decimals, a positive value too small for them as `<0.01`; or
             `significant`, rounded to so many significant digits, without an exponent.
-        digits: how many.
-        scale: of what is written, for a value in base units.
+        digits: number of decimals or significant digits.
+        scale: factor from base units to the written unit.
     """
 
     kind: Literal["fixed", "significant"]

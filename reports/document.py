@@ -1,4 +1,4 @@
-"""A report as a value: sections of text, tables and figures, without a word of HTML or Markdown.
+"""A report as a value: sections of text, tables and figures, without HTML or Markdown.
 
 Every string is plain text; the writers escape it.
 """
@@ -18,11 +18,11 @@ class Table(NamedTuple):
     """A table. The first cell of each row names the row.
 
     Attributes:
-        caption: what the table shows, for a reader who comes to it without the heading.
-        columns: as many as a row has cells at most.
-        rows: cells of plain text. Where a row is short, its last cell goes on to the end.
-        subjects: the contender that each row is about, by its place in the ranking; empty where
-            rows are about other things.
+        caption: what the table shows, for a reader who has not seen the heading.
+        columns: at least as many as the longest row has cells.
+        rows: cells of plain text. The last cell of a short row extends to the end.
+        subjects: for each row its contender, by position in the ranking; empty if rows have other
+            subjects.
         below: number of rows at the end without a rank, which are set apart.
     """
 
@@ -37,11 +37,11 @@ class Picture(NamedTuple):
     """A drawn figure.
 
     Attributes:
-        stem: of the names of its files.
+        stem: name of its files without the ending.
         description: what it shows, for a reader who does not see it.
         caption: how to read it.
-        svg: one file.
-        png: the other.
+        svg: the figure as SVG.
+        png: the figure as PNG.
     """
 
     stem: str
@@ -55,7 +55,7 @@ class Chart(NamedTuple):
     """An interactive chart of the page; other documents leave it out.
 
     Attributes:
-        name: which of the page's charts.
+        name: identifier of the page's chart.
         description: what it shows, for a reader who does not see it.
         caption: how to read it.
     """
@@ -67,17 +67,17 @@ class Chart(NamedTuple):
 
 @dataclass(frozen=True)
 class Part:
-    """A piece of a section; what it does not have is empty.
+    """A piece of a section; missing parts are empty.
 
     Attributes:
         heading: above the part.
         note: small print below the heading.
         lead: the answer in a few words.
         paragraphs: sentences.
-        facts: names, each with its value.
-        code: shown as typed.
-        chart: stands in the page where other documents have the picture, if there is one.
-        ranking: the position of the ranking that the part is about, if it is about one.
+        facts: names with their values.
+        code: shown unchanged.
+        chart: replaces the picture in the page.
+        ranking: position of the ranking that the part describes, if any.
     """
 
     heading: str = ""
@@ -97,8 +97,12 @@ class Section:
     """A section.
 
     Attributes:
-        reference: it is looked up rather than read.
-        controls: the page lets the reader choose what its charts show.
+        anchor: its identifier in the page.
+        title: its heading.
+        parts: its content.
+        intro: text below the heading.
+        reference: whether it is looked up rather than read.
+        controls: whether the reader chooses what its charts show.
     """
 
     anchor: str
@@ -111,7 +115,13 @@ class Section:
 
 @dataclass(frozen=True)
 class Report:
-    """The whole document."""
+    """The whole document.
+
+    Attributes:
+        title: its title.
+        subtitle: the line below the title.
+        sections: in the order in which they are read.
+    """
 
     title: str
     subtitle: str

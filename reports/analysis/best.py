@@ -17,9 +17,9 @@ class Best(NamedTuple):
     """The best comparable contender of a ranking in one metric.
 
     Attributes:
-        label: of the contender with the best median.
-        level: labels of those that are not shown to be worse.
-        median: its own.
+        label: name of the contender with the best median.
+        level: names of the contenders that are not shown to be worse.
+        median: its median.
         interval: the 95 % interval of the median, in words.
         margin: to the next, in words.
     """

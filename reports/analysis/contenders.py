@@ -50,9 +50,9 @@ class Contender:
         coordinates: its value of each column in `reports.analysis.trials.CONTENDER`.
         repeats: number of trials that ended well; every result is over these.
         attempted: number of trials that were requested.
-        spreads: by the metric's key.
+        spreads: spread of each metric over the trials, by the metric's key.
         repeat_of: the repeat of each trial; contenders of one run share its repeats.
-        values: by the metric's key, its value in each trial; NaN where it is unknown.
+        values: each metric's value in each trial, by its key; NaN where it is unknown.
         curve: medians over the trials.
         trial_curves: learning curve of each trial.
         trials: names of the trials.

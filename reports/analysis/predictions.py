@@ -1,4 +1,4 @@
-"""What the contenders of a ranking answered on the test images, joined from the runs' files."""
+"""Predictions of a ranking's contenders for the test images, joined from the runs' files."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -14,24 +14,24 @@ from reports.analysis.runs import Source
 
 
 class Answer(NamedTuple):
-    """A contender's answers, by its first trial.
+    """A contender's predictions in its first trial.
 
     Attributes:
-        label: the contender's.
+        label: the contender's name.
         classes: (n,) the predicted class of each test image.
-        told: the rest of what it told.
+        details: everything else that the worker recorded.
     """
 
     label: str
     classes: IntArray
-    told: Explained
+    details: Explained
 
 
 class Answers(NamedTuple):
     """The contenders of a ranking with recorded predictions, and the test images.
 
     Attributes:
-        title: of the ranking.
+        title: the ranking's title.
         members: in the ranking's order.
         labels: (n,) of the test images.
         shape: height, width and channels of an image.
@@ -57,8 +57,12 @@ class Answers(NamedTuple):
     def saliency(self, member: Answer) -> list[IntArray]:
         """(height, width) uint8 for each of the member's examples; empty where not known."""
         height, width, _ = self.shape
-        shades = decompress(member.told.saliency) if member.told.saliency else np.empty(0, np.uint8)
-        if shades.size != len(member.told.examples) * height * width:
+        shades = (
+            decompress(member.details.saliency)
+            if member.details.saliency
+            else np.empty(0, np.uint8)
+        )
+        if shades.size != len(member.details.examples) * height * width:
             return []
         return list(shades.reshape(-1, height, width))
 
@@ -80,9 +84,9 @@ def answers_of(ranking: Ranking, sources: Sequence[Source], most: int) -> Answer
     """Return the answers of the first contenders with recorded predictions; None without any.
 
     Args:
-        ranking: whose contenders are wanted.
+        ranking: the ranking of the contenders.
         sources: the runs.
-        most: contenders at most.
+        most: largest number of contenders.
     """
     of_runs = {source.name: source.run.pictures for source in sources}
     usable = [

@@ -14,9 +14,9 @@ class Source(NamedTuple):
     """A run in a report.
 
     Attributes:
-        run: as read.
+        run: the run as read from its folder.
         name: the folder's name, made unique within the report.
-        machine: the machine's name, the same for runs of one machine, unique for each machine.
+        machine: the machine's name, unique within the report.
     """
 
     run: Run

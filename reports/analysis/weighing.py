@@ -1,4 +1,4 @@
-"""Decide by weights and limits: the reader's own ranking, and how far its weights can move.
+"""Rank contenders by weights and limits, and find how far the weights can move.
 
 The score is the weighted product of the ratios to the best (Bridgman 1922; Miller and Starr 1969):
 for contender c and metrics k with weights w_k
@@ -39,7 +39,7 @@ _LIMIT = re.compile(r"\s*([a-z_0-9]+)\s*(>=|<=)\s*([0-9.]+(?:e-?[0-9]+)?)\s*([A-
 
 @dataclass(frozen=True)
 class Limit:
-    """A bound that a contender's median must keep, in base units."""
+    """A bound for a contender's median, in base units."""
 
     metric: Metric
     at_least: bool
@@ -57,7 +57,7 @@ class Limit:
 
 @dataclass(frozen=True)
 class Room:
-    """How far one weight can move, the others held, before another contender wins."""
+    """How far one weight can move, with the others unchanged, before another contender wins."""
 
     metric: Metric
     weight: float
@@ -88,9 +88,9 @@ def decide(
     """Rank the contenders.
 
     Args:
-        contenders: of one ranking.
+        contenders: the contenders of one ranking.
         weights: above 0, of metrics with a direction.
-        limits: those that break one are excluded.
+        limits: contenders that break one are excluded.
     """
     reasons = [(c, _reason(c, weights, limits)) for c in contenders]
     eligible = [contender for contender, reason in reasons if not reason]

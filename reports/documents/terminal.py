@@ -35,7 +35,7 @@ def summary_rows(records: Sequence[TrialRecord]) -> tuple[Row, list[Row]]:
     columns of `NUMBERS` hold numbers.
 
     Args:
-        records: of one run.
+        records: the records of one run.
     """
     rankings = rankings_of_records(records)
     return HEADER, [row for ranking in rankings for row in _rows(ranking)]

@@ -11,24 +11,24 @@ from bench.errors import RecordError
 from reports.documents.run_report import Edition
 from reports.exports.registry import FORMATS
 
-# Below, the process would take longer to start than the file to be written.
+# With fewer trials, the process would take longer to start than the file to be written.
 FEWEST_TRIALS = 20_000
-_ASIDE = ("csv",)  # needs the records alone, and is the most work of those
+_ASIDE = ("csv",)  # needs no rankings, and is the largest file
 
 
 @contextmanager
 def written_aside(
     edition: Edition, folder: Path, formats: Sequence[str]
 ) -> Iterator[Mapping[str, Path]]:
-    """Have some of the formats written by another process until the block ends.
+    """Write the largest formats in another process while the block runs.
 
     Args:
-        edition: of runs in folders.
-        folder: of the report.
-        formats: those that the report is to have.
+        edition: the runs.
+        folder: the report's folder.
+        formats: the requested formats.
 
     Yields:
-        The file of each format that is written so; none where there are few trials.
+        The file of each format that is written so; none if there are few trials.
 
     Raises:
         RecordError: a file could not be written.
@@ -51,7 +51,7 @@ def written_aside(
 
 
 def _started(runs: Sequence[Path], path: Path, name: str) -> "subprocess.Popen[str]":
-    """`bench report` of this very code, whatever lies in the working folder."""
+    """Start `bench report` with this code, whatever the working folder contains."""
     path.parent.mkdir(parents=True, exist_ok=True)
     code = str(Path(__file__).parents[2])
     searched = os.pathsep.join(filter(None, [code, os.environ.get("PYTHONPATH")]))

@@ -57,7 +57,7 @@ class _Group(NamedTuple):
     """Contenders that answer with the same errors.
 
     Attributes:
-        labels: theirs.
+        labels: names of the contenders.
         table: counts by label and answer.
     """
 
@@ -182,9 +182,9 @@ def saliency(
     """A row of the images, then one for each contender: what its answer hangs on, darker is more.
 
     Args:
-        title: of the ranking.
+        title: the ranking's title.
         examples: the images.
-        rows: for each contender its label, a (height, width) array for each image, and its answers.
+        rows: for each contender its label, a (height, width) array per image, and its answers.
     """
     named = 1.9
     side = (WIDTH - named - _MARGIN) / len(examples) - 0.08

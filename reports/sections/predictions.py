@@ -76,7 +76,7 @@ def _errors(answers: Answers, stem: str) -> Part:
     paragraphs += [
         f"{member.label}: {problem}."
         for member in answers.members
-        for problem in member.told.problems
+        for problem in member.details.problems
     ]
     table = _error_table(answers, tables) if size <= MOST_CLASSES else None
     return Part(heading=answers.title, paragraphs=tuple(paragraphs), picture=picture, table=table)
@@ -142,10 +142,12 @@ def _caption(answers: Answers, place: int) -> Iterator[str]:
 
 def _saliency(answers: Answers, stem: str) -> Part | None:
     """Return the figure of the images that all members share, with each member's saliency."""
-    shown = [place for place in answers.members[0].told.examples if place in answers.pictures][:10]
+    shown = [place for place in answers.members[0].details.examples if place in answers.pictures][
+        :10
+    ]
     rows = []
     for member in answers.members:
-        shades = dict(zip(member.told.examples, answers.saliency(member), strict=False))
+        shades = dict(zip(member.details.examples, answers.saliency(member), strict=False))
         if shown and all(place in shades for place in shown):
             given = [str(member.classes[place]) for place in shown]
             rows.append((member.label, [shades[place] for place in shown], given))

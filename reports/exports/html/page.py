@@ -1,7 +1,7 @@
-"""report.html: one page that opens without a network, for a desk, a phone, the dark and print.
+"""report.html: one page that opens offline, on a desktop, a phone, in dark mode and in print.
 
-It holds the tables and, for a reader without scripts, the figures; the script draws the charts,
-filters, sorts and weighs. Nothing is loaded: the page itself forbids it (its security policy).
+It contains the tables and, for readers without scripts, the figures; the script draws the charts,
+filters, sorts and weighs. Nothing is loaded: the page's security policy forbids it.
 
 The chart library and the data are packed as base64 of gzip: the library takes 2 MB instead of 5, so
 the page fits into an e-mail. Browsers since 2023 unpack it themselves (DecompressionStream).
@@ -34,13 +34,13 @@ _INKS = {INK: "ink", MUTED: "muted", GRID: "grid", SURFACE: "surface"}
 
 
 class Download(NamedTuple):
-    """A file that the page hands out.
+    """A file that the page offers for download.
 
     Attributes:
-        name: of the file.
+        name: name of the file.
         kind: its media type.
-        text: what it holds.
-        title: what the reader clicks on.
+        text: its content.
+        title: text of the link.
     """
 
     name: str
@@ -52,12 +52,12 @@ class Download(NamedTuple):
 def page_text(
     report: Report, payload: Mapping[str, Any], downloads: tuple[Download, ...] = ()
 ) -> str:
-    """The document; every text in it is escaped.
+    """Return the document; every text in it is escaped.
 
     Args:
-        report: what it says.
-        payload: what its script works with, as `payload_of` returns it.
-        downloads: files that it hands out.
+        report: its content.
+        payload: data of its script, as `payload_of` returns it.
+        downloads: files that it offers.
     """
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
