@@ -56,7 +56,7 @@ _SCALARS = {
     inspect.IntType: "int",
     inspect.FloatType: "float",
 }
-_DTYPES = {"bool": "boolean", "int": "Int64", "float": "float64"}
+_NULLABLE = {"bool": "boolean", "int": "Int64"}
 
 
 _LETTERS = str.maketrans("0123456789", "ghijklmnop")
@@ -90,9 +90,18 @@ class Field(NamedTuple):
             return np.array(values, float)
         if self.kind == "text":
             return pd.Series(values, dtype=object)
+        try:
+            return self._exact(values)
+        except OverflowError:  # no quantity is so large, but files of other people may say so
+            return self._exact(
+                [None if value and abs(value) >= 2**63 else value for value in values]
+            )
+
+    def _exact(self, values: Sequence[Any]) -> Any:
+        """Return an array of integers or truth values, of a nullable type only where needed."""
         if None in values:
-            return pd.array(values, dtype=_DTYPES[self.kind])
-        return np.array(values)
+            return pd.array(values, dtype=_NULLABLE[self.kind])
+        return np.array(values, bool if self.kind == "bool" else np.int64)
 
 
 def _attributes(parts: Sequence[Any], name: str) -> list[Any]:
