@@ -30,13 +30,15 @@ def _intro(trials: pd.DataFrame) -> str:
     flagged = trials["noise_flags"] != ""
     flags = {flag for text in trials["noise_flags"][flagged].unique() for flag in text.split("; ")}
     mistimed = int((trials["outcome"] == "mistimed").sum())
+    retries = int(trials["retries"].sum())
     accompanied = int((trials["other_runs"] > 0).sum())
     others = f" {count(accompanied, 'trial')} ran while another run measured on the machine."
     return (
         f"{flagged.sum()} of {count(len(trials), 'trial')} stayed disturbed"
         f"{f' ({listed(sorted(flags))})' if flags else ''}; "
-        f"{count(int(trials['retries'].sum()), 'measurement')} of disturbed trials "
-        f"were retried. {count(mistimed, 'trial')} had a clock that cannot be right."
+        f"{count(retries, 'measurement')} of disturbed trials "
+        f"{'was' if retries == 1 else 'were'} retried. "
+        f"{count(mistimed, 'trial')} had a clock that cannot be right."
         f"{others if accompanied else ''}"
     )
 

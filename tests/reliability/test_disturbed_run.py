@@ -23,7 +23,7 @@ def every_cpu_busy():
             process.wait()
 
 
-def test_a_disturbed_run_is_flagged_taken_again_and_told(bench):
+def test_a_disturbed_trial_is_flagged_retried_and_reported(bench):
     if usage_since(read_usage()).other_seconds is None:
         pytest.skip("this system does not tell what other processes use")
     # The fake's steps sleep, so that nothing of the disturbance is its own.
@@ -41,4 +41,4 @@ def test_a_disturbed_run_is_flagged_taken_again_and_told(bench):
     assert "so it is retried" in done.stderr
     report = (bench.folder / "out" / "report.md").read_text()
     assert "1 of 1 trial stayed disturbed" in report
-    assert "1 measurement of disturbed trials were taken again" in report
+    assert "1 measurement of disturbed trials was retried" in report
