@@ -1,4 +1,4 @@
-"""The command line with a cache folder that no other test uses."""
+"""The command line with a separate cache folder per test."""
 
 import pytest
 from support.command_line import CommandLine

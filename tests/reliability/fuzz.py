@@ -1,6 +1,6 @@
 """Fuzz the loaders and the command line: `PYTHONPATH=tests python -m reliability.fuzz`.
 
-Every input must be accepted or refused with a sentence, in 10 seconds and in 1 GB of memory.
+Every input must be accepted or rejected with an error message within 10 seconds and 1 GB of memory.
 """
 
 import argparse
@@ -13,7 +13,7 @@ import time
 import traceback
 from pathlib import Path
 
-os.environ["OPENBLAS_NUM_THREADS"] = "1"  # its threads' stacks would count as memory
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # the stacks of its threads count against the memory limit
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from support.command_line import CommandLine
@@ -26,7 +26,7 @@ SHARES = {"IDX loader": 0.3, "spec decoder": 0.3, "record reader": 0.3, "command
 
 
 class Tally:
-    """The figures of one target."""
+    """Counts and the longest duration for one target."""
 
     def __init__(self) -> None:
         self.inputs = self.accepted = 0
@@ -40,7 +40,7 @@ class Tally:
 
 
 def fuzz(target: Target, folder: Path, inputs: int) -> Tally:
-    """Give the target so many inputs."""
+    """Call the target with `inputs` random inputs."""
     tally = Tally()
     for batch in range(-(-inputs // BATCH)):
 
@@ -55,7 +55,7 @@ def fuzz(target: Target, folder: Path, inputs: int) -> Tally:
         @given(target.inputs)
         def one(value: object) -> None:
             start = time.perf_counter()
-            signal.setitimer(signal.ITIMER_REAL, SECONDS)  # its signal ends the process
+            signal.setitimer(signal.ITIMER_REAL, SECONDS)  # SIGALRM ends the process
             accepted = target.accepts(folder, value)
             signal.setitimer(signal.ITIMER_REAL, 0)
             tally.count(accepted, time.perf_counter() - start)
@@ -69,7 +69,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--inputs", type=int, default=100_000)
     parser.add_argument("--only", choices=SHARES, help="one of the targets")
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     figures = os.fdopen(os.dup(1), "w")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -82,10 +82,10 @@ def main() -> None:
         silence()
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
         for title, target in targets(manifest, record).items():
-            if asked.only not in (None, title):
+            if arguments.only not in (None, title):
                 continue
             try:
-                tally = fuzz(target, folder, int(asked.inputs * SHARES[title]))
+                tally = fuzz(target, folder, int(arguments.inputs * SHARES[title]))
             except Exception:
                 traceback.print_exc(file=figures)
                 sys.exit(f"{title}: found a bug")
@@ -100,7 +100,7 @@ def main() -> None:
 
 
 def silence() -> None:
-    """Send what the commands print nowhere."""
+    """Discard standard output and standard error."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
         os.dup2(nowhere, stream.fileno())

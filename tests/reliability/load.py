@@ -1,6 +1,6 @@
 """A thousand quick trials in one run: `PYTHONPATH=tests python -m reliability.load`.
 
-Prints what the runner's process holds, and how long a trial takes, at the start and at the end.
+Prints the resources used by the runner process and the time per trial, at the start and the end.
 """
 
 import argparse
@@ -25,13 +25,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         command = CommandLine(Path(name), Path(name) / "cache")
         options = ["--backends", "fake", "--repeats", str(trials), "--output", "out"]
-        ended, own, memory, files, threads = watched(command, command.quick + options, trials)
+        ended, own, memory, files, threads = measure_resources(
+            command, command.quick + options, trials
+        )
     seconds = [after - before for before, after in pairwise(ended)]
     own_time = [1000 * (after - before) for before, after in pairwise(own)]
     first, last = slice(1, HUNDRED), slice(-HUNDRED, None)
     for title, series, unit in (
-        ("seconds a trial", seconds, "s"),
-        ("the runner's own CPU time a trial", own_time, "ms"),
+        ("seconds per trial", seconds, "s"),
+        ("the runner's CPU time per trial", own_time, "ms"),
         ("resident memory", memory, "MiB"),
         ("open files", files, ""),
         ("threads", threads, ""),
@@ -39,13 +41,13 @@ def main() -> None:
         early, late = fmean(series[first]), fmean(series[last])
         print(f"{title}: {early:.4g} {unit} in the first hundred, {late:.4g} {unit} in the last")
     hundreds = [fmean(memory[start : start + HUNDRED]) for start in range(0, trials, HUNDRED)]
-    print("resident memory, a hundred after the other:", " ".join(f"{m:.1f}" for m in hundreds))
+    print("resident memory per hundred trials:", " ".join(f"{m:.1f}" for m in hundreds))
 
 
-def watched(
+def measure_resources(
     command: CommandLine, options: list[str], trials: int
 ) -> tuple[list, list, list, list, list]:
-    """When each trial's line came, the runner's CPU time so far, and what it held then."""
+    """Record each trial's end, and the runner's CPU time, memory, files and threads then."""
     process = command.start("run", *options, bufsize=1)
     runner = psutil.Process(process.pid)
     ended, own, memory, files, threads = [], [], [], [], []

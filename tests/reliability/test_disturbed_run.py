@@ -1,4 +1,4 @@
-"""A real disturbance of a whole run: a busy process on each CPU, from before it to its end."""
+"""A real disturbance of a whole run: one busy process per CPU, from start to end."""
 
 import contextlib
 import subprocess
@@ -13,7 +13,7 @@ from bench.worker.usage import read_usage, usage_since
 
 @contextlib.contextmanager
 def every_cpu_busy():
-    """Processes that do nothing but use a CPU each."""
+    """Keep every CPU busy with one process each."""
     busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in usable_cpus()]
     try:
         yield
@@ -25,8 +25,8 @@ def every_cpu_busy():
 
 def test_a_disturbed_trial_is_flagged_retried_and_reported(bench):
     if usage_since(read_usage()).other_seconds is None:
-        pytest.skip("this system does not tell what other processes use")
-    # The fake's steps sleep, so that nothing of the disturbance is its own.
+        pytest.skip("this system does not report the CPU time of other processes")
+    # The steps of the fake backend sleep, so the trial itself causes no CPU load.
     options = ["--backends", "fake", "--modes", "steady", "--repeats", "1"]
     options += ["--retries", "1", "--output", "out"]
     with every_cpu_busy():

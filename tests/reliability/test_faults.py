@@ -1,7 +1,7 @@
-"""Every fault of a worker, made for real in one run, and the table in docs/reliability.md.
+"""Every worker fault, caused for real in one run, and the table in docs/reliability.md.
 
-One command runs all faults one after the other, with a trial that works among them; each test
-looks at what that run left.
+One command runs all faults one after the other, together with a healthy trial. Each test checks
+the records, files and processes of that run.
 """
 
 from types import SimpleNamespace
@@ -12,20 +12,20 @@ from support.command_line import CommandLine, records
 from support.places import ROOT
 from support.processes import none_left, started_here
 
-pytestmark = pytest.mark.xdist_group("faults")  # they share one run
+pytestmark = pytest.mark.xdist_group("faults")  # the tests share one run
 DOCS = ROOT / "docs" / "reliability.md"
 BEGIN, END = "<!-- faults of a worker: begin -->", "<!-- end -->"
 
 
 class Fault(NamedTuple):
-    """A fault, the contender that makes it, and what its record must say.
+    """A fault, the contender that causes it, and the expected record.
 
     Attributes:
-        title: in a reader's words.
+        title: name of the fault in the table.
         contender: backend and mode.
-        outcome: of the trial.
-        reason: a part of the record's reason.
-        log: a part of the record's log, the stack at the fault where there is one.
+        outcome: expected outcome of the trial.
+        reason: text that the record's reason contains.
+        log: text that the record's log contains: a stack frame of the fault if there is one.
     """
 
     title: str
@@ -64,29 +64,33 @@ FAULTS = (
     Fault("killed with SIGKILL", "fake killed", "crashed", "killed by SIGKILL"),
     Fault("hangs in Python", "fake hangs", "timeout", "not done after 10 s", "in hangs"),
     Fault(
-        "hangs in native code, holding the interpreter's lock",
+        "hangs in native code while holding the GIL",
         "fake hangs_natively",
         "timeout",
         "after phase compile: Aborted | File",
         ") at libc",
     ),
     Fault("ignores SIGTERM, SIGINT and SIGABRT", "fake deaf", "timeout", "not done after 10 s"),
-    Fault("ends, and a child holds its pipes", "fake forks", "crashed", "exit status 3"),
-    Fault("ends, and a child left its session", "fake detaches", "crashed", "exit status 3"),
-    Fault("hangs at its end, when all is measured", "fake lingers", "ok", ""),
+    Fault(
+        "exits while a child process keeps its pipes open", "fake forks", "crashed", "exit status 3"
+    ),
+    Fault(
+        "exits after a child process left its session", "fake detaches", "crashed", "exit status 3"
+    ),
+    Fault("hangs at exit, after all measurements", "fake lingers", "ok", ""),
     Fault("prints 4 MB", "fake shouts", "ok", ""),
-    Fault("prints bytes that are no text", "fake garbles", "crashed", "not text"),
+    Fault("prints bytes that are not text", "fake garbles", "crashed", "not text"),
     Fault("a loss that is NaN", "fake nan", "diverged", "not a finite number"),
     Fault("an infinite loss", "fake infinite", "diverged", "not a finite number"),
-    Fault("no memory left (rlimit)", "fake starved", "out_of_memory", "MemoryError"),
+    Fault("out of memory (rlimit)", "fake starved", "out_of_memory", "MemoryError"),
     Fault(
-        "no memory left in native code (rlimit)",
+        "out of memory in native code (rlimit)",
         "fake killed_for_memory",
         "crashed",
         "killed by SIGABRT: Aborted | File",
         "std::bad_alloc",
     ),
-    Fault("a layer that it lacks", "fake unsupported", "unsupported", "has no Flatten"),
+    Fault("an unsupported layer", "fake unsupported", "unsupported", "has no Flatten"),
     Fault("import: a module is missing", "broken works", "unavailable", "No module named"),
     Fault(
         "import: built for another NumPy", "mismatched works", "unavailable", "built for NumPy 1.x"
@@ -105,7 +109,7 @@ FAULTS = (
         "dying.py",
     ),
     Fault("import: hangs", "stuck works", "timeout", "in phase import", "stuck.py"),
-    Fault("nothing: the trial among them", "fake works", "ok", ""),
+    Fault("no fault: a healthy trial in the same run", "fake works", "ok", ""),
 )
 
 
@@ -116,7 +120,7 @@ BACKENDS, MODES = (
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """The one run: how it ended, its records by contender, and who was left behind."""
+    """Run all faults once: the command's result, records by contender, remaining processes."""
     folder = tmp_path_factory.mktemp("faults")
     command = CommandLine(folder, folder / "cache")
     contenders = ["--backends", BACKENDS, "--modes", MODES, "--repeats", "1"]
@@ -128,7 +132,7 @@ def run(tmp_path_factory):
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.contender)
-def test_the_fault_costs_one_record(run, fault):
+def test_a_fault_is_recorded_with_its_outcome_reason_and_log(run, fault):
     record = run.records[fault.contender]
     assert record["outcome"] == fault.outcome, record["reason"]
     assert fault.reason in (record["reason"] or "")
@@ -136,37 +140,37 @@ def test_the_fault_costs_one_record(run, fault):
     assert "Traceback" not in (record["reason"] or "")
 
 
-def test_a_worker_ends_without_taking_its_framework_down(run):
-    # A worker that had to be killed would count too, since all was measured.
+def test_a_worker_exits_without_waiting_for_framework_shutdown(run):
+    # A killed worker would also have outcome "ok", since all measurements were complete.
     assert run.records["fake lingers"]["exit_status"] == 0
 
 
-def test_each_fault_has_its_record(run):
+def test_every_fault_has_one_record(run):
     assert set(run.records) == {fault.contender for fault in FAULTS}
 
 
-def test_every_fault_of_the_fake_is_in_the_table(plugin):
+def test_every_fault_of_the_fake_backend_is_in_the_table(plugin):
     from evenbench_fake.session import FAULTS as MADE
 
     assert set(MADE) <= {fault.contender.partition(" ")[2] for fault in FAULTS}
 
 
-def test_what_was_measured_before_the_fault_is_kept(run):
+def test_measurements_before_the_fault_are_recorded(run):
     kept = [record for record in run.records.values() if record["backend"] == "fake"]
     assert all(record["import_seconds"] > 0 for record in kept)
 
 
-def test_the_run_went_on_and_wrote_its_report(run):
+def test_the_run_continues_after_faults_and_writes_a_report(run):
     assert run.done.returncode == 1, run.done.stderr
     assert (run.out / "report.html").exists()
 
 
-def test_no_process_is_left_behind(run):
+def test_no_process_remains_after_the_run(run):
     assert run.left == []
 
 
 def table() -> str:
-    """The faults as docs/reliability.md shows them."""
+    """Format the faults as the table of docs/reliability.md."""
     rows = [(f.title, f"`{f.outcome}`", _cell(f.reason), _cell(f.log)) for f in FAULTS]
     header = ("the worker", "outcome", "in the reason", "in the log"), ("---",) * 4
     return "".join(f"| {' | '.join(row)} |\n" for row in (*header, *rows))
@@ -176,7 +180,7 @@ def _cell(text: str) -> str:
     return f"`{text}`".replace("|", "\\|") if text else ""
 
 
-def test_the_table_in_the_documentation_is_this_one():
+def test_the_documented_table_matches_the_faults():
     text = DOCS.read_text()
     shown = text[text.index(BEGIN) + len(BEGIN) : text.index(END)].strip()
     assert shown == table().strip(), f"docs/reliability.md: put this table there:\n{table()}"

@@ -1,4 +1,4 @@
-"""Signals, a closed terminal, two runs at once, a folder and a clock that change under a run."""
+"""Signals, a closed terminal, concurrent runs, a lost folder, a full disk and a changing clock."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ from support.processes import none_left
 
 from bench.records.reader import read_run
 
-CLOCK_THAT_GOES_BACK = """
+BACKWARD_CLOCK = """
 import time
 from pathlib import Path
 _true, _calls = time.time, [0]
@@ -27,8 +27,8 @@ time.time_ns = lambda: int(_back() * 1e9)
 WORKS_THEN_HANGS = ["--backends", "fake", "--modes", "works,hangs", "--repeats", "3"]
 
 
-def first_record(bench, process, number=1) -> None:
-    """Wait until so many records are in the folder `out`."""
+def wait_for_records(bench, process, number=1) -> None:
+    """Wait until the folder `out` has `number` records."""
     trials = bench.folder / "out" / "trials.jsonl"
     deadline = time.monotonic() + 60
     while not trials.exists() or trials.read_bytes().count(b"\n") < number:
@@ -37,17 +37,17 @@ def first_record(bench, process, number=1) -> None:
         time.sleep(0.02)
 
 
-def hanging(bench, **options):
-    """A run with a record, whose worker hangs now or soon."""
+def start_hanging_run(bench, **options):
+    """Start a run and wait until it has a record and its next worker hangs."""
     process = bench.start("run", *bench.quick, *WORKS_THEN_HANGS, "--output", "out", **options)
-    first_record(bench, process)
+    wait_for_records(bench, process)
     time.sleep(1)
     return process
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_one_signal_finishes_record_and_report(bench, number):
-    process = hanging(bench)
+def test_one_signal_writes_an_interrupted_record_and_the_report(bench, number):
+    process = start_hanging_run(bench)
     process.send_signal(number)
     done = finished(process)
     out = bench.folder / "out"
@@ -58,8 +58,8 @@ def test_one_signal_finishes_record_and_report(bench, number):
     assert none_left(bench.folder)
 
 
-def test_a_second_interrupt_stops_now_and_tears_nothing(bench):
-    process = hanging(bench)
+def test_a_second_interrupt_exits_at_once_without_partial_files(bench):
+    process = start_hanging_run(bench)
     process.send_signal(signal.SIGINT)
     time.sleep(0.15)
     process.send_signal(signal.SIGINT)
@@ -73,13 +73,13 @@ def test_a_second_interrupt_stops_now_and_tears_nothing(bench):
     assert none_left(bench.folder)
 
 
-def test_a_closed_terminal_costs_only_what_is_printed(bench):
+def test_a_closed_terminal_loses_only_the_printed_output(bench):
     master, slave = os.openpty()
-    process = hanging(bench, stdin=slave, stdout=slave, stderr=slave)
+    process = start_hanging_run(bench, stdin=slave, stdout=slave, stderr=slave)
     os.close(slave)
     os.close(master)  # from now on writing to the terminal is an error
     process.send_signal(signal.SIGHUP)
-    process.send_signal(signal.SIGHUP)  # the kernel and the shell both tell it
+    process.send_signal(signal.SIGHUP)  # the kernel and the shell each send it
     assert process.wait(60) == 130
     out = bench.folder / "out"
     assert records(out)[-1]["outcome"] == "interrupted"
@@ -87,7 +87,7 @@ def test_a_closed_terminal_costs_only_what_is_printed(bench):
     assert none_left(bench.folder)
 
 
-def test_a_reader_that_went_away_does_not_end_the_run(bench):
+def test_a_closed_output_pipe_does_not_end_the_run(bench):
     reading, writing = os.pipe()
     options = [*bench.quick, "--backends", "fake", "--repeats", "2", "--output", "out"]
     process = bench.start("run", *options, stdout=writing, stderr=writing)
@@ -98,8 +98,8 @@ def test_a_reader_that_went_away_does_not_end_the_run(bench):
     assert (bench.folder / "out" / "report.html").exists()
 
 
-def test_two_runs_at_once_are_told_and_recorded(bench):
-    first = hanging(bench)
+def test_concurrent_runs_are_reported_and_recorded(bench):
+    first = start_hanging_run(bench)
     done = bench.run("run", *bench.quick, "--backends", "fake", "--output", "second")
     first.send_signal(signal.SIGINT)
     assert finished(first).returncode == 130
@@ -113,8 +113,8 @@ def test_two_runs_at_once_are_told_and_recorded(bench):
     assert {trial["other_runs"] for trial in records(bench.folder / "third")} == {0}
 
 
-def test_two_runs_into_one_folder_are_one_run(bench):
-    first = hanging(bench)
+def test_a_second_run_into_the_same_folder_is_rejected(bench):
+    first = start_hanging_run(bench)
     arguments = ("--output", "out"), ("--resume", "out")
     fresh = bench.run("run", *bench.quick, "--backends", "fake", *arguments[0])
     again = bench.run("run", *arguments[1])
@@ -126,19 +126,21 @@ def test_two_runs_into_one_folder_are_one_run(bench):
     assert {record["mode"] for record in records(bench.folder / "out")} <= {"works", "hangs"}
 
 
-def test_runs_of_one_second_get_folders_of_their_own(bench):
+def test_runs_started_in_the_same_second_get_separate_folders(bench):
     options = [*bench.quick, "--backends", "fake", "--repeats", "1"]
     processes = [bench.start("run", *options) for _ in range(3)]
     assert [finished(process).returncode for process in processes] == [0, 0, 0]
     assert len(list((bench.folder / "runs").iterdir())) == 3
 
 
-def test_a_folder_that_vanishes_ends_the_run_with_the_record_kept(bench):
+def test_a_removed_output_folder_ends_the_run_and_saves_the_record_elsewhere(bench):
     process = bench.start(
         "run", *bench.quick, "--backends", "fake", "--repeats", "50", "--output", "out"
     )
-    first_record(bench, process, 2)  # the first has a file beside it, written just after
-    gone = (bench.folder / "out").rename(bench.folder / "gone")  # where the run adds no file
+    # A second file is written after the first record: wait until it exists.
+    wait_for_records(bench, process, 2)
+    # Rename the folder first: the run adds no file to the renamed one while it is removed.
+    gone = (bench.folder / "out").rename(bench.folder / "gone")
     shutil.rmtree(gone)
     done = finished(process)
     assert done.returncode == 2
@@ -159,8 +161,8 @@ sys.exit(main())
 """
 
 
-def test_a_disk_that_fills_up_keeps_what_was_measured(bench):
-    """No file may grow beyond some size: the second record finds no room."""
+def test_a_full_disk_ends_the_run_and_preserves_the_records(bench):
+    """A file size limit stands for a full disk: a later record does not fit."""
     options = [*bench.quick, "--backends", "fake", "--repeats", "9", "--output", "out"]
     assert bench.run("run", *options, "--dry-run").returncode == 0  # decodes the data
     done = finished(bench.start_python("-c", LIMITED, 8000, "run", *options))
@@ -174,7 +176,7 @@ def test_a_disk_that_fills_up_keeps_what_was_measured(bench):
     assert none_left(bench.folder)
 
 
-def test_no_room_for_a_worker_costs_its_record(bench):
+def test_a_worker_that_cannot_be_started_is_recorded_as_failed(bench):
     environment = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), "/nowhere")
     options = [*bench.quick, "--backends", "fake", "--repeats", "1", "--output", "out"]
     blocked = (
@@ -189,7 +191,7 @@ def test_no_room_for_a_worker_costs_its_record(bench):
 
 
 @pytest.mark.parametrize("place", ["file/out", "/proc/out"])
-def test_a_folder_that_cannot_be_written_is_refused_at_once(bench, place):
+def test_an_unwritable_output_folder_is_rejected_at_once(bench, place):
     (bench.folder / "file").write_text("")
     done = bench.run("run", *bench.quick, "--backends", "fake", "--output", place)
     assert done.returncode == 2
@@ -197,7 +199,7 @@ def test_a_folder_that_cannot_be_written_is_refused_at_once(bench, place):
 
 
 @pytest.mark.parametrize("damage", ["no folder", "rubbish"])
-def test_a_cache_that_is_of_no_use_costs_only_time(bench, damage):
+def test_an_invalid_cache_does_not_fail_the_run(bench, damage):
     cache = bench.folder / "cache"
     options = [option for option in bench.quick if option != "--no-verify"]
     options += ["--backends", "numpy", "--repeats", "1"]
@@ -215,9 +217,9 @@ def test_a_cache_that_is_of_no_use_costs_only_time(bench, damage):
     assert ("cannot be written" in done.stderr) == (damage == "no folder")
 
 
-def test_a_clock_that_goes_back_changes_no_duration(bench):
-    """Each call of the wall clock, in the runner and in the workers, is an hour earlier."""
-    (bench.folder / "sitecustomize.py").write_text(CLOCK_THAT_GOES_BACK)
+def test_a_wall_clock_that_goes_back_changes_no_duration(bench):
+    """Each reading of the wall clock, in runner and workers, is an hour before the previous one."""
+    (bench.folder / "sitecustomize.py").write_text(BACKWARD_CLOCK)
     options = [*bench.quick, "--backends", "fake,numpy", "--repeats", "2", "--output", "out"]
     assert bench.run("run", *options).returncode == 0
     made = records(bench.folder / "out")

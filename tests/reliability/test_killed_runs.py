@@ -1,4 +1,4 @@
-"""A runner killed at fifty random moments: what was shown is kept, the rest is resumed."""
+"""Kill a runner at fifty random moments: printed results are stored, the rest is resumed."""
 
 import json
 import random
@@ -11,15 +11,15 @@ from support.processes import none_left
 
 from bench.records.reader import read_run
 
-KILLS = 25  # of each half: fifty in all
+KILLS = 25  # per half: fifty in total
 TRIALS = 2
-LONGEST = 3.5  # seconds: on a quiet machine a run of two trials and its report takes less
+LONGEST = 3.5  # seconds: an idle machine completes two trials and the report in less
 
 
-def killed(bench, out, moment):
-    """Start the run or go on with it, and kill it; the lines that it showed, and its status."""
+def run_until_killed(bench, out, moment):
+    """Start or resume the run and kill it after `moment` seconds; return output and status."""
     with (bench.folder / "shown.txt").open("w+") as shown:
-        process = bench.start("run", *arguments(bench, out), stdout=shown, stderr=shown)
+        process = bench.start("run", *start_or_resume(bench, out), stdout=shown, stderr=shown)
         time.sleep(moment)
         process.send_signal(signal.SIGKILL)
         process.wait()
@@ -28,8 +28,8 @@ def killed(bench, out, moment):
 
 
 @pytest.mark.parametrize("half", [1, 2])
-def test_killed_runs_resume_to_the_whole(bench, half):
-    moments = random.Random(half)  # the same moments each time
+def test_killed_runs_can_be_resumed_until_complete(bench, half):
+    moments = random.Random(half)  # a fixed seed makes the moments reproducible
     number = kills = 0
     while kills < KILLS:
         number += 1
@@ -37,12 +37,12 @@ def test_killed_runs_resume_to_the_whole(bench, half):
         status = -signal.SIGKILL
         known: dict[str, dict] = {}
         while status != 0 and kills < KILLS:
-            text, status = killed(bench, out, moments.uniform(0, LONGEST))
+            text, status = run_until_killed(bench, out, moments.uniform(0, LONGEST))
             assert "Traceback" not in text
             kills += status != 0
-            known = after_the_kill(out, text, known)
+            known = check_records(out, text, known)
         if status != 0:
-            done = bench.run("run", *arguments(bench, out))
+            done = bench.run("run", *start_or_resume(bench, out))
             assert done.returncode == 0, done.stderr
         run = read_run(out)
         assert {trial.trial for trial in run.trials} == {each.name for each in run.manifest.plan}
@@ -52,15 +52,15 @@ def test_killed_runs_resume_to_the_whole(bench, half):
     assert none_left(bench.folder)
 
 
-def arguments(bench, out):
-    """Of a run that goes on; of the same one from its start where it was killed before that."""
+def start_or_resume(bench, out):
+    """Return the options to resume the run, or to start it if no manifest was written."""
     if (out / "manifest.json").exists():
         return ["--resume", out]
     return [*bench.quick, "--backends", "fake", "--repeats", TRIALS, "--output", out]
 
 
-def after_the_kill(out, text, known):
-    """The records by trial: all that were shown are there, and those of before are unchanged."""
+def check_records(out, text, known):
+    """Check that printed results are stored and earlier records unchanged; return all records."""
     if not (out / "trials.jsonl").exists():
         assert not re.search(r"^\[\d", text, re.MULTILINE)
         return known

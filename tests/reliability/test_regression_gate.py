@@ -1,4 +1,4 @@
-"""A slowdown that is planted in a backend's source is found by `bench compare`; a rerun passes."""
+"""`bench compare` detects a slowdown introduced into a backend's source; a rerun passes."""
 
 import os
 import shutil
@@ -9,14 +9,14 @@ ONE_BACKEND = ["--backends", "fake", "--modes", "steady", "--repeats", "4", "--r
 REGRESSION = 1
 
 
-def measured(bench, name):
+def run_benchmark(bench, name):
     done = bench.run("run", *bench.quick, *ONE_BACKEND, "--output", name)
     assert done.returncode == 0, done.stderr
     return bench.folder / name
 
 
-def slowed_down(bench):
-    """The fake backend with steps that take twice as long, in the place of the other one."""
+def install_slower_backend(bench):
+    """Replace the fake backend by a copy whose steps take twice as long."""
     copy = bench.folder / "slower"
     shutil.copytree(PLUGIN, copy)
     source = copy / "evenbench_fake" / "session.py"
@@ -27,12 +27,12 @@ def slowed_down(bench):
     bench.environment["PYTHONPATH"] = os.pathsep.join([str(copy), *paths])
 
 
-def test_a_planted_slowdown_fails_the_gate_and_a_rerun_does_not(bench):
-    base, again = measured(bench, "base"), measured(bench, "again")
+def test_a_slower_backend_fails_the_comparison_and_a_rerun_passes(bench):
+    base, again = run_benchmark(bench, "base"), run_benchmark(bench, "again")
     gate = ["--fail-on", "25%"]
     assert bench.run("compare", base, again, *gate).returncode == 0
-    slowed_down(bench)
-    done = bench.run("compare", base, measured(bench, "later"), *gate)
+    install_slower_backend(bench)
+    done = bench.run("compare", base, run_benchmark(bench, "later"), *gate)
     assert done.returncode == REGRESSION
     assert "fake steady" in done.stdout
     assert "worse" in done.stdout
