@@ -11,7 +11,7 @@ ROOT = Path(backends.__file__).parent
 FOLDERS = sorted({adapter.split(":")[0].split(".")[1] for adapter in BUILT_IN.values()})
 REQUIRED = {"__init__", "backend", "session", "lowering", "optimizers", "weights"}
 OPTIONAL = {"steps", "pipeline", "parallel", "peak", "native", "platform"}
-# Files beyond these, each because another file would become too long.
+# Additional files of a backend, each of which keeps another file short.
 MORE = {
     "caffe": {"messages"},
     "flax": {"modules"},
@@ -30,13 +30,13 @@ MORE = {
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
-def test_a_folder_has_the_files_of_a_backend(folder):
+def test_every_folder_has_the_required_files(folder):
     files = {path.stem for path in (ROOT / folder).glob("*.py")}
     assert files >= REQUIRED
     assert files - REQUIRED - OPTIONAL == MORE.get(folder, set())
 
 
-def test_no_other_folder_exists():
+def test_every_folder_belongs_to_a_registered_backend():
     assert sorted(path.parent.name for path in ROOT.glob("*/__init__.py")) == FOLDERS
 
 

@@ -1,4 +1,4 @@
-"""The native arm: a framework's own choices stand for the spec's, and nothing else changes."""
+"""The native arm: a framework's defaults replace the spec's values, and nothing else changes."""
 
 import numpy as np
 
@@ -29,12 +29,12 @@ def start(optimizer=Sgd()):  # noqa: B008 - a frozen value
     return native_start(MODEL, optimizer, initial_weights(MODEL, 0), DEFAULTS)
 
 
-def test_every_batch_normalisation_has_the_frameworks_settings():
+def test_every_batch_normalisation_has_the_frameworks_defaults():
     found = [node.layer for node in start().model.walk() if isinstance(node.layer, BatchNorm)]
     assert found == [BatchNorm(0.99, 1e-3)] * 2
 
 
-def test_kernels_and_biases_are_the_frameworks_and_the_rest_the_specs():
+def test_only_kernels_and_biases_have_the_frameworks_initial_values():
     weights, spec = start().weights, initial_weights(MODEL, 0)
     assert weights.keys() == spec.keys()
     drawn = {"0.conv/kernel", "0.conv/bias", "3.dense/kernel"}
@@ -43,12 +43,12 @@ def test_kernels_and_biases_are_the_frameworks_and_the_rest_the_specs():
         np.testing.assert_array_equal(value, expected, err_msg=name)
 
 
-def test_adam_takes_the_frameworks_epsilon_and_sgd_stays():
+def test_adam_has_the_frameworks_epsilon_and_sgd_is_unchanged():
     assert start(Adam(learning_rate=0.5)).optimizer == Adam(learning_rate=0.5, epsilon=1e-7)
     assert start(Sgd(momentum=0.5)).optimizer == Sgd(momentum=0.5)
 
 
-def test_the_choices_are_told():
+def test_the_defaults_in_use_are_reported():
     assert start().settings == {
         "batch norm momentum": "0.99",
         "batch norm epsilon": "0.001",

@@ -1,4 +1,4 @@
-"""What the project's metadata promises."""
+"""The extras and files that the project's metadata declares."""
 
 import tomllib
 
@@ -9,10 +9,10 @@ from backends.registry import BUILT_IN, recipes
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
-def test_each_extra_installs_what_its_backends_recipe_requires():
+def test_each_extra_installs_the_requirements_of_its_recipe():
     known = recipes()
     for name in BUILT_IN:
-        if known[name].isolated:  # it shuts out the others: no extra beside theirs
+        if known[name].isolated:  # it cannot share an environment, so it has no extra
             assert name not in PROJECT["optional-dependencies"]
             continue
         required = list(known[name].requirements)
@@ -22,8 +22,8 @@ def test_each_extra_installs_what_its_backends_recipe_requires():
             assert PROJECT["optional-dependencies"][name] == required
 
 
-def test_all_is_the_frameworks_that_share_one_environment_with_nothing_on_top():
-    """Keras comes along with TensorFlow."""
+def test_the_extra_all_installs_the_frameworks_that_share_one_environment():
+    """Keras is installed with TensorFlow."""
     extras = PROJECT["optional-dependencies"]
     assert extras["all"] == ["evenbench[torch,tensorflow,jax,parquet]"]
     assert {"torch", "tensorflow", "jax", "parquet"} <= set(extras)

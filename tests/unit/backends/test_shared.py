@@ -1,4 +1,4 @@
-"""The parts that several frameworks share: update rules, composites, layouts, support checks."""
+"""Code shared by several backends: update rules, composites, layouts, support checks."""
 
 from functools import singledispatch
 
@@ -42,7 +42,7 @@ STREAM = np.random.default_rng(3)
         Adam(beta1=0.5, beta2=0.7, epsilon=0.1, l2=0.01),
     ],
 )
-def test_a_rule_does_as_the_reference_does(optimizer):
+def test_an_update_rule_agrees_with_the_numpy_backend(optimizer):
     start, series = STREAM.standard_normal(5), STREAM.standard_normal((4, 5))
     rates = np.array([0.1, 0.3, 0.01, 0.2])
     expected, gradients = start.copy(), np.empty(5)
@@ -59,7 +59,7 @@ def test_a_rule_does_as_the_reference_does(optimizer):
     np.testing.assert_allclose(weights["w"], expected, rtol=1e-12)
 
 
-def test_another_optimizer_is_unsupported():
+def test_an_unknown_optimizer_is_unsupported():
     with pytest.raises(Unsupported, match="use Sgd or Adam"):
         update_rule(object(), np.sqrt)
 
@@ -86,7 +86,7 @@ def output(layer, x):
     return forward(node.layer, node, x, 2)
 
 
-def test_composites_of_a_framework_combine_their_branches():
+def test_composites_combine_the_outputs_of_their_branches():
     x = STREAM.standard_normal((3, 4, 4, 2))
     doubled = BatchNorm()
     np.testing.assert_array_equal(output(sequential(doubled, doubled), x), 4 * x)
@@ -96,18 +96,18 @@ def test_composites_of_a_framework_combine_their_branches():
     np.testing.assert_array_equal(both, np.concatenate([2 * x, x], -1))
 
 
-def test_an_unregistered_layer_is_named():
+def test_an_unsupported_layer_is_named():
     model = resolve(sequential(Flatten(), Dense(2)), (2, 2, 1))
     with pytest.raises(Unsupported, match=r"Fake does not support layer flatten at 0\.flatten"):
         require_layers("Fake", model, forward)
 
 
-def test_a_model_that_flattens_first_takes_vectors():
+def test_a_model_that_flattens_first_receives_vectors():
     assert takes_vectors(resolve(sequential(sequential(Flatten()), Dense(2)), (2, 2, 1)))
     assert not takes_vectors(resolve(sequential(BatchNorm(), Flatten()), (2, 2, 1)))
 
 
-def test_statistics_follow_the_unbiased_variance():
+def test_running_statistics_use_the_unbiased_variance():
     node = resolve(sequential(BatchNorm(momentum=0.75)), (2, 2, 1)).children[0]
     following = next_statistics(node.layer, node, (0.0, 1.0), (4.0, 3.0), count=4)
     assert following == (1.0, 0.75 + 0.25 * 4.0)
@@ -115,7 +115,7 @@ def test_statistics_follow_the_unbiased_variance():
         bessel(1, "0.batch_norm")
 
 
-def test_layouts_are_reversed():
+def test_layout_conversions_can_be_reversed():
     kernel, images = STREAM.standard_normal((3, 3, 2, 5)), STREAM.standard_normal((4, 6, 7, 2))
     assert kernel_first(kernel).shape == (5, 2, 3, 3)
     np.testing.assert_array_equal(canonical_kernel(kernel_first(kernel)), kernel)
@@ -168,7 +168,7 @@ ASKED = Workload(None, Sgd(), {}, None, None, Device("cpu"), "eager")
         ({"mode": "scan", "world_size": 2}, "mode 'scan' at world size 2; it supports eager"),
     ],
 )
-def test_a_session_is_refused_with_what_is_unsupported(change, message):
+def test_an_unsupported_workload_is_rejected_with_the_reason(change, message):
     with pytest.raises(Unsupported, match=f"Checked does not support {message}"):
         Checked(1).session(ASKED._replace(**change))
 

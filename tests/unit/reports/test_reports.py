@@ -1,4 +1,4 @@
-"""What a report makes of records whose numbers are known by hand."""
+"""Numbers, rankings, answers and charts of a report, checked against values known by hand."""
 
 import math
 from collections import Counter
@@ -52,36 +52,36 @@ def only(records):
         (significant(3), 0.0, "0"),
     ],
 )
-def test_numbers_are_written_as_precisely_as_they_are_known(write, value, text):
+def test_numbers_are_formatted_with_their_significant_digits(write, value, text):
     assert write(value) == text
 
 
-def test_what_is_not_known_is_a_dash():
+def test_an_unknown_value_is_shown_as_a_dash():
     assert [shown(value, fixed(2)) for value in (None, math.nan, -math.inf)] == ["–"] * 3  # noqa: RUF001
     assert shown(math.inf, fixed(2)) == "not reached", "as the time to an accuracy is"
 
 
-def test_text_is_brought_to_one_printable_line():
+def test_text_is_reduced_to_one_printable_line():
     assert plain(" a\n\x1b[31m b\u202e ") == "a [31m b"
     assert shortened("abcdef", 4) == "abc…"
     assert listed(["a", "b", "c"]) == "a, b and c"
 
 
-def test_derived_metrics_are_known_only_when_their_parts_are(make):
+def test_a_derived_metric_is_unknown_if_an_input_is_unknown(make):
     changes = ({}, {"build_seconds": None}, {"baseline_memory_bytes": None})
     trials = record_frame([make.trial(**each) for each in changes])
     assert FIRST_STEP.of(trials).fillna(-1).tolist() == [1.9375, -1, 1.9375]
     assert MEMORY_ABOVE_BASELINE.of(trials).fillna(-1).tolist() == [200 * 2**20] * 2 + [-1]
 
 
-def test_metrics_have_keys_of_their_own():
+def test_every_metric_has_a_unique_key():
     assert max(Counter(metric.key for metric in METRICS).values()) == 1
 
 
 # Rankings
 
 
-def test_a_contender_is_the_median_and_range_of_its_trials_that_ended_well(make):
+def test_a_contender_has_the_median_and_range_of_its_successful_trials(make):
     best, second, third = only(make.TRIALS).contenders
     assert (best.label, second.label, third.label) == ("jax scan", "torch eager", "numpy default")
     spread = best[THROUGHPUT]
@@ -116,7 +116,7 @@ def test_curves_are_medians_over_cumulative_seconds(make):
         ("model", "cnn", "cnn on cpu"),
     ],
 )
-def test_unlike_trials_are_never_in_one_ranking(make, field, value, words):
+def test_trials_with_different_settings_are_ranked_separately(make, field, value, words):
     rankings = rankings_of_records([make.trial(), make.trial("jax", "jit", **{field: value})])
     assert [len(ranking.contenders) for ranking in rankings] == [1, 1]
     assert [words in ranking.title for ranking in rankings].count(True) == 1
@@ -130,7 +130,7 @@ OTHER = {
 
 
 @pytest.mark.parametrize("name", OTHER)
-def test_runs_that_differ_in_spec_or_machine_are_ranked_apart(make, tmp_path, name):
+def test_runs_that_differ_in_spec_or_machine_are_ranked_separately(make, tmp_path, name):
     changes = {name: OTHER[name](make)}
     folders = [
         make.store(tmp_path / "a", [make.trial()]),
@@ -150,7 +150,7 @@ def test_runs_of_one_machine_are_ranked_together_by_run_and_version(make, tmp_pa
     assert labels == {"torch eager 1.0 (a)", "torch eager 2.0 (b)", "jax jit"}
 
 
-def test_a_contender_that_does_other_work_has_no_rank_and_sets_no_mark(make):
+def test_a_contender_with_a_failed_certificate_has_no_rank_and_is_no_reference(make):
     other = make.repeated("torch", "compile", [900_000.0], equivalence="failed")
     ranking = only([*make.TRIALS, *other])
     assert [c.label for c in ranking.incomparable] == ["torch compile"]
@@ -162,7 +162,7 @@ def test_a_contender_that_does_other_work_has_no_rank_and_sets_no_mark(make):
 # The answer
 
 
-# The ratios of a block are 2 and 1.9 to 2.1 times; a block in common is slow for all.
+# Within a block the ratios are 2 and 1.9 to 2.1. A slow block is slow for every contender.
 SLOW = (1.0, 0.8, 0.9, 1.0, 0.7)
 FAST = [200_000.0 * slow for slow in SLOW]
 HALF = [100_000.0 * slow * near for slow, near in zip(SLOW, (1, 1.02, 0.98, 1.01, 1), strict=True)]
@@ -171,7 +171,7 @@ LIKE = [100_000.0 * slow * near for slow, near in zip(SLOW, (1, 0.99, 1.0, 1.0, 
 
 @pytest.fixture
 def five(make):
-    """Three contenders in five blocks: the first twice as fast as two that are alike."""
+    """Three contenders in five blocks: one is twice as fast as the other two, which are equal."""
     return [
         *make.repeated("jax", "scan", FAST),
         *make.repeated("torch", "eager", HALF),
@@ -193,22 +193,22 @@ def test_the_answer_names_the_fastest_its_lead_and_its_interval(five):
     assert dict(facts(ranking))["Repeats needed to see 5 %"] == "about 4"
 
 
-def test_contenders_that_cannot_be_told_apart_share_a_rank(five):
+def test_contenders_without_a_significant_difference_share_a_rank(five):
     ranking = only(five)
     assert [rank(ranking, place) for place in range(3)] == ["1", "2", "2"]
     assert relative(ranking, 0) == "1"
     assert relative(ranking, 1).startswith("0.501 (0.4")
 
 
-def test_no_measurable_difference_is_an_answer(make, five):
+def test_the_answer_can_be_that_no_difference_is_measurable(make, five):
     ranking = only(five[5:])
     assert lead(ranking) == "Too close to call: torch xla and torch eager"
     assert "torch xla comes first" in sentence(ranking)
     assert "no measurable difference between it and torch eager." in sentence(ranking)
 
 
-def test_an_interval_that_says_otherwise_by_itself_is_explained(make):
-    # By itself the first pair differs at 5 %; with two more pairs to be wrong about it does not.
+def test_an_interval_that_contradicts_the_shared_rank_is_explained(make):
+    # Alone, the first pair differs at the 5 % level; corrected for three pairs it does not.
     alike = {"a": [110.0, 112.0, 110.0], "b": [101.0, 106.5, 102.0], "c": [101.0, 107.0, 99.0]}
     trials = [each for name, values in alike.items() for each in make.repeated(name, "m", values)]
     ranking = only(trials)
@@ -219,15 +219,15 @@ def test_an_interval_that_says_otherwise_by_itself_is_explained(make):
     )
 
 
-def test_a_noisy_contender_with_the_highest_median_is_not_put_before_a_faster_one(make):
-    # Faster in the median block by chance, and shown to be slower by its many slow trials.
+def test_a_noisy_contender_with_the_highest_median_is_ranked_below_a_faster_one(make):
+    # Its median is higher by chance; its many slow trials show that it is slower.
     uneven = [101.0, 60.0] * 10 + [101.0] * 2
     ranking = only([*make.repeated("a", "m", uneven), *make.repeated("b", "m", [100.0, 99.0] * 11)])
     assert [c.label for c in ranking.contenders] == ["b m", "a m"]
     assert ranking.family.ranks == (1, 2)
 
 
-def test_what_failed_is_told(make):
+def test_failures_are_reported(make):
     assert dict(facts(only(make.TRIALS)))["Trials not measured"] == "1 crashed and 1 timeout"
 
 
@@ -240,7 +240,7 @@ def test_contenders_of_different_runs_are_compared_without_blocks(make, tmp_path
     assert ranking.family.ratio(0, 1) == independent_ratio(FAST, HALF)
 
 
-def test_a_single_trial_is_said_to_have_no_spread(make):
+def test_a_single_trial_is_reported_without_spread(make):
     ranking = only([make.trial(), make.trial("jax", "jit", throughput_images_per_second=1.0)])
     assert "a single trial of torch eager and jax jit the spread is not known" in sentence(ranking)
     assert lead(ranking) == "Too few trials to tell"
@@ -254,7 +254,7 @@ def test_one_contender_is_not_compared(make):
 # The terminal
 
 
-def test_the_summary_holds_every_contender_and_every_failure(make):
+def test_the_summary_contains_every_contender_and_failure(make):
     header, rows = summary_rows(make.TRIALS)
     assert header == HEADER
     assert {len(row) for row in rows} == {len(HEADER)}
@@ -269,7 +269,7 @@ def test_the_summary_holds_every_contender_and_every_failure(make):
     assert rows[4][-1] == "1 trial crashed: killed by [31mSIGSEGV"
 
 
-def test_the_summary_marks_what_is_not_comparable(make):
+def test_the_summary_marks_contenders_that_are_not_comparable(make):
     _, rows = summary_rows([make.trial(), make.trial("jax", "jit", equivalence="failed")])
     assert [row[HEADER.index("relative")] for row in rows] == ["1", "not comparable"]
 
@@ -290,7 +290,7 @@ def drawn(make):
     return draw
 
 
-def test_bars_are_as_long_as_the_medians_and_each_trial_is_a_dot(drawn):
+def test_bars_show_medians_and_dots_show_trials(drawn):
     axes = drawn(bars.throughput).axes[0]
     assert [bar.get_width() for bar in axes.patches] == [200_000, 100_000, 50_000]
     assert [label.get_text() for label in axes.get_yticklabels()] == [
@@ -310,7 +310,7 @@ def test_memory_is_split_at_the_baseline(make, drawn):
     assert (unsplit.get_width(), unsplit.get_facecolor()[3]) == (300, 0)
 
 
-def test_phases_stand_end_to_end(make, drawn):
+def test_phases_are_stacked_end_to_end(make, drawn):
     axes = drawn(bars.phases, [make.trial()]).axes[0]
     assert [bar.get_x() for bar in axes.patches[:6]] == [0, 1.5, 1.75, 1.875, 1.9375, 2.9375]
     assert axes.texts[0].get_text() == "3.2"
@@ -318,7 +318,7 @@ def test_phases_stand_end_to_end(make, drawn):
     assert unknown.texts[0].get_text() == "at least 3.2"
 
 
-def test_curves_run_over_seconds_and_over_epochs(make, drawn):
+def test_curves_are_drawn_over_seconds_and_epochs(make, drawn):
     seconds, epochs = drawn(curves.accuracy, [make.trial()]).axes
     assert list(seconds.lines[-1].get_xdata()) == [0.5, 0.75, 1.0]
     assert list(epochs.lines[-1].get_xdata()) == [1, 2, 3]
@@ -332,7 +332,7 @@ def test_a_wide_range_of_seconds_is_drawn_on_a_logarithmic_axis(make, drawn):
     assert drawn(curves.accuracy, [make.trial()]).axes[0].get_xscale() == "linear"
 
 
-def test_a_backend_has_one_hue_and_each_mode_its_own_line(make):
+def test_a_backend_has_one_hue_and_each_mode_a_separate_line_style(make):
     pairs = [("torch", "eager"), ("torch", "compile"), ("jax", "jit"), ("one", "m"), ("two", "m")]
     ranking = only([make.trial(*pair) for pair in pairs])
     styles = palette.styles(ranking.contenders)
@@ -358,7 +358,7 @@ def test_a_median_time_to_accuracy_counts_the_censored_as_slowest(make):
     assert "until 98 %" in ranking.setting
 
 
-def test_precision_and_input_are_ranked_apart(make):
+def test_precisions_and_inputs_are_ranked_separately(make):
     others = [{}, {"precision": "bfloat16"}, {"input": "pipeline"}, {"until_accuracy": 0.9}]
     rankings = rankings_of_records([make.trial(**changes) for changes in others])
     assert len(rankings) == 4

@@ -1,4 +1,4 @@
-"""The layers of the NumPy backend against their definitions and finite differences."""
+"""Layers of the NumPy backend compared with their definitions and finite differences."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -68,7 +68,7 @@ CASES: dict[str, tuple[Layer, tuple[int, ...]]] = {
     "multiply": (multiply(Identity(), Conv(4, 3), Activation("tanh")), MAP),
     "multiply by a gate": (multiply(Identity(), GATE), MAP),
     "multiply a gate": (multiply(GATE, Conv(4, 1)), MAP),
-    # Without a bias, which batch normalisation takes away again: its gradient is 0.
+    # No bias: batch normalisation cancels it, so its gradient is 0.
     "sequential": (
         sequential(Conv(4, 3, bias=False), BatchNorm(), Activation("relu"), MaxPool(2)),
         MAP,
@@ -78,7 +78,7 @@ every_layer = pytest.mark.parametrize("case", CASES)
 
 
 def random_weights(model: Node, seed: int = 1) -> Weights:
-    """Weights without the zeros and ones that would hide a mistake."""
+    """Draw weights that are neither 0 nor 1, since these values can hide mistakes."""
     stream = np.random.default_rng(seed)
     return {
         address: (value + 0.3 * stream.random(value.shape)).astype(np.float32)
@@ -87,7 +87,7 @@ def random_weights(model: Node, seed: int = 1) -> Weights:
 
 
 class Lowered:
-    """One layer, an input of a batch of 3, and the scalar sum(y * cotangent)."""
+    """One lowered layer, a batch of 3 inputs, and the scalar sum(y * cotangent)."""
 
     def __init__(self, case: str, dtype: npt.DTypeLike, wanted: bool = True) -> None:
         layer, shape = CASES[case]
@@ -95,7 +95,7 @@ class Lowered:
         stream = np.random.default_rng(2)
         self.store = Store(model, random_weights(model), dtype)
         self.forward = lower(model, self.store, wanted)
-        # Wide enough to reach both corners of relu6.
+        # The range is wide enough to reach both bounds of relu6.
         self.x: FloatArray = (4 * stream.standard_normal((3, *shape))).astype(dtype)
         self.cotangent: FloatArray = stream.standard_normal((3, *model.output_shape)).astype(dtype)
 
@@ -105,14 +105,14 @@ class Lowered:
         return float((y * self.cotangent).sum())
 
     def input_gradient(self) -> FloatArray | None:
-        """Also leaves the weights' gradients in the store."""
+        """Compute the input's gradient; the weights' gradients are written to the store."""
         self.store.random = np.random.default_rng(3)
         _, backward = self.forward(self.x, True)
         return backward(self.cotangent)
 
 
 def finite_differences(function: Callable[[], float], at: FloatArray) -> FloatArray:
-    """The derivative of function() by every element of `at`, which it reads."""
+    """Approximate the gradient of function() with respect to `at`, an array that it reads."""
     gradient = np.empty_like(at)
     for index in np.ndindex(at.shape):
         value, sides = at[index], []
@@ -131,7 +131,7 @@ def relative_error(actual: FloatArray | None, expected: FloatArray) -> float:
 
 
 def window_at(x: FloatArray, layer: Any, size: int, stride: int, fill: float) -> Iterator[Any]:
-    """Every output position and its window, (n, size, size, c), position by position."""
+    """Yield each output position and its window, (n, size, size, c)."""
     pad = size // 2 if getattr(layer, "padding", "valid") == "same" else 0
     padded = np.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)), constant_values=fill)
     for top in range(0, padded.shape[1] - size + 1, stride):
@@ -141,7 +141,7 @@ def window_at(x: FloatArray, layer: Any, size: int, stride: int, fill: float) ->
 
 
 def by_definition(layer: Any, x: FloatArray, weights: Weights, shape: Shape) -> FloatArray:
-    """The output of a layer with windows, one position and one filter at a time."""
+    """Compute a convolution or pooling, one position and one filter at a time."""
     y = np.empty((len(x), *shape))
     if isinstance(layer, MaxPool | AvgPool):
         reduce = np.max if isinstance(layer, MaxPool) else np.mean
@@ -162,7 +162,7 @@ def by_definition(layer: Any, x: FloatArray, weights: Weights, shape: Shape) -> 
 @pytest.mark.parametrize(
     "case", [name for name in CASES if name.startswith(("conv", "depthwise", "max", "avg"))]
 )
-def test_windows_are_those_of_the_definition(case: str) -> None:
+def test_convolution_and_pooling_match_their_definition(case: str) -> None:
     lowered = Lowered(case, np.float64)
     y, _ = lowered.forward(lowered.x, True)
     expected = by_definition(CASES[case][0], lowered.x, lowered.store.weights(), y.shape[1:])
@@ -188,14 +188,14 @@ def test_activations_follow_their_formulas(name: str, formula: Callable[[float],
 
 
 @every_layer
-def test_the_gradient_by_the_input_agrees_with_finite_differences(case: str) -> None:
+def test_input_gradients_agree_with_finite_differences(case: str) -> None:
     lowered = Lowered(case, np.float64)
     expected = finite_differences(lowered.scalar, lowered.x)
     assert relative_error(lowered.input_gradient(), expected) < 1e-6
 
 
 @every_layer
-def test_the_gradient_by_each_weight_agrees_with_finite_differences(case: str) -> None:
+def test_weight_gradients_agree_with_finite_differences(case: str) -> None:
     lowered = Lowered(case, np.float64)
     lowered.input_gradient()
     for address, value in lowered.store.values.views.items():
@@ -205,20 +205,20 @@ def test_the_gradient_by_each_weight_agrees_with_finite_differences(case: str) -
 
 
 @every_layer
-def test_a_first_layer_has_the_same_gradients_by_its_weights(case: str) -> None:
+def test_a_first_layer_has_the_same_weight_gradients(case: str) -> None:
     first, inner = Lowered(case, np.float64, wanted=False), Lowered(case, np.float64)
     first.input_gradient()
     inner.input_gradient()
     np.testing.assert_array_equal(first.store.gradients.flat, inner.store.gradients.flat)
 
 
-def test_a_first_layer_leaves_the_gradient_by_its_input_out() -> None:
+def test_a_first_layer_does_not_compute_its_input_gradient() -> None:
     for case in ("dense", "conv", "depthwise", "batch norm of a map", "add", "sequential"):
         assert Lowered(case, np.float64, wanted=False).input_gradient() is None, case
 
 
-class Single(np.ndarray):
-    """An array that refuses to become float64, and whose results are such arrays again."""
+class Float32Only(np.ndarray):
+    """An array that fails when an operation on it returns float64."""
 
     def __array_finalize__(self, obj: object) -> None:
         assert self.dtype != np.float64, "float32 became float64"
@@ -228,15 +228,15 @@ class Single(np.ndarray):
 @pytest.mark.parametrize("training", [True, False])
 def test_float32_stays_float32(case: str, training: bool) -> None:
     lowered = Lowered(case, np.float32)
-    y, backward = lowered.forward(lowered.x.view(Single), training)
+    y, backward = lowered.forward(lowered.x.view(Float32Only), training)
     assert y.dtype == np.float32
     if training:
-        dx = backward(lowered.cotangent.view(Single))
+        dx = backward(lowered.cotangent.view(Float32Only))
         assert dx is not None
         assert dx.dtype == np.float32
 
 
-def test_the_first_of_equal_maxima_takes_the_gradient() -> None:
+def test_the_first_of_equal_maxima_receives_the_gradient() -> None:
     model = resolve(MaxPool(2), (2, 2, 1))
     forward = lower(model, Store(model, {}, np.float64), wanted=True)
     x = np.array([1.0, 5.0, 5.0, 5.0]).reshape(1, 2, 2, 1)
@@ -245,7 +245,7 @@ def test_the_first_of_equal_maxima_takes_the_gradient() -> None:
     assert dx.ravel().tolist() == [0, 7, 0, 0]
 
 
-def test_dropout_keeps_the_mean_in_training_and_everything_in_inference() -> None:
+def test_dropout_preserves_the_mean_in_training_and_is_off_in_inference() -> None:
     model = resolve(Dropout(0.25), (100_000,))
     forward = lower(model, Store(model, {}, np.float32))
     ones = np.ones((1, 100_000), np.float32)
@@ -255,7 +255,7 @@ def test_dropout_keeps_the_mean_in_training_and_everything_in_inference() -> Non
     np.testing.assert_array_equal(inferred, ones)
 
 
-def test_erf_has_all_digits() -> None:
+def test_erf_has_full_precision() -> None:
     x = np.linspace(-7, 7, 20_001)
     expected = np.array([math.erf(value) for value in x])
     assert np.abs(erf(x) - expected).max() < 4e-16

@@ -1,4 +1,4 @@
-"""The sessions of the NumPy backend: the loss, the updates, the statistics, and what is refused."""
+"""Sessions of the NumPy backend: loss, updates, statistics and unsupported requests."""
 
 import math
 
@@ -92,7 +92,7 @@ def test_session_gradients_agree_with_finite_differences_of_the_loss() -> None:
         assert gradient[index] == pytest.approx(expected, rel=1e-6), address
 
 
-def test_gradients_change_nothing() -> None:
+def test_computing_gradients_does_not_change_the_session() -> None:
     for layer in (MODEL, DROPPING):
         plain, asked = session(layer, Adam()), session(layer, Adam())
         before = asked.weights()
@@ -175,14 +175,14 @@ def test_inference_uses_the_running_statistics() -> None:
     np.testing.assert_allclose(trained.predict(IMAGES), expected, atol=1e-12)
 
 
-def test_batch_norm_of_a_single_value_says_so() -> None:
+def test_batch_norm_of_a_single_value_is_an_error() -> None:
     single = session(sequential(Flatten(), BatchNorm(), Dense(4)))
     with pytest.raises(ValueError, match=r"1.batch_norm has one value per channel"):
         single.gradients(BATCH[:1])
 
 
 @pytest.mark.parametrize("precision", ["float32", "float64"])
-def test_everything_comes_back_in_the_precision(precision: str) -> None:
+def test_results_have_the_requested_precision(precision: str) -> None:
     trained = session(MODEL, Adam(), precision)
     assert train(trained, 2).dtype == np.float32
     gradients = trained.gradients(BATCH)
@@ -191,8 +191,8 @@ def test_everything_comes_back_in_the_precision(precision: str) -> None:
     assert {array.dtype for array in arrays} == {np.dtype(precision)}
 
 
-class Single(np.ndarray):
-    """An array that refuses to become float64, and whose results are such arrays again."""
+class Float32Only(np.ndarray):
+    """An array that fails when an operation on it returns float64."""
 
     def __array_finalize__(self, obj: object) -> None:
         assert self.dtype != np.float64, "float32 became float64"
@@ -200,9 +200,9 @@ class Single(np.ndarray):
 
 @pytest.mark.parametrize("optimizer", [Sgd(nesterov=True, l2=0.1), Adam(l2=0.1)])
 def test_loss_and_update_in_float32_stay_float32(optimizer: Optimizer) -> None:
-    weights, gradients = (np.ones(4, np.float32).view(Single) for _ in range(2))
+    weights, gradients = (np.ones(4, np.float32).view(Float32Only) for _ in range(2))
     update_rule(optimizer, weights, gradients)(0.1)
-    logits = np.ones((2, 4), np.float32).view(Single)
+    logits = np.ones((2, 4), np.float32).view(Float32Only)
     softmax_cross_entropy(logits, np.array([0, 1]))
 
 
@@ -221,13 +221,13 @@ def test_a_diverging_run_returns_its_losses_without_warnings() -> None:
         assert not math.isfinite(diverging.gradients(BATCH).loss)
 
 
-def test_predictions_do_not_depend_on_how_many_images_there_are() -> None:
+def test_predictions_do_not_depend_on_the_number_of_images() -> None:
     predicted = session().predict(IMAGES)
     assert predicted.shape == (300, 4)
     np.testing.assert_allclose(session().predict(IMAGES[290:]), predicted[290:], atol=1e-12)
 
 
-def test_the_caller_may_change_images_and_weights_afterwards() -> None:
+def test_a_session_copies_the_images_and_weights() -> None:
     given = workload(precision="float32")
     given = given._replace(images=IMAGES.copy(), weights=initial_weights(given.model, 0))
     first = NumpyBackend(1).session(given)
@@ -237,7 +237,7 @@ def test_the_caller_may_change_images_and_weights_afterwards() -> None:
     np.testing.assert_array_equal(train(first, 2), train(session(precision="float32"), 2))
 
 
-def test_what_numpy_lacks_is_unsupported() -> None:
+def test_unsupported_requests_are_rejected() -> None:
     class Attention(LayerBase, frozen=True):
         pass
 
@@ -253,7 +253,7 @@ def test_what_numpy_lacks_is_unsupported() -> None:
             backend.session(good._replace(**change))
 
 
-def test_the_backend_describes_itself() -> None:
+def test_the_backend_reports_its_version_and_devices() -> None:
     backend = NumpyBackend(1)
     assert backend.versions() == {"numpy": np.__version__}
     assert backend.devices() == [Device("cpu")]
