@@ -62,7 +62,7 @@ def test_the_nodes_share_a_plan_and_give_every_record(command, start, out):
     assert none_work(command)
 
 
-def test_certificates_are_made_on_the_nodes_and_kept_once(command, nodes, out):
+def test_certificates_are_computed_on_the_nodes_and_stored_once(command, nodes, out):
     quick = [option for option in command.quick if option != "--no-verify"]
     options = [*quick, *THREE_RANKINGS, "--backends", "numpy", "--repeats", "1"]
     done = command.run("run", *options, "--cluster", nodes.address, "--output", out)
@@ -164,7 +164,7 @@ def test_a_trial_that_takes_its_node_down_is_given_up(command, start, out):
     assert none_work(command)
 
 
-def test_a_node_that_dies_costs_no_trial(command, nodes, start, out):
+def test_no_trial_is_lost_when_a_node_dies(command, nodes, start, out):
     nodes.add()  # the one that dies
     try:
         process = start(*STEADY, "--batch-sizes", "4,8,16,32", "--repeats", "3")
@@ -184,7 +184,7 @@ def test_a_node_that_dies_costs_no_trial(command, nodes, start, out):
             nodes.add()
 
 
-def test_a_node_that_falls_silent_costs_no_trial(command, nodes, start, out):
+def test_no_trial_is_lost_when_a_node_stops_responding(command, nodes, start, out):
     nodes.add()  # the one that falls silent
     try:
         process = start(*STEADY, "--batch-sizes", "4,8,16,32", "--repeats", "3")
@@ -210,7 +210,7 @@ def refused(command, nodes, *options, program="from bench.cli import main"):
     return done.stderr
 
 
-def test_what_is_of_no_use_is_refused_in_a_sentence(command, nodes):
+def test_invalid_cluster_options_are_rejected_with_a_message(command, nodes):
     assert "nothing answers at --cluster" in refused(command, nodes, "--cluster", "127.0.0.1:1")
     assert "is not an address: use auto, or host:port" in refused(
         command, nodes, "--cluster", "nonsense"
@@ -230,7 +230,7 @@ def test_what_is_of_no_use_is_refused_in_a_sentence(command, nodes):
     assert "does not serve this Ray 1.0.0" in told_by_ray
 
 
-def test_data_that_no_node_has_is_told_before_anything_runs(command, nodes, tmp_path):
+def test_data_missing_on_every_node_is_reported_before_the_run(command, nodes, tmp_path):
     """The driver's folder is there when it is read, and gone when the nodes look."""
     missing = tmp_path / "not there"
     text = refused(command, nodes, "--cluster", nodes.address, "--data-dir", missing)

@@ -1,4 +1,4 @@
-"""What only this project's own backends must fulfil, in addition to the conformance suite."""
+"""Checks of the built-in backends in addition to the conformance suite."""
 
 import importlib
 
@@ -36,7 +36,7 @@ def test_the_logic_of_float16_holds_apart_from_a_device(contender, monkeypatch):
 
 @pytest.mark.skipif(("jax", "scan") not in SHORT, reason="JAX is not installed")
 @pytest.mark.parametrize("contender", [("jax", "scan")], indirect=True, ids="-".join)
-def test_a_scan_takes_no_pipeline(contender):
+def test_scan_mode_does_not_support_a_pipeline(contender):
     layer = sequential(Conv(4, 3), MaxPool(2), Flatten(), Dense(3))
     asked = contender.workload(make_case(layer, (6, 6, 2)), OPTIMIZERS["SGD with momentum"])
     with pytest.raises(Unsupported, match="input 'pipeline' in mode scan"):

@@ -18,7 +18,7 @@ def without_depthwise():
 
 
 @pytest.mark.parametrize("name", list(without_depthwise()))
-def test_the_count_is_that_of_pytorchs_counter(name):
+def test_the_count_equals_pytorchs_count(name):
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     from torch.utils.flop_counter import FlopCounterMode
 

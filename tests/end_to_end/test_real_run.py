@@ -34,7 +34,7 @@ def run(tmp_path_factory):
     return done, output
 
 
-def test_everything_asked_for_is_measured(run):
+def test_the_run_succeeds(run):
     done, _ = run
     assert done.returncode == 0, done.stderr
 
@@ -52,7 +52,7 @@ def test_every_backend_and_default_mode_learns(run):
         assert trial["num_parameters"] == 109_386
 
 
-def test_all_contenders_reach_one_accuracy(run):
+def test_all_contenders_reach_the_same_accuracy(run):
     """Same weights and batches: what is left is rounding, which training multiplies."""
     _, output = run
     lines = (output / "trials.jsonl").read_text().splitlines()

@@ -52,7 +52,7 @@ def test_it_does_the_work_that_the_spec_states(typed):
     assert "unsupported: layer conv at 0.conv" in done.stdout
 
 
-def test_it_is_measured_beside_another(typed, tmp_path, records):
+def test_it_is_measured_together_with_another_backend(typed, tmp_path, records):
     options = ["--backends", "numpy,autograd", "--models", "two_layers", "--repeats", "1"]
     few = ["--train-samples", "2000", "--epochs", "1", "--output", "out"]
     done = typed("bench", "run", *options, *few)
@@ -80,7 +80,7 @@ def test_it_passes_the_conformance_suite(typed):
     assert "unsupported: layer conv" in done.stdout
 
 
-def test_the_conformance_suite_wants_a_name(typed):
+def test_the_conformance_suite_requires_a_backend_name(typed):
     done = typed("pytest", "-q", "--pyargs", "bench.verification.conformance")
     assert done.returncode == 4
     assert (

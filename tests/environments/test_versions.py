@@ -46,7 +46,7 @@ def test_versions_are_contenders_of_one_run(bench, tiny, tmp_path, records):
     assert "2 records are still valid" in again.stderr
 
 
-def test_the_users_own_environment_serves(bench, tiny, tmp_path, records, shared_cache):
+def test_an_existing_environment_can_be_used(bench, tiny, tmp_path, records, shared_cache):
     (python,) = shared_cache.glob("environments/numpy-*/bin/python")
     out = tmp_path / "out"
     done = bench.run(
@@ -57,7 +57,7 @@ def test_the_users_own_environment_serves(bench, tiny, tmp_path, records, shared
     assert record["framework_version"].startswith("2.2.")
 
 
-def test_an_environment_is_removed_by_what_it_was_asked_as(bench):
+def test_an_environment_is_removed_by_its_requested_name(bench):
     assert ASKED in bench.run("env", "list").stdout
     assert bench.run("env", "remove", ASKED).returncode == 0
     assert ASKED not in bench.run("env", "list").stdout
