@@ -198,12 +198,12 @@ def test_the_keyboard_reaches_the_controls(visit):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("shape", ["desk", "phone"])
-def test_axe_finds_no_serious_fault(visit, shapes, scheme, shape):
-    assert grave_faults(visit(color_scheme=scheme, **getattr(shapes, shape))) == []
+def test_axe_finds_no_serious_violation(visit, shapes, scheme, shape):
+    assert serious_violations(visit(color_scheme=scheme, **getattr(shapes, shape))) == []
 
 
-def grave_faults(page):
-    """What axe calls serious or critical."""
+def serious_violations(page):
+    """Return the violations that axe rates serious or critical."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="no axe installed")
     found = axe.Axe().run(page).response["violations"]
     return [
@@ -215,7 +215,7 @@ def grave_faults(page):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("shape", ["desk", "phone", "print"])
-def test_the_page_has_a_face_in_every_light(visit, shapes, scheme, shape, tmp_path):
+def test_the_page_is_drawn_in_every_colour_scheme_and_size(visit, shapes, scheme, shape, tmp_path):
     """Set EVENBENCH_SCREENSHOTS to a folder to keep the pictures."""
     page = visit(color_scheme=scheme, **vars(shapes).get(shape, shapes.desk))
     drawn(page, "ranking")
@@ -310,5 +310,5 @@ def test_the_page_of_a_history_is_drawn(chromium, tmp_path):
     assert len(line["x"]) == 7
     assert [str(x)[:10] for x in marks["x"]] == ["2026-01-05"]
     assert faults == []
-    assert grave_faults(page) == []
+    assert serious_violations(page) == []
     context.close()

@@ -81,7 +81,7 @@ def test_faster_is_better_and_more_memory_is_worse(make, two):
     assert (memory.verdict, memory.is_regression) == ("worse", True)
 
 
-def test_what_cannot_be_compared_is_named(make, two):
+def test_contenders_that_cannot_be_compared_are_named(make, two):
     folders = two(
         [
             make.failed("torch", "eager", "crashed", "out of luck"),
@@ -118,7 +118,7 @@ def test_another_spec_is_not_compared_and_another_machine_is_told(make, two):
 
 
 @pytest.mark.parametrize("form", ["table", "markdown", "json"])
-def test_the_command_tells_the_verdict_in_each_form(make, two, bench, form):
+def test_the_command_reports_the_verdict_in_every_format(make, two, bench, form):
     folders = two([*scaled(make, "torch", "eager", 0.8), *unchanged(make)[4:]])
     done = bench("compare", *map(str, folders), "--format", form)
     assert done.returncode == 1
@@ -191,7 +191,7 @@ def test_a_limit_excludes_with_its_reason(three):
     assert {c.label: why for c, why in made.excluded}["a m"].startswith("not peak memory at most")
 
 
-def test_what_is_not_known_cannot_be_scored(make):
+def test_an_unknown_value_cannot_be_scored(make):
     contenders = rankings_of_records([make.trial(compile_seconds=None)])[0].measured
     assert decide(contenders, {COMPILE: 1.0}).excluded[0][1] == "compile is not known"
 
@@ -212,13 +212,13 @@ def test_words_become_weights_and_limits():
 @pytest.mark.parametrize(
     "text", ["throughput", "throughput=x", "throughput=-1", "a=1", "data=1", ""]
 )
-def test_wrong_weights_are_refused(text):
+def test_invalid_weights_are_rejected(text):
     with pytest.raises(ChoiceError):
         parse_weights(text)
 
 
 @pytest.mark.parametrize("text", ["memory<1", "memory<=1Gb", "memory<=", "<=1", "nothing>=1"])
-def test_wrong_limits_are_refused(text):
+def test_invalid_limits_are_rejected(text):
     with pytest.raises(ChoiceError):
         parse_limits([text])
 
