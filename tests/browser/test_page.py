@@ -165,7 +165,7 @@ def test_the_data_is_handed_out_from_inside_the_page(visit, run):
         page.get_by_role("button", name="Trials as CSV").click()
     text = csv.value.path().read_text()
     assert text.startswith("run,schema_version,trial")
-    assert len(re.findall("(?m)^run,1,", text)) == len(
+    assert len(re.findall("(?m)^run,2,", text)) == len(
         (run / "trials.jsonl").read_bytes().splitlines()
     )
     with page.expect_download() as file:
