@@ -6,22 +6,13 @@ They run while a model is built or traced; nothing of them is left in a compiled
 from __future__ import annotations
 
 import operator
+from collections.abc import Mapping
 from functools import reduce
-from typing import TYPE_CHECKING, Any, Callable
+from typing import Any, Callable, NamedTuple
 
 from backends.api import unsupported_layer
-from bench.spec.layers import (
-    Add,
-    BatchNorm,
-    Concatenate,
-    Flatten,
-    Identity,
-    Multiply,
-    Sequential,
-)
-
-if TYPE_CHECKING:
-    from bench.spec.shapes import Node
+from bench.spec import layers
+from bench.spec.shapes import Node, padding_of
 
 # A `singledispatch` function (layer, node, x, run) -> the layer's output for the input x. `run` is
 # whatever the framework's lowering passes down.
@@ -31,16 +22,13 @@ Forward = Any
 def register_sequence(forward: Forward) -> None:
     """Register the layers Identity and Sequential."""
 
-    def identity(layer: Identity, node: Node, x: Any, run: Any) -> Any:
-        return x
-
-    def sequential(layer: Sequential, node: Node, x: Any, run: Any) -> Any:
+    def sequential(layer: layers.Sequential, node: Node, x: Any, run: Any) -> Any:
         for child in node.children:
             x = forward(child.layer, child, x, run)
         return x
 
-    forward.register(Identity, identity)
-    forward.register(Sequential, sequential)
+    forward.register(layers.Identity, lambda layer, node, x, run: x)
+    forward.register(layers.Sequential, sequential)
 
 
 def register_composites(
@@ -48,7 +36,7 @@ def register_composites(
     concatenate: Callable[[list[Any], Any], Any],
     as_map: Callable[[Any], Any],
 ) -> None:
-    """Register Identity, Sequential, Add, Concatenate and Multiply.
+    """Register layers.Identity, layers.Sequential, layers.Add, Concatenate and Multiply.
 
     Args:
         forward: the framework's function of single layers.
@@ -60,23 +48,67 @@ def register_composites(
     def branches(node: Node, x: Any, run: Any) -> list[Any]:
         return [forward(child.layer, child, x, run) for child in node.children]
 
-    def add(layer: Add, node: Node, x: Any, run: Any) -> Any:
+    def add(layer: layers.Add, node: Node, x: Any, run: Any) -> Any:
         return reduce(operator.add, branches(node, x, run))
 
-    def concatenated(layer: Concatenate, node: Node, x: Any, run: Any) -> Any:
+    def concatenated(layer: layers.Concatenate, node: Node, x: Any, run: Any) -> Any:
         return concatenate(branches(node, x, run), run)
 
-    def multiply(layer: Multiply, node: Node, x: Any, run: Any) -> Any:
-        outputs = branches(node, x, run)
-        rank = max(output.ndim for output in outputs)
-        # A vector scales the channels of the maps that it is multiplied with.
-        return reduce(
-            operator.mul, [each if each.ndim == rank else as_map(each) for each in outputs]
-        )
+    def multiply(layer: layers.Multiply, node: Node, x: Any, run: Any) -> Any:
+        return multiplied(branches(node, x, run), as_map)
 
-    forward.register(Add, add)
-    forward.register(Concatenate, concatenated)
-    forward.register(Multiply, multiply)
+    forward.register(layers.Add, add)
+    forward.register(layers.Concatenate, concatenated)
+    forward.register(layers.Multiply, multiply)
+
+
+def register_merges(lower: Any, modules: Mapping[type, Callable[[list[Any]], Any]]) -> None:
+    """Register composites whose parts are lowered by themselves, before any input is known.
+
+    Args:
+        lower: a `singledispatch` function (layer, node, *context) -> the lowered layer.
+        modules: for each class of composites the function from its lowered parts to the whole.
+    """
+
+    def register(composite: type, module: Callable[[list[Any]], Any]) -> None:
+        def lowered(layer: layers.Layer, node: Node, *context: Any) -> Any:
+            return module([lower(child.layer, child, *context) for child in node.children])
+
+        lower.register(composite, lowered)
+
+    for composite, module in modules.items():
+        register(composite, module)
+
+
+def multiplied(outputs: list[Any], as_map: Callable[[Any], Any]) -> Any:
+    """Return the product; a vector (n, c) scales the channels of maps, as a map of one pixel."""
+    rank = max(output.ndim for output in outputs)
+    return reduce(operator.mul, [each if each.ndim == rank else as_map(each) for each in outputs])
+
+
+class Convolution(NamedTuple):
+    """The geometry of a convolution, which may be depthwise.
+
+    Attributes:
+        channels: of the input.
+        filters: channels of the output.
+        groups: groups of channels that are convolved separately.
+        padding: rows and columns of zeros on every side.
+    """
+
+    channels: int
+    filters: int
+    groups: int
+    padding: int
+
+
+def convolution_of(node: Node) -> Convolution:
+    """Return the geometry of the `Conv` or `DepthwiseConv` at a node."""
+    layer: Any = node.layer
+    channels, padding = node.input_shape[2], padding_of(layer.padding, layer.kernel)
+    if isinstance(layer, layers.DepthwiseConv):
+        return Convolution(channels, channels, channels, padding)
+    return Convolution(channels, layer.filters, layer.groups, padding)
 
 
 def require_layers(framework: str, model: Node, forward: Forward) -> None:
@@ -92,13 +124,17 @@ def require_layers(framework: str, model: Node, forward: Forward) -> None:
 
 def takes_vectors(node: Node) -> bool:
     """Return whether the model flattens its images first, so that they can be stored flat."""
-    if isinstance(node.layer, Sequential):
+    if isinstance(node.layer, layers.Sequential):
         return takes_vectors(node.children[0])
-    return isinstance(node.layer, Flatten)
+    return isinstance(node.layer, layers.Flatten)
 
 
 def next_statistics(
-    layer: BatchNorm, node: Node, running: tuple[Any, Any], batch: tuple[Any, Any], count: int
+    layer: layers.BatchNorm,
+    node: Node,
+    running: tuple[Any, Any],
+    batch: tuple[Any, Any],
+    count: int,
 ) -> tuple[Any, Any]:
     """Return the running mean and variance after a training batch.
 

@@ -12,22 +12,8 @@ from caffe import NetSpec, layers, params
 
 from backends.api import Unsupported, unsupported_layer
 from backends.caffe.weights import Place, bias_place, convolution_place, dense_place
-from backends.lowering import register_sequence
-from bench.spec.layers import (
-    Activation,
-    Add,
-    AvgPool,
-    BatchNorm,
-    Concatenate,
-    Conv,
-    Dense,
-    DepthwiseConv,
-    Dropout,
-    Flatten,
-    GlobalAvgPool,
-    MaxPool,
-    Multiply,
-)
+from backends.lowering import convolution_of, register_sequence
+from bench.spec import layers as spec
 from bench.spec.parameters import weight_name
 from bench.spec.shapes import Node, Shape, padding_of
 
@@ -136,7 +122,7 @@ register_sequence(_lower)
 
 
 @_lower.register
-def _(layer: Dense, node: Node, x: Features, network: _Network) -> Features:
+def _(layer: spec.Dense, node: Node, x: Features, network: _Network) -> Features:
     name = _name(node)
     top = layers.InnerProduct(x.top, num_output=layer.units, bias_term=layer.bias)
     kernel = dense_place(weight_name(node.path, "kernel"), name, x.flattened)
@@ -144,26 +130,17 @@ def _(layer: Dense, node: Node, x: Features, network: _Network) -> Features:
     return Features(network.add(name, top), is_map=False, is_free=True)
 
 
-@_lower.register
-def _(layer: Conv, node: Node, x: Features, network: _Network) -> Features:
-    return _convolved(node, x, network, layer.filters, layer.groups)
-
-
-@_lower.register
-def _(layer: DepthwiseConv, node: Node, x: Features, network: _Network) -> Features:
-    channels = node.input_shape[2]
-    return _convolved(node, x, network, channels, channels)
-
-
-def _convolved(node: Node, x: Features, network: _Network, filters: int, groups: int) -> Features:
-    layer: Any = node.layer
+@_lower.register(spec.Conv)
+@_lower.register(spec.DepthwiseConv)
+def _(layer: Any, node: Node, x: Features, network: _Network) -> Features:
     name = _name(node)
+    _, filters, groups, padding = convolution_of(node)
     top = layers.Convolution(
         x.top,
         num_output=filters,
         kernel_size=layer.kernel,
         stride=layer.stride,
-        pad=padding_of(layer.padding, layer.kernel),
+        pad=padding,
         group=groups,
         bias_term=layer.bias,
     )
@@ -173,7 +150,7 @@ def _convolved(node: Node, x: Features, network: _Network, filters: int, groups:
 
 
 @_lower.register
-def _(layer: BatchNorm, node: Node, x: Features, network: _Network) -> Features:
+def _(layer: spec.BatchNorm, node: Node, x: Features, network: _Network) -> Features:
     raise Unsupported(
         f"Caffe does not support layer batch_norm at {node.path or 'the root'}: this CPU build "
         "does not contain the layer's training pass"
@@ -181,7 +158,7 @@ def _(layer: BatchNorm, node: Node, x: Features, network: _Network) -> Features:
 
 
 @_lower.register
-def _(layer: Activation, node: Node, x: Features, network: _Network) -> Features:
+def _(layer: spec.Activation, node: Node, x: Features, network: _Network) -> Features:
     if layer.function == "relu6":
         return x._replace(top=_relu6(_name(node), x.top, network), is_free=False)
     if layer.function not in _ACTIVATIONS:
@@ -203,13 +180,13 @@ def _relu6(name: str, x: Any, network: _Network) -> Any:
 
 
 @_lower.register
-def _(layer: MaxPool, node: Node, x: Features, network: _Network) -> Features:
+def _(layer: spec.MaxPool, node: Node, x: Features, network: _Network) -> Features:
     padding = padding_of(layer.padding, layer.size)
     return _pooled(node, x, network, pool=params.Pooling.MAX, pad=padding)
 
 
 @_lower.register
-def _(layer: AvgPool, node: Node, x: Features, network: _Network) -> Features:
+def _(layer: spec.AvgPool, node: Node, x: Features, network: _Network) -> Features:
     return _pooled(node, x, network, pool=params.Pooling.AVE)
 
 
@@ -227,7 +204,7 @@ def _pooled(node: Node, x: Features, network: _Network, **settings: Any) -> Feat
 
 
 @_lower.register
-def _(layer: GlobalAvgPool, node: Node, x: Features, network: _Network) -> Features:
+def _(layer: spec.GlobalAvgPool, node: Node, x: Features, network: _Network) -> Features:
     name = _name(node)
     top = layers.Pooling(x.top, pool=params.Pooling.AVE, global_pooling=True)
     means = network.add(f"{name}/means", top)
@@ -235,7 +212,7 @@ def _(layer: GlobalAvgPool, node: Node, x: Features, network: _Network) -> Featu
 
 
 @_lower.register
-def _(layer: Flatten, node: Node, x: Features, network: _Network) -> Features:
+def _(layer: spec.Flatten, node: Node, x: Features, network: _Network) -> Features:
     if not x.is_map:
         return x
     height, width, channels = node.input_shape
@@ -245,7 +222,7 @@ def _(layer: Flatten, node: Node, x: Features, network: _Network) -> Features:
 
 
 @_lower.register
-def _(layer: Dropout, node: Node, x: Features, network: _Network) -> Features:
+def _(layer: spec.Dropout, node: Node, x: Features, network: _Network) -> Features:
     if layer.rate == 0:
         return x
     top = layers.Dropout(x.top, dropout_ratio=layer.rate, in_place=x.is_free)
@@ -263,7 +240,7 @@ def _branches(node: Node, x: Features, network: _Network) -> list[Features]:
 
 
 @_lower.register
-def _(layer: Add, node: Node, x: Features, network: _Network) -> Features:
+def _(layer: spec.Add, node: Node, x: Features, network: _Network) -> Features:
     outputs = _branches(node, x, network)
     if len(outputs) == 1:
         return outputs[0]
@@ -272,14 +249,14 @@ def _(layer: Add, node: Node, x: Features, network: _Network) -> Features:
 
 
 @_lower.register
-def _(layer: Concatenate, node: Node, x: Features, network: _Network) -> Features:
+def _(layer: spec.Concatenate, node: Node, x: Features, network: _Network) -> Features:
     outputs = _branches(node, x, network)
     top = layers.Concat(*(output.top for output in outputs), axis=1)
     return Features(network.add(_name(node), top), outputs[0].is_map)
 
 
 @_lower.register
-def _(layer: Multiply, node: Node, x: Features, network: _Network) -> Features:
+def _(layer: spec.Multiply, node: Node, x: Features, network: _Network) -> Features:
     outputs = sorted(_branches(node, x, network), key=lambda output: not output.is_map)
     names = iter(f"{_name(node)}/product{number}" for number in range(len(outputs)))
     return reduce(lambda a, b: _product(next(names), a, b, network), outputs)

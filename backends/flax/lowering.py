@@ -15,23 +15,8 @@ from jax import lax
 
 from backends.api import unsupported_layer
 from backends.flax import modules
-from bench.spec.layers import (
-    Activation,
-    Add,
-    AvgPool,
-    BatchNorm,
-    Concatenate,
-    Conv,
-    Dense,
-    DepthwiseConv,
-    Dropout,
-    Flatten,
-    GlobalAvgPool,
-    Identity,
-    MaxPool,
-    Multiply,
-    Sequential,
-)
+from backends.lowering import convolution_of, register_merges
+from bench.spec import layers
 from bench.spec.shapes import Node, padding_of
 
 _FUNCTIONS: dict[str, Callable[[Any], Any]] = {
@@ -62,20 +47,22 @@ def lower(layer: Any, node: Node, dtype: Any, rngs: Any) -> Any:
 
 
 @lower.register
-def _(layer: Dense, node: Node, dtype: Any, rngs: Any) -> Any:
+def _(layer: layers.Dense, node: Node, dtype: Any, rngs: Any) -> Any:
     (features,) = node.input_shape
     return nnx.Linear(features, layer.units, use_bias=layer.bias, param_dtype=dtype, rngs=rngs)
 
 
-@lower.register
-def _(layer: Conv, node: Node, dtype: Any, rngs: Any) -> Any:
+@lower.register(layers.Conv)
+@lower.register(layers.DepthwiseConv)
+def _(layer: Any, node: Node, dtype: Any, rngs: Any) -> Any:
+    channels, filters, groups, padding = convolution_of(node)
     return nnx.Conv(
-        node.input_shape[2],
-        layer.filters,
+        channels,
+        filters,
         (layer.kernel, layer.kernel),
         strides=layer.stride,
-        padding=_sides(layer.padding, layer.kernel),
-        feature_group_count=layer.groups,
+        padding=((padding, padding), (padding, padding)),
+        feature_group_count=groups,
         use_bias=layer.bias,
         param_dtype=dtype,
         rngs=rngs,
@@ -83,29 +70,7 @@ def _(layer: Conv, node: Node, dtype: Any, rngs: Any) -> Any:
 
 
 @lower.register
-def _(layer: DepthwiseConv, node: Node, dtype: Any, rngs: Any) -> Any:
-    channels = node.input_shape[2]
-    return nnx.Conv(
-        channels,
-        channels,
-        (layer.kernel, layer.kernel),
-        strides=layer.stride,
-        padding=_sides(layer.padding, layer.kernel),
-        feature_group_count=channels,
-        use_bias=layer.bias,
-        param_dtype=dtype,
-        rngs=rngs,
-    )
-
-
-def _sides(padding: str, size: int) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Return the padding before and after, for height and width."""
-    amount = padding_of(padding, size)
-    return (amount, amount), (amount, amount)
-
-
-@lower.register
-def _(layer: BatchNorm, node: Node, dtype: Any, rngs: Any) -> Any:
+def _(layer: layers.BatchNorm, node: Node, dtype: Any, rngs: Any) -> Any:
     return modules.UnbiasedBatchNorm(
         node.input_shape[-1],
         momentum=layer.momentum,
@@ -116,64 +81,52 @@ def _(layer: BatchNorm, node: Node, dtype: Any, rngs: Any) -> Any:
 
 
 @lower.register
-def _(layer: Activation, node: Node, dtype: Any, rngs: Any) -> Any:
+def _(layer: layers.Activation, node: Node, dtype: Any, rngs: Any) -> Any:
     return modules.Function(_FUNCTIONS[layer.function])
 
 
 @lower.register
-def _(layer: MaxPool, node: Node, dtype: Any, rngs: Any) -> Any:
+def _(layer: layers.MaxPool, node: Node, dtype: Any, rngs: Any) -> Any:
     window, strides = (layer.size, layer.size), (layer.steps, layer.steps)
-    sides = _sides(layer.padding, layer.size)
+    padding = padding_of(layer.padding, layer.size)
+    sides = ((padding, padding), (padding, padding))
     return modules.Function(
         partial(nnx.max_pool, window_shape=window, strides=strides, padding=sides)
     )
 
 
 @lower.register
-def _(layer: AvgPool, node: Node, dtype: Any, rngs: Any) -> Any:
+def _(layer: layers.AvgPool, node: Node, dtype: Any, rngs: Any) -> Any:
     window, strides = (layer.size, layer.size), (layer.steps, layer.steps)
     return modules.Function(partial(nnx.avg_pool, window_shape=window, strides=strides))
 
 
 @lower.register
-def _(layer: GlobalAvgPool, node: Node, dtype: Any, rngs: Any) -> Any:
+def _(layer: layers.GlobalAvgPool, node: Node, dtype: Any, rngs: Any) -> Any:
     return modules.Function(partial(jnp.mean, axis=(1, 2)))
 
 
 @lower.register
-def _(layer: Flatten, node: Node, dtype: Any, rngs: Any) -> Any:
+def _(layer: layers.Flatten, node: Node, dtype: Any, rngs: Any) -> Any:
     return modules.Function(lambda x: x.reshape(x.shape[0], -1))
 
 
 @lower.register
-def _(layer: Dropout, node: Node, dtype: Any, rngs: Any) -> Any:
+def _(layer: layers.Dropout, node: Node, dtype: Any, rngs: Any) -> Any:
     return nnx.Dropout(layer.rate, rngs=rngs)
 
 
 @lower.register
-def _(layer: Identity, node: Node, dtype: Any, rngs: Any) -> Any:
+def _(layer: layers.Identity, node: Node, dtype: Any, rngs: Any) -> Any:
     return modules.Function(nnx.identity)
 
 
-def _parts(node: Node, dtype: Any, rngs: Any) -> list[Any]:
-    return [lower(child.layer, child, dtype, rngs) for child in node.children]
-
-
-@lower.register
-def _(layer: Sequential, node: Node, dtype: Any, rngs: Any) -> Any:
-    return nnx.Sequential(*_parts(node, dtype, rngs))
-
-
-@lower.register
-def _(layer: Add, node: Node, dtype: Any, rngs: Any) -> Any:
-    return modules.Add(_parts(node, dtype, rngs))
-
-
-@lower.register
-def _(layer: Concatenate, node: Node, dtype: Any, rngs: Any) -> Any:
-    return modules.Concatenate(_parts(node, dtype, rngs))
-
-
-@lower.register
-def _(layer: Multiply, node: Node, dtype: Any, rngs: Any) -> Any:
-    return modules.Multiply(_parts(node, dtype, rngs))
+register_merges(
+    lower,
+    {
+        layers.Sequential: lambda parts: nnx.Sequential(*parts),
+        layers.Add: modules.Add,
+        layers.Concatenate: modules.Concatenate,
+        layers.Multiply: modules.Multiply,
+    },
+)

@@ -16,6 +16,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import lax
 
+from backends.lowering import multiplied
+
 
 class UnbiasedBatchNorm(nnx.BatchNorm):
     """Flax's module, with a running variance that follows the unbiased batch variance."""
@@ -81,11 +83,4 @@ class Multiply(Branches):
 
     def __call__(self, x: Any) -> Any:
         """Apply each branch to x and multiply the outputs."""
-        outputs = self.outputs(x)
-        rank = max(output.ndim for output in outputs)
-        return reduce(operator.mul, [_as_map(output, rank) for output in outputs])
-
-
-def _as_map(output: Any, rank: int) -> Any:
-    """Return a vector (n, c) as a map (n, 1, 1, c) where the other branches are maps."""
-    return output if output.ndim == rank else output[:, None, None]
+        return multiplied(self.outputs(x), lambda vector: vector[:, None, None])

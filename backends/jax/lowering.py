@@ -16,20 +16,14 @@ from jax import lax
 
 from backends.api import unsupported_layer
 from backends.jax.windowed import Windowed
-from backends.lowering import next_statistics, register_composites, require_layers
-from backends.optimizers import Arrays
-from bench.spec.layers import (
-    Activation,
-    AvgPool,
-    BatchNorm,
-    Conv,
-    Dense,
-    DepthwiseConv,
-    Dropout,
-    Flatten,
-    GlobalAvgPool,
-    MaxPool,
+from backends.lowering import (
+    convolution_of,
+    next_statistics,
+    register_composites,
+    require_layers,
 )
+from backends.optimizers import Arrays
+from bench.spec import layers
 from bench.spec.parameters import weight_name
 from bench.spec.shapes import Node, padding_of
 
@@ -103,28 +97,20 @@ def _biased(x: Any, node: Node, run: _Pass) -> Any:
 
 
 @_forward.register
-def _(layer: Dense, node: Node, x: Any, run: _Pass) -> Any:
+def _(layer: layers.Dense, node: Node, x: Any, run: _Pass) -> Any:
     return _biased(x @ run.weight(node, "kernel").astype(x.dtype), node, run)
 
 
-@_forward.register
-def _(layer: Conv, node: Node, x: Any, run: _Pass) -> Any:
-    padding = padding_of(layer.padding, layer.kernel)
+@_forward.register(layers.Conv)
+@_forward.register(layers.DepthwiseConv)
+def _(layer: Any, node: Node, x: Any, run: _Pass) -> Any:
+    _, _, groups, padding = convolution_of(node)
     kernel = run.weight(node, "kernel").astype(x.dtype)
-    x = run.windowed.convolve(x, kernel, layer.stride, padding, layer.groups)
-    return _biased(x, node, run)
+    return _biased(run.windowed.convolve(x, kernel, layer.stride, padding, groups), node, run)
 
 
 @_forward.register
-def _(layer: DepthwiseConv, node: Node, x: Any, run: _Pass) -> Any:
-    padding = padding_of(layer.padding, layer.kernel)
-    kernel = run.weight(node, "kernel").astype(x.dtype)
-    x = run.windowed.convolve(x, kernel, layer.stride, padding, x.shape[-1])
-    return _biased(x, node, run)
-
-
-@_forward.register
-def _(layer: BatchNorm, node: Node, x: Any, run: _Pass) -> Any:
+def _(layer: layers.BatchNorm, node: Node, x: Any, run: _Pass) -> Any:
     running = mean, variance = run.weight(node, "mean"), run.weight(node, "variance")
     given = x.dtype
     x = x.astype(mean.dtype)  # a 16-bit type would lose the statistics
@@ -143,33 +129,33 @@ def _(layer: BatchNorm, node: Node, x: Any, run: _Pass) -> Any:
 
 
 @_forward.register
-def _(layer: Activation, node: Node, x: Any, run: _Pass) -> Any:
+def _(layer: layers.Activation, node: Node, x: Any, run: _Pass) -> Any:
     return _FUNCTIONS[layer.function](x)
 
 
 @_forward.register
-def _(layer: MaxPool, node: Node, x: Any, run: _Pass) -> Any:
+def _(layer: layers.MaxPool, node: Node, x: Any, run: _Pass) -> Any:
     padding = padding_of(layer.padding, layer.size)
     return run.windowed.max_pool(x, layer.size, layer.steps, padding)
 
 
 @_forward.register
-def _(layer: AvgPool, node: Node, x: Any, run: _Pass) -> Any:
+def _(layer: layers.AvgPool, node: Node, x: Any, run: _Pass) -> Any:
     return run.windowed.average_pool(x, layer.size, layer.steps)
 
 
 @_forward.register
-def _(layer: GlobalAvgPool, node: Node, x: Any, run: _Pass) -> Any:
+def _(layer: layers.GlobalAvgPool, node: Node, x: Any, run: _Pass) -> Any:
     return jnp.mean(x, (1, 2))
 
 
 @_forward.register
-def _(layer: Flatten, node: Node, x: Any, run: _Pass) -> Any:
+def _(layer: layers.Flatten, node: Node, x: Any, run: _Pass) -> Any:
     return x.reshape(x.shape[0], -1)
 
 
 @_forward.register
-def _(layer: Dropout, node: Node, x: Any, run: _Pass) -> Any:
+def _(layer: layers.Dropout, node: Node, x: Any, run: _Pass) -> Any:
     if not run.training or layer.rate == 0:
         return x
     key = jax.random.fold_in(run.key, zlib.crc32(node.path.encode()))

@@ -12,7 +12,7 @@ from typing import Any, Callable, NamedTuple
 import jax.numpy as jnp
 from jax import lax
 
-from backends.jax import cpu_convolution, cpu_pooling
+from backends.jax import cpu_windows
 
 
 class Windowed(NamedTuple):
@@ -60,8 +60,8 @@ def _average_pool(images: Any, size: int, stride: int) -> Any:
 
 _ACCELERATOR = Windowed(_convolve, _max_pool, _average_pool)
 _CPU_STEP = Windowed(
-    cpu_convolution.convolve_in_step, cpu_pooling.max_pool_in_step, cpu_pooling.average_pool
+    cpu_windows.convolve_in_step, cpu_windows.max_pool_in_step, cpu_windows.average_pool
 )
 _CPU_LOOP = Windowed(
-    cpu_convolution.convolve_in_loop, cpu_pooling.max_pool_in_loop, cpu_pooling.average_pool
+    cpu_windows.convolve_in_loop, cpu_windows.max_pool_in_loop, cpu_windows.average_pool
 )

@@ -13,23 +13,16 @@ from typing import Any, Callable, NamedTuple
 import mlx.core as mx
 
 from backends.api import unsupported_layer
-from backends.lowering import next_statistics, register_composites, require_layers
-from backends.mlx.convolution import convolve
-from backends.mlx.pooling import average_pool, max_pool
-from backends.mlx.windows import Windows
-from backends.optimizers import Arrays
-from bench.spec.layers import (
-    Activation,
-    AvgPool,
-    BatchNorm,
-    Conv,
-    Dense,
-    DepthwiseConv,
-    Dropout,
-    Flatten,
-    GlobalAvgPool,
-    MaxPool,
+from backends.lowering import (
+    convolution_of,
+    next_statistics,
+    register_composites,
+    require_layers,
 )
+from backends.mlx.convolution import convolve
+from backends.mlx.windows import Windows, average_pool, max_pool
+from backends.optimizers import Arrays
+from bench.spec import layers
 from bench.spec.parameters import weight_name
 from bench.spec.shapes import Node, padding_of
 
@@ -90,7 +83,9 @@ def lower(model: Node) -> Apply:
 
 def count_drops(model: Node) -> int:
     """Return the number of layers that drop values in training."""
-    return sum(isinstance(node.layer, Dropout) and node.layer.rate > 0 for node in model.walk())
+    return sum(
+        isinstance(node.layer, layers.Dropout) and node.layer.rate > 0 for node in model.walk()
+    )
 
 
 @singledispatch
@@ -106,24 +101,15 @@ register_composites(
 
 
 @_forward.register
-def _(layer: Dense, node: Node, x: Any, run: _Pass) -> Any:
+def _(layer: layers.Dense, node: Node, x: Any, run: _Pass) -> Any:
     kernel, bias = run.weight(node, "kernel"), run.weight(node, "bias")
     return x @ kernel if bias is None else mx.addmm(bias, x, kernel)
 
 
-@_forward.register
-def _(layer: Conv, node: Node, x: Any, run: _Pass) -> Any:
-    return _convolved(x, node, run, layer.groups)
-
-
-@_forward.register
-def _(layer: DepthwiseConv, node: Node, x: Any, run: _Pass) -> Any:
-    return _convolved(x, node, run, node.input_shape[2])
-
-
-def _convolved(x: Any, node: Node, run: _Pass, groups: int) -> Any:
-    layer: Any = node.layer
-    padding = padding_of(layer.padding, layer.kernel)
+@_forward.register(layers.Conv)
+@_forward.register(layers.DepthwiseConv)
+def _(layer: Any, node: Node, x: Any, run: _Pass) -> Any:
+    _, _, groups, padding = convolution_of(node)
     windows = Windows(layer.kernel, layer.stride, padding)
     y = convolve(x, run.weight(node, "kernel"), windows, groups)
     bias = run.weight(node, "bias")
@@ -131,7 +117,7 @@ def _convolved(x: Any, node: Node, run: _Pass, groups: int) -> Any:
 
 
 @_forward.register
-def _(layer: BatchNorm, node: Node, x: Any, run: _Pass) -> Any:
+def _(layer: layers.BatchNorm, node: Node, x: Any, run: _Pass) -> Any:
     running = mean, variance = run.weight(node, "mean"), run.weight(node, "variance")
     axes = tuple(range(x.ndim - 1))
     if run.training:
@@ -148,32 +134,32 @@ def _(layer: BatchNorm, node: Node, x: Any, run: _Pass) -> Any:
 
 
 @_forward.register
-def _(layer: Activation, node: Node, x: Any, run: _Pass) -> Any:
+def _(layer: layers.Activation, node: Node, x: Any, run: _Pass) -> Any:
     return _FUNCTIONS[layer.function](x)
 
 
 @_forward.register
-def _(layer: MaxPool, node: Node, x: Any, run: _Pass) -> Any:
+def _(layer: layers.MaxPool, node: Node, x: Any, run: _Pass) -> Any:
     return max_pool(x, layer.size, layer.steps, padding_of(layer.padding, layer.size))
 
 
 @_forward.register
-def _(layer: AvgPool, node: Node, x: Any, run: _Pass) -> Any:
+def _(layer: layers.AvgPool, node: Node, x: Any, run: _Pass) -> Any:
     return average_pool(x, layer.size, layer.steps)
 
 
 @_forward.register
-def _(layer: GlobalAvgPool, node: Node, x: Any, run: _Pass) -> Any:
+def _(layer: layers.GlobalAvgPool, node: Node, x: Any, run: _Pass) -> Any:
     return mx.mean(x, (1, 2))
 
 
 @_forward.register
-def _(layer: Flatten, node: Node, x: Any, run: _Pass) -> Any:
+def _(layer: layers.Flatten, node: Node, x: Any, run: _Pass) -> Any:
     return x.reshape(x.shape[0], -1)
 
 
 @_forward.register
-def _(layer: Dropout, node: Node, x: Any, run: _Pass) -> Any:
+def _(layer: layers.Dropout, node: Node, x: Any, run: _Pass) -> Any:
     if not run.training or layer.rate == 0:
         return x
     kept = mx.random.bernoulli(1 - layer.rate, x.shape, key=next(run.keys))

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from functools import singledispatch
 from typing import Any
 
 import mlx.core as mx
 import numpy as np
 from mlx import nn, optimizers
 
+from backends.lowering import convolution_of
 from backends.native import Defaults
-from bench.spec.layers import Conv, Dense, DepthwiseConv
+from bench.spec.layers import Dense
 from bench.spec.shapes import Node
 from bench.spec.weights import Weights
 
@@ -40,30 +40,13 @@ def mlx_defaults(seed: int) -> Defaults:
 
 
 def _initialize(node: Node) -> Weights:
-    module = _module(node.layer, node)
+    layer: Any = node.layer
+    if isinstance(layer, Dense):
+        module: Any = nn.Linear(node.input_shape[0], layer.units, bias=layer.bias)
+    else:
+        channels, filters, groups, _ = convolution_of(node)
+        module = nn.Conv2d(channels, filters, layer.kernel, groups=groups, bias=layer.bias)
     return {
         _NAMES[name]: np.array(value.transpose(_CANONICAL_AXES[value.ndim]), order="C")
         for name, value in module.parameters().items()
     }
-
-
-@singledispatch
-def _module(layer: Any, node: Node) -> Any:
-    raise TypeError(f"the layer {layer!r:.60} has no kernel; expected Dense or a convolution")
-
-
-@_module.register
-def _(layer: Dense, node: Node) -> Any:
-    return nn.Linear(node.input_shape[0], layer.units, bias=layer.bias)
-
-
-@_module.register
-def _(layer: Conv, node: Node) -> Any:
-    channels = node.input_shape[2]
-    return nn.Conv2d(channels, layer.filters, layer.kernel, groups=layer.groups, bias=layer.bias)
-
-
-@_module.register
-def _(layer: DepthwiseConv, node: Node) -> Any:
-    channels = node.input_shape[2]
-    return nn.Conv2d(channels, channels, layer.kernel, groups=channels, bias=layer.bias)

@@ -1,8 +1,16 @@
-"""Windows of a feature map: as rows of a matrix, or as one strided view for each position."""
+"""Windows of a feature map, as rows of a matrix or as strided views, and pooling over them.
+
+Pooling is a reduction along the rows of each window, then along its columns. MLX's own layers
+reduce a strided view of overlapping windows, whose gradient scatters single values, and split the
+gradient of a maximum among all equal values.
+"""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+import math
+import operator
+from functools import reduce
+from typing import Any, Callable, NamedTuple
 
 import mlx.core as mx
 
@@ -60,3 +68,28 @@ class Windows(NamedTuple):
         zeros = mx.zeros(shape, parts[0].dtype)
         _, (total,) = mx.vjp(self.views, [zeros], parts)
         return total
+
+
+def max_pool(x: Any, size: int, stride: int, padding: int) -> Any:
+    """Return the maximum of each window: (n, h, w, c) -> (n, h', w', c).
+
+    The gradient goes to the first of equal values, row by row, as in the reference.
+    """
+    windows = Windows(size, stride, padding)
+    return _reduced(windows.padded(x, -math.inf), windows, _larger)
+
+
+def average_pool(x: Any, size: int, stride: int) -> Any:
+    """Return the mean of each window, without padding: (n, h, w, c) -> (n, h', w', c)."""
+    return _reduced(x, Windows(size, stride), operator.add) / size**2
+
+
+def _larger(before: Any, value: Any) -> Any:
+    """Return the larger; with equal values, `mx.maximum` passes the gradient to the second."""
+    return mx.maximum(value, before)
+
+
+def _reduced(x: Any, windows: Windows, combine: Callable[[Any, Any], Any]) -> Any:
+    for axis in (2, 1):
+        x = reduce(combine, windows.along(x, axis))
+    return x

@@ -11,30 +11,23 @@ from typing import Any, Optional
 import numpy as np
 
 from backends.api import unsupported_layer
+from backends.lowering import register_merges
 from backends.numpy.activations import activation
 from backends.numpy.convolution import conv, depthwise_conv
-from backends.numpy.merges import add, concatenate, multiply
 from backends.numpy.normalisation import batch_norm
-from backends.numpy.passes import Backward, Forward, biased, chain, elementwise
-from backends.numpy.pooling import avg_pool, global_avg_pool, max_pool
-from backends.numpy.weights import Store
-from bench.spec.layers import (
-    Activation,
-    Add,
-    AvgPool,
-    BatchNorm,
-    Concatenate,
-    Conv,
-    Dense,
-    DepthwiseConv,
-    Dropout,
-    Flatten,
-    GlobalAvgPool,
-    Identity,
-    MaxPool,
-    Multiply,
-    Sequential,
+from backends.numpy.passes import (
+    Backward,
+    Forward,
+    add,
+    biased,
+    chain,
+    concatenate,
+    elementwise,
+    multiply,
 )
+from backends.numpy.weights import Store
+from backends.numpy.windows import avg_pool, global_avg_pool, max_pool
+from bench.spec import layers
 from bench.spec.parameters import weight_specs
 from bench.spec.shapes import Node
 from bench.spec.weights import FloatArray
@@ -60,17 +53,17 @@ def _lower(layer: Any, node: Node, store: Store, wanted: bool) -> Forward:
     raise unsupported_layer("NumPy", node)
 
 
-_lower.register(Activation, activation)
-_lower.register(AvgPool, avg_pool)
-_lower.register(BatchNorm, batch_norm)
-_lower.register(Conv, conv)
-_lower.register(DepthwiseConv, depthwise_conv)
-_lower.register(GlobalAvgPool, global_avg_pool)
-_lower.register(MaxPool, max_pool)
+_lower.register(layers.Activation, activation)
+_lower.register(layers.AvgPool, avg_pool)
+_lower.register(layers.BatchNorm, batch_norm)
+_lower.register(layers.Conv, conv)
+_lower.register(layers.DepthwiseConv, depthwise_conv)
+_lower.register(layers.GlobalAvgPool, global_avg_pool)
+_lower.register(layers.MaxPool, max_pool)
 
 
 @_lower.register
-def _(layer: Dense, node: Node, store: Store, wanted: bool) -> Forward:
+def _(layer: layers.Dense, node: Node, store: Store, wanted: bool) -> Forward:
     kernel = store.parameter(node, "kernel")
 
     def forward(x: FloatArray, training: bool) -> tuple[FloatArray, Backward]:
@@ -84,17 +77,17 @@ def _(layer: Dense, node: Node, store: Store, wanted: bool) -> Forward:
 
 
 @_lower.register
-def _(layer: Flatten, node: Node, store: Store, wanted: bool) -> Forward:
+def _(layer: layers.Flatten, node: Node, store: Store, wanted: bool) -> Forward:
     return elementwise(lambda x: (x.reshape(len(x), -1), lambda dy: dy.reshape(x.shape)))
 
 
 @_lower.register
-def _(layer: Identity, node: Node, store: Store, wanted: bool) -> Forward:
+def _(layer: layers.Identity, node: Node, store: Store, wanted: bool) -> Forward:
     return elementwise(lambda x: (x, lambda dy: dy))
 
 
 @_lower.register
-def _(layer: Dropout, node: Node, store: Store, wanted: bool) -> Forward:
+def _(layer: layers.Dropout, node: Node, store: Store, wanted: bool) -> Forward:
     def forward(x: FloatArray, training: bool) -> tuple[FloatArray, Backward]:
         if not training:
             return x, lambda dy: dy
@@ -106,7 +99,7 @@ def _(layer: Dropout, node: Node, store: Store, wanted: bool) -> Forward:
 
 
 @_lower.register
-def _(layer: Sequential, node: Node, store: Store, wanted: bool) -> Forward:
+def _(layer: layers.Sequential, node: Node, store: Store, wanted: bool) -> Forward:
     parts = []
     for child in node.children:
         parts.append(lower(child, store, wanted))
@@ -118,20 +111,6 @@ def _is_trained(node: Node) -> bool:
     return any(spec.trainable for spec in weight_specs(node).values())
 
 
-def _branches(node: Node, store: Store, wanted: bool) -> list[Forward]:
-    return [lower(child, store, wanted) for child in node.children]
-
-
-@_lower.register
-def _(layer: Add, node: Node, store: Store, wanted: bool) -> Forward:
-    return add(_branches(node, store, wanted))
-
-
-@_lower.register
-def _(layer: Concatenate, node: Node, store: Store, wanted: bool) -> Forward:
-    return concatenate(_branches(node, store, wanted))
-
-
-@_lower.register
-def _(layer: Multiply, node: Node, store: Store, wanted: bool) -> Forward:
-    return multiply(_branches(node, store, wanted))
+register_merges(
+    _lower, {layers.Add: add, layers.Concatenate: concatenate, layers.Multiply: multiply}
+)

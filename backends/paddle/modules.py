@@ -18,6 +18,8 @@ import paddle
 from paddle import nn
 from paddle.nn.functional import conv2d
 
+from backends.lowering import multiplied
+
 
 def arranged(images: npt.NDArray[Any], is_flat: bool) -> npt.NDArray[Any]:
     """Return images (n, height, width, channels) as maps, or as vectors if the model is flat.
@@ -85,10 +87,4 @@ class Multiply(nn.LayerList):
 
     def forward(self, x: Any) -> Any:
         """Apply each branch to x and multiply the outputs."""
-        factors = [branch(x) for branch in self]
-        dims = max(factor.ndim for factor in factors)
-        return reduce(operator.mul, [_broadcast(factor, dims) for factor in factors])
-
-
-def _broadcast(factor: Any, dims: int) -> Any:
-    return factor if factor.ndim == dims else factor.unsqueeze([2, 3])
+        return multiplied([branch(x) for branch in self], lambda vector: vector.unsqueeze([2, 3]))

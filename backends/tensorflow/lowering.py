@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Optional
 import tensorflow as tf
 
 from backends.api import unsupported_layer
+from backends.lowering import multiplied, register_merges
 from backends.tensorflow import windows
 from backends.tensorflow.normalisation import (
     Channels,
@@ -21,23 +22,7 @@ from backends.tensorflow.normalisation import (
 )
 from backends.tensorflow.parallel import OneDevice
 from backends.tensorflow.weights import Variables, typed
-from bench.spec.layers import (
-    Activation,
-    Add,
-    AvgPool,
-    BatchNorm,
-    Concatenate,
-    Conv,
-    Dense,
-    DepthwiseConv,
-    Dropout,
-    Flatten,
-    GlobalAvgPool,
-    Identity,
-    MaxPool,
-    Multiply,
-    Sequential,
-)
+from bench.spec import layers
 from bench.spec.parameters import weight_name
 from bench.spec.shapes import Node, padding_of
 
@@ -134,13 +119,13 @@ def _with_bias(product: Forward, has_bias: bool, node: Node, target: Target) -> 
 
 
 @_lower.register
-def _(layer: Dense, node: Node, target: Target) -> Forward:
+def _(layer: layers.Dense, node: Node, target: Target) -> Forward:
     kernel = target.weight(node, "kernel")
     return _with_bias(lambda x, run: tf.matmul(x, typed(kernel, x.dtype)), layer.bias, node, target)
 
 
 @_lower.register
-def _(layer: Conv, node: Node, target: Target) -> Forward:
+def _(layer: layers.Conv, node: Node, target: Target) -> Forward:
     kernel = target.weight(node, "kernel")
     padding = padding_of(layer.padding, layer.kernel)
     # On a CPU, TensorFlow has no gradient of grouped convolutions, and XLA no fast kernel.
@@ -158,7 +143,7 @@ def _(layer: Conv, node: Node, target: Target) -> Forward:
 
 
 @_lower.register
-def _(layer: DepthwiseConv, node: Node, target: Target) -> Forward:
+def _(layer: layers.DepthwiseConv, node: Node, target: Target) -> Forward:
     kernel = target.weight(node, "kernel")
     size, channels = layer.kernel, node.input_shape[2]
     padding = padding_of(layer.padding, size)
@@ -175,7 +160,7 @@ def _(layer: DepthwiseConv, node: Node, target: Target) -> Forward:
 
 
 @_lower.register
-def _(layer: BatchNorm, node: Node, target: Target) -> Forward:
+def _(layer: layers.BatchNorm, node: Node, target: Target) -> Forward:
     channels = Channels(*(target.weight(node, name) for name in Channels._fields))
     normalise: Normalise = (
         normalise_fused if channels.scale.dtype == tf.float32 else normalise_by_moments
@@ -195,13 +180,13 @@ def _(layer: BatchNorm, node: Node, target: Target) -> Forward:
 
 
 @_lower.register
-def _(layer: Activation, node: Node, target: Target) -> Forward:
+def _(layer: layers.Activation, node: Node, target: Target) -> Forward:
     function = _ACTIVATIONS[layer.function]
     return lambda x, run: function(x)
 
 
 @_lower.register
-def _(layer: MaxPool, node: Node, target: Target) -> Forward:
+def _(layer: layers.MaxPool, node: Node, target: Target) -> Forward:
     padding = padding_of(layer.padding, layer.size)
     if target.shifts_windows:
         return lambda x, run: windows.shifted_max_pool(x, layer.size, layer.steps, padding)
@@ -214,24 +199,24 @@ def _(layer: MaxPool, node: Node, target: Target) -> Forward:
 
 
 @_lower.register
-def _(layer: AvgPool, node: Node, target: Target) -> Forward:
+def _(layer: layers.AvgPool, node: Node, target: Target) -> Forward:
     if target.shifts_windows:
         return lambda x, run: windows.shifted_avg_pool(x, layer.size, layer.steps)
     return lambda x, run: tf.nn.avg_pool2d(x, layer.size, layer.steps, "VALID")
 
 
 @_lower.register
-def _(layer: GlobalAvgPool, node: Node, target: Target) -> Forward:
+def _(layer: layers.GlobalAvgPool, node: Node, target: Target) -> Forward:
     return lambda x, run: tf.reduce_mean(x, (1, 2))
 
 
 @_lower.register
-def _(layer: Flatten, node: Node, target: Target) -> Forward:
+def _(layer: layers.Flatten, node: Node, target: Target) -> Forward:
     return lambda x, run: tf.reshape(x, (-1, *node.output_shape))
 
 
 @_lower.register
-def _(layer: Dropout, node: Node, target: Target) -> Forward:
+def _(layer: layers.Dropout, node: Node, target: Target) -> Forward:
     # Each layer has its own stream, which depends on the seed and the layer's path.
     stream = zlib.crc32(f"{target.seed}/{node.path}".encode())
 
@@ -245,14 +230,11 @@ def _(layer: Dropout, node: Node, target: Target) -> Forward:
 
 
 @_lower.register
-def _(layer: Identity, node: Node, target: Target) -> Forward:
+def _(layer: layers.Identity, node: Node, target: Target) -> Forward:
     return lambda x, run: x
 
 
-@_lower.register
-def _(layer: Sequential, node: Node, target: Target) -> Forward:
-    parts = [lower(child, target) for child in node.children]
-
+def _chained(parts: list[Forward]) -> Forward:
     def forward(x: tf.Tensor, run: Pass) -> tf.Tensor:
         for part in parts:
             x = part(x, run)
@@ -261,34 +243,21 @@ def _(layer: Sequential, node: Node, target: Target) -> Forward:
     return forward
 
 
-@_lower.register
-def _(layer: Add, node: Node, target: Target) -> Forward:
-    parts = [lower(child, target) for child in node.children]
-    return lambda x, run: tf.add_n([part(x, run) for part in parts])
+def _merged(merge: Callable[[list[tf.Tensor]], tf.Tensor]) -> Callable[[list[Forward]], Forward]:
+    """Return the function from the branches of a composite to the function that merges them."""
+    return lambda parts: lambda x, run: merge([part(x, run) for part in parts])
 
 
-@_lower.register
-def _(layer: Concatenate, node: Node, target: Target) -> Forward:
-    parts = [lower(child, target) for child in node.children]
-    return lambda x, run: tf.concat([part(x, run) for part in parts], axis=-1)
+def _multiply(outputs: list[tf.Tensor]) -> tf.Tensor:
+    return multiplied(outputs, lambda vector: vector[:, None, None])
 
 
-@_lower.register
-def _(layer: Multiply, node: Node, target: Target) -> Forward:
-    parts = [lower(child, target) for child in node.children]
-
-    def forward(x: tf.Tensor, run: Pass) -> tf.Tensor:
-        product = parts[0](x, run)
-        for part in parts[1:]:
-            product = _product(product, part(x, run))
-        return product
-
-    return forward
-
-
-def _product(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
-    """Multiply; a vector (n, c) scales the channels of a map (n, h, w, c)."""
-    if a.shape.rank == b.shape.rank:
-        return a * b
-    a, b = (value if value.shape.rank == 4 else value[:, None, None] for value in (a, b))
-    return a * b
+register_merges(
+    _lower,
+    {
+        layers.Sequential: _chained,
+        layers.Add: _merged(tf.add_n),
+        layers.Concatenate: _merged(lambda outputs: tf.concat(outputs, axis=-1)),
+        layers.Multiply: _merged(_multiply),
+    },
+)

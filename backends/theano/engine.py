@@ -76,7 +76,7 @@ class Engine(ABC):
     def normalised(self, layer: BatchNorm, node: Node, x: Any, run: Pass) -> Any:
         """Return the batch normalisation of vectors or maps."""
 
-    def convolved(self, node: Node, x: Any, run: Pass, groups: int) -> Any:
+    def convolved(self, node: Node, x: Any, run: Pass) -> Any:
         """Return the convolution of maps, with its bias."""
         raise unsupported_layer(self.title, node)
 

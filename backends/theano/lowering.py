@@ -12,18 +12,7 @@ from typing import Any, Callable
 from backends.api import unsupported_layer
 from backends.lowering import register_composites
 from backends.theano.engine import Engine, Pass
-from bench.spec.layers import (
-    Activation,
-    AvgPool,
-    BatchNorm,
-    Conv,
-    Dense,
-    DepthwiseConv,
-    Dropout,
-    Flatten,
-    GlobalAvgPool,
-    MaxPool,
-)
+from bench.spec import layers
 from bench.spec.shapes import Node
 
 
@@ -70,56 +59,52 @@ register_composites(
 
 
 @_forward.register
-def _(layer: Dense, node: Node, x: Any, run: Pass) -> Any:
+def _(layer: layers.Dense, node: Node, x: Any, run: Pass) -> Any:
     product = run.engine.tensor.dot(x, run.weight(node, "kernel"))
     bias = run.weight(node, "bias")
     return product if bias is None else product + bias
 
 
-@_forward.register
-def _(layer: Conv, node: Node, x: Any, run: Pass) -> Any:
-    return run.engine.convolved(node, x, run, layer.groups)
+@_forward.register(layers.Conv)
+@_forward.register(layers.DepthwiseConv)
+def _(layer: Any, node: Node, x: Any, run: Pass) -> Any:
+    return run.engine.convolved(node, x, run)
 
 
 @_forward.register
-def _(layer: DepthwiseConv, node: Node, x: Any, run: Pass) -> Any:
-    return run.engine.convolved(node, x, run, node.input_shape[2])
-
-
-@_forward.register
-def _(layer: BatchNorm, node: Node, x: Any, run: Pass) -> Any:
+def _(layer: layers.BatchNorm, node: Node, x: Any, run: Pass) -> Any:
     return run.engine.normalised(layer, node, x, run)
 
 
 @_forward.register
-def _(layer: Activation, node: Node, x: Any, run: Pass) -> Any:
+def _(layer: layers.Activation, node: Node, x: Any, run: Pass) -> Any:
     return _FUNCTIONS[layer.function](x, run.engine)
 
 
 @_forward.register
-def _(layer: MaxPool, node: Node, x: Any, run: Pass) -> Any:
+def _(layer: layers.MaxPool, node: Node, x: Any, run: Pass) -> Any:
     return run.engine.max_pooled(layer, node, x)
 
 
 @_forward.register
-def _(layer: AvgPool, node: Node, x: Any, run: Pass) -> Any:
+def _(layer: layers.AvgPool, node: Node, x: Any, run: Pass) -> Any:
     return run.engine.average_pooled(layer, node, x)
 
 
 @_forward.register
-def _(layer: GlobalAvgPool, node: Node, x: Any, run: Pass) -> Any:
+def _(layer: layers.GlobalAvgPool, node: Node, x: Any, run: Pass) -> Any:
     return x.mean(axis=(2, 3))
 
 
 @_forward.register
-def _(layer: Flatten, node: Node, x: Any, run: Pass) -> Any:
+def _(layer: layers.Flatten, node: Node, x: Any, run: Pass) -> Any:
     # The values of one channel, or of one position, are already in the spec's order.
     is_mixed = x.ndim == 4 and node.input_shape[2] > 1 and node.input_shape[:2] != (1, 1)
     return (x.dimshuffle(0, 2, 3, 1) if is_mixed else x).flatten(2)
 
 
 @_forward.register
-def _(layer: Dropout, node: Node, x: Any, run: Pass) -> Any:
+def _(layer: layers.Dropout, node: Node, x: Any, run: Pass) -> Any:
     if not run.training or layer.rate == 0:
         return x
     share = 1 - layer.rate

@@ -15,6 +15,7 @@ from theano.tensor import nnet
 from theano.tensor.signal.pool import pool_2d
 
 from backends.api import Unsupported
+from backends.lowering import convolution_of
 from backends.theano.engine import Engine, Pass, Streams, Updates
 from bench.spec.layers import AvgPool, BatchNorm, MaxPool
 from bench.spec.shapes import Node, Shape, padding_of
@@ -72,8 +73,9 @@ class _Theano(Engine):
         run.statistics.extend([(mean, next_mean), (variance, next_variance)])
         return y
 
-    def convolved(self, node: Node, x: Any, run: Pass, groups: int) -> Any:
+    def convolved(self, node: Node, x: Any, run: Pass) -> Any:
         layer: Any = node.layer
+        _, _, groups, padding = convolution_of(node)
         height, width, channels = node.input_shape
         kernel, bias = run.weight(node, "kernel"), run.weight(node, "bias")
         y = nnet.conv2d(
@@ -81,7 +83,7 @@ class _Theano(Engine):
             kernel,
             input_shape=(None, channels, height, width),
             filter_shape=kernel.get_value(borrow=True).shape,
-            border_mode=padding_of(layer.padding, layer.kernel),
+            border_mode=padding,
             subsample=(layer.stride, layer.stride),
             filter_flip=False,
             num_groups=groups,

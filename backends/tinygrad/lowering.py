@@ -9,20 +9,9 @@ from functools import singledispatch
 from typing import Any, Callable, NamedTuple
 
 from backends.api import unsupported_layer
-from backends.lowering import next_statistics, register_composites
+from backends.lowering import convolution_of, next_statistics, register_composites
 from backends.tinygrad.weights import Tensors
-from bench.spec.layers import (
-    Activation,
-    AvgPool,
-    BatchNorm,
-    Conv,
-    Dense,
-    DepthwiseConv,
-    Dropout,
-    Flatten,
-    GlobalAvgPool,
-    MaxPool,
-)
+from bench.spec import layers
 from bench.spec.parameters import weight_name
 from bench.spec.shapes import Node, padding_of
 
@@ -76,33 +65,20 @@ register_composites(
 
 
 @_forward.register
-def _(layer: Dense, node: Node, x: Any, run: Pass) -> Any:
+def _(layer: layers.Dense, node: Node, x: Any, run: Pass) -> Any:
     return x.linear(run.weight(node, "kernel"), run.weight(node, "bias"))
 
 
-@_forward.register
-def _(layer: Conv, node: Node, x: Any, run: Pass) -> Any:
-    return _convolved(x, node, run, layer.groups)
+@_forward.register(layers.Conv)
+@_forward.register(layers.DepthwiseConv)
+def _(layer: Any, node: Node, x: Any, run: Pass) -> Any:
+    _, _, groups, padding = convolution_of(node)
+    kernel, bias = run.weight(node, "kernel"), run.weight(node, "bias")
+    return x.conv2d(kernel, bias, groups=groups, stride=layer.stride, padding=padding)
 
 
 @_forward.register
-def _(layer: DepthwiseConv, node: Node, x: Any, run: Pass) -> Any:
-    return _convolved(x, node, run, node.input_shape[2])
-
-
-def _convolved(x: Any, node: Node, run: Pass, groups: int) -> Any:
-    layer: Any = node.layer
-    return x.conv2d(
-        run.weight(node, "kernel"),
-        run.weight(node, "bias"),
-        groups=groups,
-        stride=layer.stride,
-        padding=padding_of(layer.padding, layer.kernel),
-    )
-
-
-@_forward.register
-def _(layer: BatchNorm, node: Node, x: Any, run: Pass) -> Any:
+def _(layer: layers.BatchNorm, node: Node, x: Any, run: Pass) -> Any:
     names = ("scale", "shift", "mean", "variance")
     scale, shift, mean, variance = (run.weight(node, name) for name in names)
     if run.training:
@@ -118,32 +94,32 @@ def _(layer: BatchNorm, node: Node, x: Any, run: Pass) -> Any:
 
 
 @_forward.register
-def _(layer: Activation, node: Node, x: Any, run: Pass) -> Any:
+def _(layer: layers.Activation, node: Node, x: Any, run: Pass) -> Any:
     return _FUNCTIONS[layer.function](x)
 
 
 @_forward.register
-def _(layer: MaxPool, node: Node, x: Any, run: Pass) -> Any:
+def _(layer: layers.MaxPool, node: Node, x: Any, run: Pass) -> Any:
     # tinygrad splits the gradient among equal values; the sum is the same as elsewhere.
     window, padding = (layer.size, layer.size), padding_of(layer.padding, layer.size)
     return x.max_pool2d(window, stride=layer.steps, padding=padding)
 
 
 @_forward.register
-def _(layer: AvgPool, node: Node, x: Any, run: Pass) -> Any:
+def _(layer: layers.AvgPool, node: Node, x: Any, run: Pass) -> Any:
     return x.avg_pool2d((layer.size, layer.size), stride=layer.steps)
 
 
 @_forward.register
-def _(layer: GlobalAvgPool, node: Node, x: Any, run: Pass) -> Any:
+def _(layer: layers.GlobalAvgPool, node: Node, x: Any, run: Pass) -> Any:
     return x.mean((2, 3))
 
 
 @_forward.register
-def _(layer: Flatten, node: Node, x: Any, run: Pass) -> Any:
+def _(layer: layers.Flatten, node: Node, x: Any, run: Pass) -> Any:
     return (x.permute(0, 2, 3, 1) if x.ndim == 4 else x).flatten(1)
 
 
 @_forward.register
-def _(layer: Dropout, node: Node, x: Any, run: Pass) -> Any:
+def _(layer: layers.Dropout, node: Node, x: Any, run: Pass) -> Any:
     return x.dropout(layer.rate)

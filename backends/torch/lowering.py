@@ -12,25 +12,9 @@ from typing import Any
 from torch import nn
 
 from backends.api import unsupported_layer
+from backends.lowering import convolution_of, register_merges
 from backends.torch import modules
-from backends.torch.pooling import MaxPool as TorchMaxPool
-from bench.spec.layers import (
-    Activation,
-    Add,
-    AvgPool,
-    BatchNorm,
-    Concatenate,
-    Conv,
-    Dense,
-    DepthwiseConv,
-    Dropout,
-    Flatten,
-    GlobalAvgPool,
-    Identity,
-    MaxPool,
-    Multiply,
-    Sequential,
-)
+from bench.spec import layers
 from bench.spec.shapes import Node, padding_of
 
 _ACTIVATIONS = {
@@ -61,39 +45,20 @@ def _lower(layer: Any, node: Node) -> nn.Module:
 
 
 @_lower.register
-def _(layer: Dense, node: Node) -> nn.Module:
+def _(layer: layers.Dense, node: Node) -> nn.Module:
     return nn.Linear(node.input_shape[0], layer.units, bias=layer.bias)
 
 
-@_lower.register
-def _(layer: Conv, node: Node) -> nn.Module:
-    return nn.Conv2d(
-        node.input_shape[2],
-        layer.filters,
-        layer.kernel,
-        stride=layer.stride,
-        padding=padding_of(layer.padding, layer.kernel),
-        groups=layer.groups,
-        bias=layer.bias,
-    )
+@_lower.register(layers.Conv)
+@_lower.register(layers.DepthwiseConv)
+def _(layer: Any, node: Node) -> nn.Module:
+    channels, filters, groups, padding = convolution_of(node)
+    settings = {"stride": layer.stride, "padding": padding, "groups": groups, "bias": layer.bias}
+    return nn.Conv2d(channels, filters, layer.kernel, **settings)
 
 
 @_lower.register
-def _(layer: DepthwiseConv, node: Node) -> nn.Module:
-    channels = node.input_shape[2]
-    return nn.Conv2d(
-        channels,
-        channels,
-        layer.kernel,
-        stride=layer.stride,
-        padding=padding_of(layer.padding, layer.kernel),
-        groups=channels,
-        bias=layer.bias,
-    )
-
-
-@_lower.register
-def _(layer: BatchNorm, node: Node) -> nn.Module:
+def _(layer: layers.BatchNorm, node: Node) -> nn.Module:
     kind = nn.BatchNorm2d if len(node.input_shape) == 3 else nn.BatchNorm1d
     module = kind(node.input_shape[-1], eps=layer.epsilon, momentum=1 - layer.momentum)
     # Only a cumulative average needs the count of batches; without it, a step does less.
@@ -102,59 +67,46 @@ def _(layer: BatchNorm, node: Node) -> nn.Module:
 
 
 @_lower.register
-def _(layer: Activation, node: Node) -> nn.Module:
+def _(layer: layers.Activation, node: Node) -> nn.Module:
     return _ACTIVATIONS[layer.function]()
 
 
 @_lower.register
-def _(layer: MaxPool, node: Node) -> nn.Module:
-    return TorchMaxPool(layer.size, layer.steps, padding_of(layer.padding, layer.size))
+def _(layer: layers.MaxPool, node: Node) -> nn.Module:
+    return modules.MaxPool(layer.size, layer.steps, padding_of(layer.padding, layer.size))
 
 
 @_lower.register
-def _(layer: AvgPool, node: Node) -> nn.Module:
+def _(layer: layers.AvgPool, node: Node) -> nn.Module:
     return nn.AvgPool2d(layer.size, layer.steps)
 
 
 @_lower.register
-def _(layer: GlobalAvgPool, node: Node) -> nn.Module:
+def _(layer: layers.GlobalAvgPool, node: Node) -> nn.Module:
     return modules.GlobalAvgPool()
 
 
 @_lower.register
-def _(layer: Flatten, node: Node) -> nn.Module:
+def _(layer: layers.Flatten, node: Node) -> nn.Module:
     return modules.Flatten()
 
 
 @_lower.register
-def _(layer: Dropout, node: Node) -> nn.Module:
+def _(layer: layers.Dropout, node: Node) -> nn.Module:
     return nn.Dropout(layer.rate)
 
 
 @_lower.register
-def _(layer: Identity, node: Node) -> nn.Module:
+def _(layer: layers.Identity, node: Node) -> nn.Module:
     return nn.Identity()
 
 
-def _parts(node: Node) -> list[nn.Module]:
-    return [lower(child) for child in node.children]
-
-
-@_lower.register
-def _(layer: Sequential, node: Node) -> nn.Module:
-    return nn.Sequential(*_parts(node))
-
-
-@_lower.register
-def _(layer: Add, node: Node) -> nn.Module:
-    return modules.Add(_parts(node))
-
-
-@_lower.register
-def _(layer: Concatenate, node: Node) -> nn.Module:
-    return modules.Concatenate(_parts(node))
-
-
-@_lower.register
-def _(layer: Multiply, node: Node) -> nn.Module:
-    return modules.Multiply(_parts(node))
+register_merges(
+    _lower,
+    {
+        layers.Sequential: lambda parts: nn.Sequential(*parts),
+        layers.Add: modules.Add,
+        layers.Concatenate: modules.Concatenate,
+        layers.Multiply: modules.Multiply,
+    },
+)

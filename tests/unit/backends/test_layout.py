@@ -15,17 +15,14 @@ OPTIONAL = {"steps", "pipeline", "parallel", "peak", "native", "platform"}
 MORE = {
     "caffe": {"messages"},
     "flax": {"modules"},
-    "jax": {"cpu_convolution", "cpu_pooling", "cpu_windows", "windowed"},
-    "keras": {"engine", "layers", "on_jax", "on_tensorflow", "on_torch"},
-    "mlx": {"convolution", "pooling", "windows"},
-    "numpy": {
-        *("activations", "convolution", "erf", "loss", "merges", "normalisation", "passes"),
-        *("pooling", "saliency", "windows"),
-    },
-    "paddle": {"eager_session", "modules", "normalisation", "static_session"},
+    "jax": {"cpu_windows", "windowed"},
+    "keras": {"engine", "on_jax", "on_tensorflow", "on_torch"},
+    "mlx": {"convolution", "windows"},
+    "numpy": {"activations", "convolution", "normalisation", "passes", "saliency", "windows"},
+    "paddle": {"modules", "normalisation", "static_session"},
     "tensorflow": {"normalisation", "windows"},
     "theano": {"engine", "on_pytensor", "on_theano"},
-    "torch": {"modules", "pooling"},
+    "torch": {"modules"},
 }
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from backends.numpy.erf import erf
+from backends.numpy.activations import erf
 from backends.numpy.lowering import lower
 from backends.numpy.weights import Store
 from bench.spec.layers import (

@@ -7,9 +7,8 @@ import pytest
 
 from backends.api import Device, Unsupported, Workload
 from backends.numpy.backend import NumpyBackend
-from backends.numpy.loss import softmax_cross_entropy
 from backends.numpy.optimizers import update_rule
-from backends.numpy.session import NumpySession
+from backends.numpy.session import NumpySession, softmax_cross_entropy
 from bench.spec.layers import (
     Activation,
     BatchNorm,
