@@ -14,6 +14,16 @@ class Column(NamedTuple):
     number: bool = False
 
 
+def texts(*titles: str) -> tuple[Column, ...]:
+    """Return columns of text."""
+    return tuple(map(Column, titles))
+
+
+def numbers(*titles: str) -> tuple[Column, ...]:
+    """Return columns of numbers."""
+    return tuple(Column(title, number=True) for title in titles)
+
+
 class Table(NamedTuple):
     """A table. The first cell of each row names the row.
 

@@ -9,7 +9,7 @@ from reports.analysis.comparison import Compared, compare
 from reports.analysis.differences import Difference, differences, is_same_machine
 from reports.analysis.runs import Source, read_sources
 from reports.display import NOT_KNOWN, count
-from reports.document import Column, Part, Report, Section, Table
+from reports.document import Part, Report, Section, Table, numbers, texts
 from reports.metrics import Metric
 
 PASSED, REGRESSION, NOTHING, FAILED = 0, 1, 3, 4
@@ -81,14 +81,9 @@ def verdict_words(gate: Gate) -> str:
 def comparison_table(gate: Gate) -> Table:
     """Return a table with one row per contender and metric."""
     columns = (
-        Column("Contender"),
-        Column("Model and setting"),
-        Column("Quantity"),
-        Column("Old", number=True),
-        Column("New", number=True),
-        Column("New / old", number=True),
-        Column("95 % interval", number=True),
-        Column("Verdict"),
+        *texts("Contender", "Model and setting", "Quantity"),
+        *numbers("Old", "New", "New / old", "95 % interval"),
+        *texts("Verdict"),
     )
     return Table("The new run against the old one", columns, tuple(map(_row, gate.compared)))
 
@@ -115,7 +110,7 @@ def _row(one: Compared) -> tuple[str, ...]:
 def report_of(gate: Gate) -> Report:
     """Return the comparison as a document."""
     rows = tuple(gate.differences)
-    columns = (Column("What"), Column("Old run"), Column("New run"))
+    columns = texts("What", "Old run", "New run")
     differing = Part(table=Table("What differs between the runs", columns, rows))
     found = "" if rows else "Nothing that is recorded differs in machine, versions or settings."
     contenders = Part(table=comparison_table(gate))

@@ -13,7 +13,7 @@ from reports.analysis.contenders import Contender
 from reports.analysis.rankings import rankings_of
 from reports.analysis.runs import Source
 from reports.display import count, plain
-from reports.document import Chart, Column, Part, Report, Section, Table
+from reports.document import Chart, Part, Report, Section, Table, numbers, texts
 from reports.figures.palette import LINES, styles
 from reports.metrics import Metric
 
@@ -127,12 +127,14 @@ _CAPTION = (
 
 def _table(setting: str, series: Sequence[Series], metric: Metric) -> Table:
     columns = (
-        Column("Contender"),
-        Column("Runs", number=True),
-        Column(f"First, {metric.unit}" if metric.unit else "First", number=True),
-        Column(f"Last, {metric.unit}" if metric.unit else "Last", number=True),
-        Column("Median of all", number=True),
-        Column("Changes of level"),
+        *texts("Contender"),
+        *numbers(
+            "Runs",
+            f"First, {metric.unit}" if metric.unit else "First",
+            f"Last, {metric.unit}" if metric.unit else "Last",
+            "Median of all",
+        ),
+        *texts("Changes of level"),
     )
     rows = tuple(
         (

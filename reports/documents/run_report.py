@@ -12,12 +12,10 @@ from reports.display import count, listed, plain
 from reports.document import Report
 from reports.figures.gallery import Gallery, draw_all
 from reports.sections.absences import absence_sections
-from reports.sections.adoption import adopting_sections
-from reports.sections.baselines import baseline_sections
 from reports.sections.context import context_sections
+from reports.sections.counterparts import baseline_sections, parallel_sections
+from reports.sections.frameworks import adopting_sections, arm_sections
 from reports.sections.measurement import measurement_sections
-from reports.sections.native_arm import arm_sections
-from reports.sections.parallel import parallel_sections
 from reports.sections.predictions import prediction_sections
 from reports.sections.results import result_sections
 from reports.sections.steps import step_sections

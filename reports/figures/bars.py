@@ -1,8 +1,10 @@
-"""Charts of horizontal bars: throughput, memory, phases."""
+"""Charts with a row for each contender: throughput, memory, phases, and distributions."""
 
 import math
 from collections.abc import Sequence
 
+import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -20,6 +22,7 @@ from reports.metrics import (
 )
 
 _THICKNESS = 0.62
+_SPREAD = 0.28  # of a row, that the dots of a distribution are moved apart by
 _ANY = "#7d858f"  # stands for every backend in the key to pale and full
 _ROOM = 1.16  # the axis reaches beyond the longest bar, where its value is written
 
@@ -111,3 +114,22 @@ def _keys(axes: Axes, colours: dict[str, str]) -> None:
 def _reach(axes: Axes, ends: Sequence[float]) -> None:
     longest = max((end for end in ends if math.isfinite(end)), default=0.0)
     axes.set_xlim(0, longest * _ROOM or 1.0)
+
+
+def strips(
+    title: str,
+    subtitle: str,
+    contenders: Sequence[Contender],
+    values: Sequence[npt.NDArray[np.float64]],
+) -> Figure:
+    """A dot for each value, a bar from the 5th to the 95th percentile, a notch at the median."""
+    figure, axes = rows(title, subtitle, [contender.label for contender in contenders])
+    axes.set_xscale("log")
+    for row, ((colour, _), own) in enumerate(zip(styles(contenders), values, strict=True)):
+        apart = row + _SPREAD * np.linspace(-1, 1, len(own))
+        axes.plot(own, apart, "o", color=colour, markersize=2.2, alpha=0.5)
+        low, middle, high = np.percentile(own, (5, 50, 95))
+        axes.plot([low, high], [row, row], color=INK, linewidth=1.3)
+        axes.plot([middle], [row], "|", color=INK, markersize=12, markeredgewidth=2.4)
+        axes.plot([middle], [row], "|", color=SURFACE, markersize=6, markeredgewidth=0.8)
+    return figure

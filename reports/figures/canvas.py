@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from reports.display import shortened
+from reports.document import Picture
 
 # The page replaces these four by its own, so that a figure follows light and dark.
 INK, MUTED, GRID, SURFACE = "#1b2026", "#58616b", "#e2e5e9", "#ffffff"
@@ -111,9 +112,9 @@ def legend_above(figure: Figure, axes: Axes) -> None:
     )
 
 
-def saved(figure: Figure) -> tuple[bytes, bytes]:
-    """Return the figure as SVG and as PNG; the same drawing gives the same bytes."""
+def saved(stem: str, description: str, caption: str, figure: Figure) -> Picture:
+    """Save the figure as SVG and as PNG; the same drawing gives the same bytes."""
     svg, png = io.BytesIO(), io.BytesIO()
     figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
     figure.savefig(png, format="png", dpi=_PRINT_DOTS_PER_INCH, metadata={"Software": None})
-    return svg.getvalue(), png.getvalue()
+    return Picture(stem, description, caption, svg.getvalue(), png.getvalue())

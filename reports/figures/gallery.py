@@ -101,15 +101,10 @@ def _draw(kind: Kind, ranking: Ranking, stem: str) -> Picture:
     if max(c.repeats for c in drawn) > MOST_TRIALS and kind is ACCURACY_CURVES:
         note += f" Of each contender the first {MOST_TRIALS} trials are drawn."
     values = [f"{c.label} {kind.metric.quote(c[kind.metric].median)}" for c in drawn]
-    svg, png = saved(kind.draw(ranking.title, drawn))
-    return Picture(
-        stem=f"{kind.name}-{stem}",
-        description=f"{kind.title}, {ranking.title}, "
-        f"{count(len(drawn), 'contender')}: {listed(values)}.",
-        caption=kind.caption + note,
-        svg=svg,
-        png=png,
-    )
+    contenders = count(len(drawn), "contender")
+    description = f"{kind.title}, {ranking.title}, {contenders}: {listed(values)}."
+    figure = kind.draw(ranking.title, drawn)
+    return saved(f"{kind.name}-{stem}", description, kind.caption + note, figure)
 
 
 def _stem(title: str) -> str:

@@ -6,7 +6,7 @@ from bench.verification.certificate import Certificate, Check
 from reports.analysis.rankings import Ranking
 from reports.analysis.runs import Source
 from reports.display import LONGEST_REASON, count, plain, shortened, shown, significant
-from reports.document import Column, Part, Section, Table
+from reports.document import Part, Section, Table, numbers, texts
 
 
 def absence_sections(rankings: Sequence[Ranking], sources: Sequence[Source]) -> list[Section]:
@@ -34,11 +34,9 @@ def _failures(rankings: Sequence[Ranking]) -> Iterator[Part]:
     )
     if rows:
         columns = (
-            Column("Contender"),
-            Column("Model and device"),
-            Column("Outcome"),
-            Column("Trials", number=True),
-            Column("Reason"),
+            *texts("Contender", "Model and device", "Outcome"),
+            *numbers("Trials"),
+            *texts("Reason"),
         )
         table = Table("Trials that gave no measurement", columns, rows)
         yield Part(heading="What failed, and why", table=table)
@@ -51,7 +49,7 @@ def _missing(sources: Sequence[Source]) -> Iterator[Part]:
         for missing in source.run.manifest.missing
     }
     if missing_backends:
-        columns = (Column("Backend"), Column("Run"), Column("Command that installs it"))
+        columns = texts("Backend", "Run", "Command that installs it")
         rows = tuple((backend, run, install) for run, backend, install in sorted(missing_backends))
         table = Table("Backends that were not installed", columns, rows)
         yield Part(heading="Not installed", table=table)
@@ -68,7 +66,7 @@ def _without_record(sources: Sequence[Source]) -> Iterator[Part]:
             names = shortened(", ".join(left), LONGEST_REASON)
             rows.append((source.name, f"{len(left):,}", names))
     if rows:
-        columns = (Column("Run"), Column("Trials", number=True), Column("Names"))
+        columns = (*texts("Run"), *numbers("Trials"), *texts("Names"))
         table = Table("Planned trials without a record", columns, tuple(rows))
         yield Part(heading="Planned, but without a record", table=table)
 
@@ -87,12 +85,9 @@ def _equal_work(sources: Sequence[Source]) -> Section:
         "pass is not comparable and has no rank."
     )
     columns = (
-        Column("Contender"),
-        Column("Model and device"),
-        Column("Verdict"),
-        Column("Checks passed", number=True),
-        Column("Largest difference, % of its tolerance", number=True),
-        Column("What failed"),
+        *texts("Contender", "Model and device", "Verdict"),
+        *numbers("Checks passed", "Largest difference, % of its tolerance"),
+        *texts("What failed"),
     )
     rows = tuple(_certificate_row(certificate) for certificate in certificates)
     part = Part(table=Table("Certificates of equal work", columns, rows))

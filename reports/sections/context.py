@@ -10,7 +10,7 @@ from bench.records.manifest import Gpu, Machine
 from reports.analysis.differences import differing
 from reports.analysis.runs import Source
 from reports.display import NOT_KNOWN, count, plain
-from reports.document import Column, Part, Section, Table
+from reports.document import Column, Part, Section, Table, numbers, texts
 from reports.metrics import MEBIBYTE, METRICS
 
 _GIBIBYTE = 1024 * MEBIBYTE
@@ -53,11 +53,7 @@ def _models(sources: Sequence[Source]) -> Table:
     rows = tuple(
         (plain(name), f"{parameters:,}", f"{macs:,}") for name, parameters, macs in sorted(facts)
     )
-    columns = (
-        Column("Model"),
-        Column("Parameters", number=True),
-        Column("Multiply-accumulates per image", number=True),
-    )
+    columns = (*texts("Model"), *numbers("Parameters", "Multiply-accumulates per image"))
     return Table("Models and their size", columns, rows)
 
 
@@ -104,7 +100,7 @@ def _facts(
 
 
 def _run_columns(first: str, sources: Sequence[Source]) -> tuple[Column, ...]:
-    return (Column(first or "Fact"), *(Column(source.name) for source in sources))
+    return texts(first or "Fact", *(source.name for source in sources))
 
 
 def _differing(sources: Sequence[Source]) -> list[Part]:
@@ -231,5 +227,5 @@ def _glossary() -> Table:
         )
         for metric in METRICS
     )
-    columns = (Column("Quantity"), Column("Unit"), Column("Better"), Column("Meaning"))
+    columns = texts("Quantity", "Unit", "Better", "Meaning")
     return Table("What each quantity means", columns, rows)

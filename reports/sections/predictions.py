@@ -4,14 +4,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from bench.spec.weights import IntArray
 from reports.analysis.predictions import Answers, answers_of, confusion
 from reports.analysis.rankings import Ranking
 from reports.analysis.runs import Source
 from reports.display import count, listed
-from reports.document import Column, Part, Picture, Section, Table
+from reports.document import Part, Section, Table, numbers, texts
 from reports.figures import images
 from reports.figures.canvas import house_style, saved
 from reports.figures.gallery import MOST_RANKINGS, stems_of
@@ -65,7 +64,7 @@ def _errors(answers: Answers, stem: str) -> Part:
     tables = [confusion(answers.labels, member.classes, size) for member in answers.members]
     labels = [member.label for member in answers.members]
     wrong = [int((member.classes != answers.labels).sum()) for member in answers.members]
-    picture = _picture(
+    picture = saved(
         f"errors-{stem}",
         f"Errors by class, {answers.title}: "
         + listed([f"{who} {n:,}" for who, n in zip(labels, wrong, strict=True)]),
@@ -94,31 +93,27 @@ def _agreement(answers: Answers) -> str:
 
 def _error_table(answers: Answers, tables: Sequence[IntArray]) -> Table:
     """Return a table with a row per contender and label, and a column per answer."""
-    columns = [Column("Contender"), Column("Label", number=True)]
-    columns += [Column(f"as {answer}", number=True) for answer in range(len(tables[0]))]
+    answered = (f"as {answer}" for answer in range(len(tables[0])))
+    columns = (*texts("Contender"), *numbers("Label", *answered))
     rows = tuple(
         (member.label, str(label), *(f"{n:,}" for n in line))
         for member, table in zip(answers.members, tables, strict=True)
         for label, line in enumerate(table.tolist())
         if sum(line)
     )
-    return Table(f"{answers.title}: test images by label and answer", tuple(columns), rows)
+    return Table(f"{answers.title}: test images by label and answer", columns, rows)
 
 
 def _disputed(answers: Answers, drawn: Sequence[int], stem: str) -> Part:
     title = f"{answers.title}: images answered differently"
     captions = ["\n".join(_caption(answers, place)) for place in drawn]
-    picture = _picture(
+    picture = saved(
         f"disputed-{stem}",
         f"{title}: {count(len(drawn), 'image')}; the table below says who answers what.",
         _DISPUTED,
         images.disputed(answers.title, [answers.pixels(place) for place in drawn], captions),
     )
-    columns = (
-        Column("Test image", number=True),
-        Column("Label", number=True),
-        *(Column(member.label, number=True) for member in answers.members),
-    )
+    columns = numbers("Test image", "Label", *(member.label for member in answers.members))
     rows = tuple(
         (
             f"{place:,}",
@@ -158,9 +153,4 @@ def _saliency(answers: Answers, stem: str) -> Part | None:
     described = (
         f"{title}, for {count(len(shown), 'test image')} and {listed([r[0] for r in rows])}."
     )
-    return Part(picture=_picture(f"saliency-{stem}", described, _SALIENCY, figure))
-
-
-def _picture(stem: str, description: str, caption: str, figure: Figure) -> Picture:
-    svg, png = saved(figure)
-    return Picture(stem, description, caption, svg, png)
+    return Part(picture=saved(f"saliency-{stem}", described, _SALIENCY, figure))

@@ -11,10 +11,10 @@ from reports.analysis.predictions import explained
 from reports.analysis.rankings import Ranking
 from reports.analysis.runs import Source
 from reports.display import NOT_KNOWN, count, significant
-from reports.document import Column, Part, Picture, Section, Table
+from reports.document import Part, Picture, Section, Table, numbers, texts
+from reports.figures.bars import strips
 from reports.figures.canvas import MOST_ROWS, house_style, saved
 from reports.figures.gallery import MOST_RANKINGS, stems_of
-from reports.figures.strips import strips
 from reports.metrics import THROUGHPUT
 
 Seconds = npt.NDArray[np.float64]  # (calls,)
@@ -53,10 +53,10 @@ def step_sections(rankings: Sequence[Ranking], sources: Sequence[Source]) -> lis
 
 def _part(ranking: Ranking, timed: Sequence[Timed], stem: str | None) -> Part:
     columns = (
-        Column("Contender"),
-        Column("Calls", number=True),
-        *(Column(f"p{percentile}, ms", number=True) for percentile in _PERCENTILES),
-        Column("Within an epoch, ms", number=True),
+        *texts("Contender"),
+        *numbers(
+            "Calls", *(f"p{percentile}, ms" for percentile in _PERCENTILES), "Within an epoch, ms"
+        ),
     )
     batch = int(ranking.choices["batch_size"])
     rows = tuple((contender.label, *_cells(contender, own, batch)) for contender, own in timed)
@@ -76,6 +76,6 @@ def _picture(ranking: Ranking, timed: Sequence[Timed], stem: str) -> Picture:
     shown = timed[:MOST_ROWS]
     contenders = [contender for contender, _ in shown]
     times = [seconds * 1e3 for _, seconds in shown]
-    svg, png = saved(strips("Times of single steps, ms", ranking.title, contenders, times))
+    figure = strips("Times of single steps, ms", ranking.title, contenders, times)
     description = f"Times of single steps, {ranking.title}, {count(len(shown), 'contender')}."
-    return Picture(f"steps-{stem}", description, _CAPTION, svg, png)
+    return saved(f"steps-{stem}", description, _CAPTION, figure)

@@ -9,7 +9,7 @@ from reports.analysis.scaling import Sweep, sweeps_of
 from reports.analysis.trade_offs import Course, courses, front, steps_until
 from reports.analysis.weighing import decide
 from reports.display import NOT_KNOWN, count, listed, significant
-from reports.document import Chart, Column, Part, Section, Table
+from reports.document import Chart, Part, Section, Table, numbers, texts
 from reports.metrics import FIRST_STEP, METRICS, PEAK_MEMORY, THROUGHPUT, Metric
 
 _TRADE_OFFS = (
@@ -40,11 +40,9 @@ def best_section(rankings: Sequence[Ranking]) -> Section:
 
 def _best(ranking: Ranking) -> Table:
     columns = (
-        Column("Quantity"),
-        Column("Best"),
-        Column("Median", number=True),
-        Column("95 % interval", number=True),
-        Column("Margin to the next"),
+        *texts("Quantity", "Best"),
+        *numbers("Median", "95 % interval"),
+        *texts("Margin to the next"),
     )
     rows = [_best_row(metric, ranking) for metric in METRICS if metric.direction]
     return Table(
@@ -89,11 +87,10 @@ def _front(ranking: Ranking) -> Table:
     decision = decide(ranking.contenders, {THROUGHPUT: 1.0, PEAK_MEMORY: 1.0})
     scores = {contender.label: f"{score:.2f}" for contender, score in decision.ranked}
     columns = (
-        Column("Contender"),
-        Column(THROUGHPUT.heading, number=True),
-        Column(PEAK_MEMORY.heading, number=True),
-        Column("On the front"),
-        Column("Score", number=True),
+        *texts("Contender"),
+        *numbers(THROUGHPUT.heading, PEAK_MEMORY.heading),
+        *texts("On the front"),
+        *numbers("Score"),
     )
     rows = tuple(
         (
@@ -134,11 +131,8 @@ def _break_even(ranking: Ranking) -> Table | None:
         return None
     places = {contender.label: place for place, contender in enumerate(ranking.contenders)}
     columns = (
-        Column("Contender"),
-        Column(FIRST_STEP.heading, number=True),
-        Column("Step, ms", number=True),
-        Column("Overtakes after, steps", number=True),
-        Column("and after, s", number=True),
+        *texts("Contender"),
+        *numbers(FIRST_STEP.heading, "Step, ms", "Overtakes after, steps", "and after, s"),
     )
     first = known[0]
     rows = tuple(
@@ -178,7 +172,7 @@ def scaling_section(rankings: Sequence[Ranking]) -> list[Section]:
 
 
 def _sweep_table(sweep: Sweep) -> Table:
-    columns = (Column("Contender"), *(Column(value, number=True) for value in sweep.values))
+    columns = (*texts("Contender"), *numbers(*sweep.values))
     rows = tuple(
         (label, *(THROUGHPUT.show(spread.median if spread else None) for spread in spreads))
         for label, spreads in sweep.spreads.items()

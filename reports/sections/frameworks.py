@@ -1,13 +1,19 @@
-"""What adopting each backend costs: packages, size, start time, memory, lines of adapter code."""
+"""Sections on the frameworks themselves: what adopting each costs, and the native arm.
 
-from collections.abc import Sequence
+The native arm shows what each framework chose by itself, and what that cost in accuracy.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
 from bench.records.manifest import Installation
+from bench.records.trial import TrialRecord
 from reports.analysis.runs import Source
+from reports.analysis.trials import CONTENDER_COORDINATES, contender_label
 from reports.display import NOT_KNOWN, fixed, plain, shown
-from reports.document import Column, Part, Section, Table
+from reports.document import Part, Section, Table, numbers, texts
 from reports.metrics import MEBIBYTE
 
 _INTRO = (
@@ -18,22 +24,17 @@ _INTRO = (
     "speed."
 )
 _COLUMNS = (
-    Column("Backend"),
-    Column("Release"),
-    Column("Packages", number=True),
-    Column("Size, MiB", number=True),
-    Column("Import, s", number=True),
-    Column("Memory after import, MiB", number=True),
-    Column("First trained step, s", number=True),
-    Column("Adapter, lines", number=True),
+    *texts("Backend", "Release"),
+    *numbers(
+        "Packages",
+        "Size, MiB",
+        "Import, s",
+        "Memory after import, MiB",
+        "First trained step, s",
+        "Adapter, lines",
+    ),
 )
-_WHERE = (
-    Column("Backend"),
-    Column("Requested"),
-    Column("Python"),
-    Column("Environment"),
-    Column("Installed"),
-)
+_WHERE = texts("Backend", "Requested", "Python", "Environment", "Installed")
 
 
 def adopting_sections(sources: Sequence[Source], trials: pd.DataFrame) -> list[Section]:
@@ -89,3 +90,47 @@ def _where(backend: str, found: Installation) -> tuple[str, ...]:
 def _median(values: "pd.Series[float]") -> float | None:
     known = values.dropna()
     return float(known.median()) if len(known) else None
+
+
+def arm_sections(sources: Sequence[Source], trials: pd.DataFrame) -> list[Section]:
+    """Return the section on the native arm; none if no trial ran in it."""
+    records = [record for source in sources for record in source.run.trials]
+    native = [record for record in records if record.native_settings]
+    if not native:
+        return []
+    intro = (
+        "In the native arm each framework chooses what its user would leave unsaid. Its trials "
+        "have separate rankings: their work is not equal, and that is what the arm shows."
+    )
+    parts = (Part(table=_choices(native)), Part(table=_accuracies(trials)))
+    return [Section("arms", "What each framework chose by itself", parts, intro)]
+
+
+def _choices(native: Sequence[TrialRecord]) -> Table:
+    """Return a table with a row per item and a column per backend."""
+    chosen = {record.job.backend: record.native_settings for record in native}
+    items = dict.fromkeys(item for settings in chosen.values() for item in settings)
+    rows = tuple(
+        (plain(item), *(plain(settings.get(item, NOT_KNOWN)) for settings in chosen.values()))
+        for item in items
+    )
+    columns = texts("Item", *(plain(backend) for backend in chosen))
+    return Table("Choices of the frameworks", columns, rows)
+
+
+def _accuracies(trials: pd.DataFrame) -> Table:
+    columns = (
+        *texts("Contender", "Model"),
+        *numbers("Controlled, %", "Native, %", "Difference, points"),
+    )
+    return Table("Test accuracy in both arms, medians", columns, tuple(_accuracy_rows(trials)))
+
+
+def _accuracy_rows(trials: pd.DataFrame) -> Iterator[tuple[str, ...]]:
+    for (*_, model), own in trials.groupby([*CONTENDER_COORDINATES, "model"], sort=False):
+        medians = 100 * own.groupby("arm")["test_accuracy"].median()
+        controlled, native = (medians.get(arm, math.nan) for arm in ("controlled", "native"))
+        if not math.isnan(native):
+            percentages = shown(controlled, fixed(2)), shown(native, fixed(2))
+            difference = shown(native - controlled, "{:+.2f}".format)
+            yield contender_label(own.iloc[0]), plain(model), *percentages, difference

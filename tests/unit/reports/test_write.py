@@ -4,7 +4,7 @@ import pytest
 
 from bench.errors import RecordError
 from reports import write_report
-from reports.exports import background as aside
+from reports import write as writing
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def folder(make, tmp_path):
 def test_the_file_is_the_one_that_is_written_otherwise(folder, tmp_path, monkeypatch):
     here = tmp_path / "here"
     write_report([folder], here, ["csv"])
-    monkeypatch.setattr(aside, "FEWEST_TRIALS", 3)
+    monkeypatch.setattr(writing, "FEWEST_TRIALS", 3)
     (path,) = write_report([folder], tmp_path / "beside", ["csv"])
     assert path == tmp_path / "beside" / "results.csv"
     assert path.read_bytes() == (here / "results.csv").read_bytes()
@@ -24,7 +24,7 @@ def test_the_file_is_the_one_that_is_written_otherwise(folder, tmp_path, monkeyp
 
 @pytest.mark.process
 def test_what_it_could_not_write_is_told(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(aside, "FEWEST_TRIALS", 3)
+    monkeypatch.setattr(writing, "FEWEST_TRIALS", 3)
     (tmp_path / "beside" / "results.csv").mkdir(parents=True)
     with pytest.raises(RecordError, match=r"results\.csv: cannot be written: Is a directory"):
         write_report([folder], tmp_path / "beside", ["csv"])
