@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Callable, NamedTuple
 
 import msgspec
 
-from bench.spec.layers import BatchNorm, Layer
+from bench.spec.layers import BatchNorm, Layer, replace_layers
 from bench.spec.parameters import weight_name, weight_specs
 from bench.spec.shapes import Node, resolve
 from bench.spec.training import Adam, Optimizer
@@ -80,14 +80,8 @@ def native_start(
 
 def with_batch_norm(layer: Layer, defaults: Defaults) -> Layer:
     """Return the layer with the framework's momentum and epsilon in all batch normalisations."""
-    if isinstance(layer, BatchNorm):
-        return BatchNorm(defaults.batch_norm_momentum, defaults.batch_norm_epsilon)
-    parts = getattr(layer, "parts", None)
-    if parts is None:
-        return layer
-    return msgspec.structs.replace(
-        layer, parts=tuple(with_batch_norm(part, defaults) for part in parts)
-    )
+    own = BatchNorm(defaults.batch_norm_momentum, defaults.batch_norm_epsilon)
+    return replace_layers(layer, lambda each: own if isinstance(each, BatchNorm) else each)
 
 
 def _with_epsilon(optimizer: Optimizer, defaults: Defaults) -> Optimizer:

@@ -77,11 +77,6 @@ def written_aside(
 ) -> Iterator[Mapping[str, Path]]:
     """Write the largest formats in another process while the block runs.
 
-    Args:
-        edition: the runs.
-        folder: the report's folder.
-        formats: the requested formats.
-
     Yields:
         The file of each format that is written so; none if there are few trials.
 

@@ -67,9 +67,6 @@ def _load_openblas(threads: int) -> Optional[str]:
     MLX's Linux wheel contains the reference BLAS, which has one thread and no vector instructions:
     a matrix product took 13 times as long. MLX built from source calls the system's OpenBLAS.
 
-    Args:
-        threads: the number of threads for OpenBLAS.
-
     Returns:
         Its version; None where it is not installed or MLX calls another library.
     """

@@ -61,9 +61,6 @@ class _Pass(NamedTuple):
 def lower(model: Node) -> Apply:
     """Return the model as a pure function.
 
-    Args:
-        model: the resolved model.
-
     Returns:
         A function of the weights and statistics by address, the images, whether it is training,
         and a random key for each of `count_drops`; it returns the logits and, in training, the new

@@ -134,10 +134,6 @@ def _with_shared_statistics(net: nn.Module) -> nn.Module:
 def require_shareable(workload: Workload, group: ProcessGroup) -> None:
     """Check that processes can share the workload, before they connect.
 
-    Args:
-        workload: of all processes together.
-        group: the processes.
-
     Raises:
         Unsupported: they cannot.
     """

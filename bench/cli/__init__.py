@@ -5,6 +5,7 @@ Each command has its own module, which is imported when the command is called: `
 
 import importlib
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 import rich_click as click
@@ -26,7 +27,8 @@ COMMANDS = {
     "decide": "Rank contenders by your own weights and limits.",
     "history": "Show how contenders changed over many runs.",
 }
-_INTERRUPTED = 130
+# Exit statuses of commands that measure or rank.
+ALL_MEASURED, SOME_FAILED, NOTHING_MEASURED, INTERRUPTED = 0, 1, 3, 130
 _SETTINGS = {
     "help_option_names": ["-h", "--help"],
     "rich_help_config": {"text_paragraph_linebreaks": "\n\n"},
@@ -70,6 +72,14 @@ def cli() -> None:
     """
 
 
+def status_of(outcomes: Iterable[str]) -> int:
+    """Return the exit status that says how much was measured, given the outcomes of all trials."""
+    different = set(outcomes)
+    if "ok" not in different:
+        return NOTHING_MEASURED
+    return ALL_MEASURED if different == {"ok"} else SOME_FAILED
+
+
 def main() -> int:
     """Run the command line; a `UserError` ends it with its message and status 2."""
     try:
@@ -80,7 +90,7 @@ def main() -> int:
             click.echo(f"Try '{context.command_path} --help' for help.", err=True)
         return error.exit_code
     except Abort:
-        return _INTERRUPTED
+        return INTERRUPTED
     except UserError as error:
         click.echo(f"Error: {error}", err=True)
         return 2

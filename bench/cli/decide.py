@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
+from bench.cli import ALL_MEASURED, NOTHING_MEASURED
 from bench.cli.console import result_console
-from bench.cli.exit_status import ALL_MEASURED, NOTHING_MEASURED
 from bench.cli.tables import table
 from bench.cli.values import FilePath
 

@@ -19,12 +19,7 @@ from bench.worker.protocol import EpochEnded, Event, PhaseBegan
 
 @contextmanager
 def observer_for(console: Console, total: int) -> Iterator[Observer]:
-    """Choose the observer for a console: live on a terminal, else plain lines, or silent.
-
-    Args:
-        console: where progress is shown.
-        total: number of trials.
-    """
+    """Choose the observer for a console: live on a terminal, else plain lines, or silent."""
     if not console.is_terminal or console.quiet:
         yield PlainLines(console, total)
         return

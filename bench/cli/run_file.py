@@ -97,12 +97,7 @@ class Lines:
 
 
 class RunFile(msgspec.Struct, frozen=True, kw_only=True):
-    """A run file.
-
-    Attributes:
-        request: what it requests.
-        lines: of its tables and keys.
-    """
+    """A run file."""
 
     request: Request
     lines: Lines
@@ -125,9 +120,6 @@ class RunFile(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_run_file(path: Path) -> RunFile:
     """Read and decode a run file.
-
-    Args:
-        path: of the file.
 
     Raises:
         RunFileError: it cannot be read, is not TOML, or has an unknown key or an invalid value.

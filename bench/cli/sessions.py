@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from bench import __version__
-from bench.cli.exit_status import INTERRUPTED, status_of
+from bench.cli import INTERRUPTED, status_of
 from bench.cli.machines import Where, machines_for, machines_to_resume
 from bench.cli.tables import summary_table
 from bench.records.reader import read_run

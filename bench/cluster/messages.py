@@ -57,63 +57,38 @@ class Arrived(msgspec.Struct, frozen=True):
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """Something that takes time.
-
-    Attributes:
-        text: what it is, for the user.
-    """
+    """Something that takes time, in words for the user."""
 
     text: str
 
 
 class Checking(msgspec.Struct, frozen=True):
-    """A certificate is being made.
-
-    Attributes:
-        job: the contender and model that are checked.
-    """
+    """A certificate of the job's contender and model is being made."""
 
     job: Job
 
 
 class Certified(msgspec.Struct, frozen=True):
-    """All certificates of the node's trials are there.
-
-    Attributes:
-        certificates: one per contender and model.
-    """
+    """The certificates of the node's trials, one per contender and model."""
 
     certificates: Sequence[Certificate]
 
 
 class Began(msgspec.Struct, frozen=True):
-    """A trial starts.
-
-    Attributes:
-        trial: the trial.
-        record: its record as far as it is known before the trial.
-    """
+    """A trial starts, with its record as far as it is known before."""
 
     trial: Trial
     record: TrialRecord
 
 
 class WorkerReported(msgspec.Struct, frozen=True):
-    """The trial's worker reported an event.
-
-    Attributes:
-        event: the event.
-    """
+    """The trial's worker reported an event."""
 
     event: Event
 
 
 class Disturbed(msgspec.Struct, frozen=True):
-    """The trial was disturbed and is retried.
-
-    Attributes:
-        record: the discarded record.
-    """
+    """The trial was disturbed and is retried; its record is discarded."""
 
     record: TrialRecord
 
@@ -131,11 +106,7 @@ class Ended(msgspec.Struct, frozen=True):
 
 
 class Refused(msgspec.Struct, frozen=True):
-    """The node can run none of the trials.
-
-    Attributes:
-        reason: why, for the user.
-    """
+    """The node can run none of the trials, for a reason in words for the user."""
 
     reason: str
 

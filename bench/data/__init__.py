@@ -2,9 +2,8 @@
 
     idx       reads one IDX file and checks it
     sources   finds the four files of a data set
-    checks    checks that four files belong together
     decoded   the folder of decoded arrays, written by the runner and memory-mapped by workers
-    prepare   decodes a data set into the cache
+    prepare   checks a data set and decodes it into the cache
 
 A worker imports only `decoded`, so that module and `idx` also run on Python 3.9.
 """

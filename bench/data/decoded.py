@@ -92,9 +92,6 @@ def open_decoded(folder: Union[str, Path]) -> Dataset:
 
     Only sizes are checked; the runner has checked the contents with `is_whole`.
 
-    Args:
-        folder: of the decoded data set.
-
     Raises:
         DataError: a file is missing or has another size than the index states.
     """
@@ -140,10 +137,6 @@ def is_whole(folder: Path) -> bool:
 def decode(source: Path, target: Path) -> ArrayFile:
     """Convert an IDX file to an .npy file in chunks, so that it may be larger than the memory.
 
-    Args:
-        source: the IDX file.
-        target: the .npy file.
-
     Returns:
         The contents of the .npy file.
 
@@ -172,9 +165,6 @@ def write_index(folder: Path, index: Index) -> None:
 
 def read_index(folder: Path) -> Index:
     """Read the index of a decoded folder.
-
-    Args:
-        folder: of the decoded data set.
 
     Raises:
         DataError: the index is missing, incomplete or changed.

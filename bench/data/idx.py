@@ -63,9 +63,6 @@ def open_idx(path: Path) -> Iterator[IdxStream]:
 
     The contents of the file, not its name, decide whether it is decompressed.
 
-    Args:
-        path: the file.
-
     Yields:
         The open file.
 
@@ -83,9 +80,6 @@ def open_idx(path: Path) -> Iterator[IdxStream]:
 
 def read_idx(path: Path) -> IntArray:
     """Read a whole file.
-
-    Args:
-        path: the file.
 
     Returns:
         A uint8 array of the shape in the file's header.

@@ -76,9 +76,6 @@ def find_source(folder: Path) -> Source:
     `emnist-letters-test-labels-idx1-ubyte` are recognised. If a file exists with and without .gz,
     the one without is used.
 
-    Args:
-        folder: of the files.
-
     Raises:
         DataError: the folder cannot be read, or one of the four files is missing or ambiguous.
     """

@@ -88,10 +88,6 @@ def share_cpus(
 def local_sizes(world_sizes: Sequence[int], hosts: Sequence[int]) -> list[int]:
     """Compute the processes per machine for every world size and number of hosts that divides it.
 
-    Args:
-        world_sizes: numbers of processes.
-        hosts: numbers of machines.
-
     Raises:
         ChoiceError: a number of hosts divides no world size.
     """

@@ -20,9 +20,6 @@ def presence(cache: Path) -> Iterator[None]:
     """Let other runs count this one during the block.
 
     A cache that cannot be written makes this run invisible to others.
-
-    Args:
-        cache: the cache folder.
     """
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError):
@@ -32,11 +29,7 @@ def presence(cache: Path) -> Iterator[None]:
 
 
 def other_runs(cache: Path) -> int:
-    """Count the other processes that measure now, and remove the files of ended ones.
-
-    Args:
-        cache: the cache folder.
-    """
+    """Count the other processes that measure now, and remove the files of ended ones."""
     files = _lock_files(cache / _FOLDER)
     return sum(_is_held(path) for path in files if not path.name.startswith(_own_prefix()))
 

@@ -8,7 +8,7 @@ again (`to_json`, `from_json`); the field `kind` names the class.
 from __future__ import annotations
 
 import re
-from typing import Any, Optional, Union
+from typing import Any, Callable, Optional, Union
 
 import msgspec
 
@@ -232,11 +232,7 @@ class Identity(LayerBase, frozen=True):
 
 
 class _Composite(LayerBase, frozen=True):
-    """A layer that consists of other layers.
-
-    Attributes:
-        parts: the layers, at least one.
-    """
+    """A layer that consists of other layers."""
 
     parts: tuple[Layer, ...]
 
@@ -302,6 +298,15 @@ def concatenate(*parts: Layer) -> Concatenate:
 def multiply(*parts: Layer) -> Multiply:
     """Make a `Multiply` of the arguments."""
     return Multiply(parts)
+
+
+def replace_layers(layer: Layer, change: Callable[[Layer], Layer]) -> Layer:
+    """Return the model with `change` applied to every layer that has no parts."""
+    if not isinstance(layer, _Composite):
+        return change(layer)
+    return msgspec.structs.replace(
+        layer, parts=tuple(replace_layers(part, change) for part in layer.parts)
+    )
 
 
 _DECODER: msgspec.json.Decoder[Layer] = msgspec.json.Decoder(Layer)

@@ -30,12 +30,7 @@ def load_entry_point(point: EntryPoint) -> object:
 
 
 def plugin_error(point: EntryPoint, what: str) -> PluginError:
-    """Make the error that an entry point's object is invalid.
-
-    Args:
-        point: the entry point.
-        what: the rest of the message.
-    """
+    """Make the error that an entry point's object is invalid."""
     return PluginError(f"{_name(point)}: {what}")
 
 

@@ -111,11 +111,6 @@ def epoch_batches(examples: int, train: TrainSpec, epoch: int) -> IntArray:
     The order depends only on the seed and the epoch. Examples that do not fill a batch are left
     out.
 
-    Args:
-        examples: number of training examples.
-        train: the training spec.
-        epoch: number of the epoch.
-
     Returns:
         Indices of examples, (steps, batch), int32.
 

@@ -23,10 +23,6 @@ def initial_weights(model: Node, seed: int) -> Weights:
     Each kernel has its own random stream, which depends on the seed and the weight's address, so
     its values do not depend on the other weights.
 
-    Args:
-        model: the root of the model.
-        seed: of the random streams.
-
     Returns:
         float32 arrays by the weights' addresses.
     """

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from bench.spec.layers import Dropout, Layer
+from bench.spec.layers import Dropout, Layer, replace_layers
 from bench.spec.shapes import Node, Shape, resolve
 from bench.spec.training import Adam, Optimizer, Sgd
 from bench.spec.weights import FloatArray, IntArray, Weights, initial_weights
@@ -108,12 +108,7 @@ def rates(optimizer: Optimizer) -> FloatArray:
 
 def without_dropout(layer: Layer) -> Layer:
     """Return the layer with all dropout rates 0: frameworks draw different random numbers."""
-    if isinstance(layer, Dropout):
-        return Dropout(0.0)
-    parts = getattr(layer, "parts", None)
-    if parts is None:
-        return layer
-    return msgspec.structs.replace(layer, parts=tuple(without_dropout(part) for part in parts))
+    return replace_layers(layer, lambda each: Dropout(0.0) if isinstance(each, Dropout) else each)
 
 
 def perturb_constants(weights: Weights, random: np.random.Generator) -> Weights:

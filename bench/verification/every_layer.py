@@ -6,8 +6,6 @@ treats each weight by itself, so a model's own certificate needs only one optimi
 
 from __future__ import annotations
 
-import msgspec
-
 from bench.spec.layers import (
     ACTIVATIONS,
     Activation,
@@ -25,6 +23,7 @@ from bench.spec.layers import (
     add,
     concatenate,
     multiply,
+    replace_layers,
     sequential,
 )
 
@@ -62,9 +61,4 @@ def every_layer() -> Layer:
 
 def unnormalised(layer: Layer) -> Layer:
     """Return the layer without its batch normalisations."""
-    if isinstance(layer, BatchNorm):
-        return Identity()
-    parts = getattr(layer, "parts", None)
-    if parts is None:
-        return layer
-    return msgspec.structs.replace(layer, parts=tuple(unnormalised(part) for part in parts))
+    return replace_layers(layer, lambda each: Identity() if isinstance(each, BatchNorm) else each)

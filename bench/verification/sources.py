@@ -13,9 +13,6 @@ from pathlib import Path
 def digest_of(*packages: str) -> str:
     """Compute the SHA-256 digest of the names and contents of all Python files of the packages.
 
-    Args:
-        packages: names of packages or modules.
-
     Raises:
         ModuleNotFoundError: a package does not exist.
     """

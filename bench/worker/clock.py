@@ -25,13 +25,7 @@ _MAX_CALL = 5  # longest call, as a multiple of the requested seconds
 
 
 def check_clock(task: ClockTask, backend: Backend, emit: Emit) -> None:
-    """Time training calls of some number of steps and of twice that number, alternately.
-
-    Args:
-        task: the model and the requested time per call.
-        backend: the backend.
-        emit: called with each event.
-    """
+    """Time training calls of some number of steps and of twice that number, alternately."""
     model = resolve(task.model, task.input_shape)
     calls = _Calls(_session(model, task, backend), task, model)
     steps = _choose_steps(calls, task.seconds)

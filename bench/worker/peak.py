@@ -20,13 +20,7 @@ _MAX_REPEATS = 40
 
 
 def measure_peak_rates(task: PeakRateTask, backend: Backend, emit: Emit) -> None:
-    """Measure the backend's peak rates on the task's device.
-
-    Args:
-        task: the device.
-        backend: the backend.
-        emit: called with each event.
-    """
+    """Measure the backend's peak rates on the task's device."""
     # Reported first, so that an absent device can be distinguished from other errors.
     emit(Devices({each.name: each.title for each in backend.devices()}))
     device = find_device(backend, task.device)

@@ -15,13 +15,7 @@ from bench.worker.training import find_device
 
 
 def verify(task: VerifyTask, backend: Backend, emit: Emit) -> None:
-    """Check every model of the task, also if another one fails.
-
-    Args:
-        task: the contender and the models.
-        backend: the contender's backend.
-        emit: called with each event.
-    """
+    """Check every model of the task, also if another one fails."""
     device = find_device(backend, task.job.device)
     subject = Subject(backend, device, task.job.mode, task.job.precision, task.job.world_size)
     for name, model in task.models.items():

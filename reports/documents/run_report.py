@@ -22,11 +22,7 @@ from reports.sections.steps import step_sections
 
 
 class Edition:
-    """The runs of a report with what every document of it is made from.
-
-    Attributes:
-        sources: the runs.
-    """
+    """The runs of a report with what every document of it is made from."""
 
     def __init__(self, sources: Sequence[Source]) -> None:
         self.sources = sources

@@ -33,9 +33,6 @@ def summary_rows(records: Sequence[TrialRecord]) -> tuple[Row, list[Row]]:
 
     What failed follows its ranking, with the outcome and the reason in the last column. The
     columns of `NUMBERS` hold numbers.
-
-    Args:
-        records: the records of one run.
     """
     rankings = rankings_of_records(records)
     return HEADER, [row for ranking in rankings for row in _rows(ranking)]

@@ -13,10 +13,7 @@ from bench.cache import cache_folder
 from bench.cli.console import message_console, result_console
 from bench.cli.doctor.clock import check_clock
 from bench.cli.doctor.compilation import Compilation, Place, compile_times
-from bench.cli.doctor.finding import UNKNOWN, Finding
-from bench.cli.doctor.gpus import gpus
-from bench.cli.doctor.load import cpu_limit, cpu_time, load, memory_limit, swap
-from bench.cli.doctor.processor import core_threads, governor, huge_pages, timer, turbo
+from bench.cli.doctor.machine import UNKNOWN, machine_findings
 from bench.cli.options import request_options
 from bench.cli.tables import table
 from bench.data.prepare import prepare
@@ -30,13 +27,7 @@ HEALTHY, CLOCK_FAILED = 0, 1
 
 
 class Patient(NamedTuple):
-    """A backend to examine.
-
-    Attributes:
-        recipe: of the backend.
-        version: of its framework.
-        device: to examine it on.
-    """
+    """A backend to examine."""
 
     recipe: Recipe
     version: str
@@ -87,23 +78,6 @@ def command(backends: list[str], device: str, fresh: bool, compilation: bool) ->
         console.print()
         _print_compilations(patients, cpus, executor, console, messages)
     return HEALTHY if passed else CLOCK_FAILED
-
-
-def machine_findings() -> list[Finding]:
-    """Examine every setting of the machine."""
-    return [
-        governor(),
-        turbo(),
-        core_threads(),
-        huge_pages(),
-        timer(),
-        load(),
-        *cpu_time(),
-        swap(),
-        cpu_limit(),
-        memory_limit(),
-        *gpus(),
-    ]
 
 
 _HEADER = ("backend", "GFLOP/s float32", "GFLOP/s bfloat16", "copy GB/s", "libraries, notes")

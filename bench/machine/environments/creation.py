@@ -16,8 +16,7 @@ from typing import NamedTuple
 
 from bench.errors import EnvironmentCreationError, InterpreterError
 from bench.machine.environments.blueprint import WORKER_REQUIREMENTS, Blueprint
-from bench.machine.environments.inspection import inspect_interpreter
-from bench.machine.environments.pythons import find_python, known_pythons
+from bench.machine.environments.pythons import find_python, inspect_interpreter, known_pythons
 from bench.machine.environments.store import (
     Environment,
     exclusive,

@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 from backends.api import Recipe
 from backends.registry import installed_version
 from bench.errors import InterpreterError
-from bench.machine.environments.inspection import inspect_interpreter
+from bench.machine.environments.pythons import inspect_interpreter
 from bench.machine.hardware import describe_machine
 from bench.records.manifest import Installation
 from bench.verification.sources import files_of

@@ -45,11 +45,7 @@ def folder_of(blueprint: Blueprint) -> Path:
 
 
 def interpreter_of(folder: Path) -> str:
-    """Return the path of an environment's Python.
-
-    Args:
-        folder: of the environment.
-    """
+    """Return the path of an environment's Python."""
     return str(folder / "bin" / "python")
 
 
@@ -78,9 +74,7 @@ def all_environments() -> Iterator[tuple[Path, Environment]]:
 def exclusive(folder: Path, waiting: Callable[[], None]) -> AbstractContextManager[None]:
     """Prevent other processes from creating or removing the environment during a block.
 
-    Args:
-        folder: of the environment.
-        waiting: called before waiting for another process.
+    `waiting` is called before waiting for another process.
     """
     return lock(folder.with_name(f"{folder.name}{LOCK_SUFFIX}"), waiting)
 

@@ -1,13 +1,12 @@
 """The models: functions that take a number of classes and return a layer.
 
-There is one file per family. Its functions take depths and widths as arguments; the registry gives
-names to the published models and their small versions. Batch normalisation always uses the spec's
-default momentum and epsilon, which may differ from those in a paper's own code.
+Related families share a file. Their functions take depths and widths as arguments; the registry
+gives names to the published models and their small versions. Batch normalisation always uses the
+spec's default momentum and epsilon, which may differ from those in a paper's own code.
 """
 
-from bench.spec.models.loading import LoadedModel, load
+from bench.spec.models.loading import LoadedModel, load, widen
 from bench.spec.models.registry import MODELS, ModelEntry, all_models, build, entry, names_for
-from bench.spec.models.width import widen
 
 __all__ = [
     "MODELS",

@@ -1,4 +1,4 @@
-"""Loads a model by its name, or from a function in the user's own file."""
+"""Loads a model by its name, or from a function in the user's own file, and scales its width."""
 
 from __future__ import annotations
 
@@ -10,20 +10,18 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
+import msgspec
+
 from bench.errors import ModelError
-from bench.spec.layers import Layer, LayerBase, from_json, to_json
+from bench.spec.layers import Conv, Dense, Layer, LayerBase, from_json, to_json
 from bench.spec.models.registry import all_models, build
 
 FORM = "path/to/file.py:function"
+_WIDTH = {Dense: "units", Conv: "filters"}
 
 
 class LoadedModel(NamedTuple):
-    """A model.
-
-    Attributes:
-        name: in records and reports.
-        layer: the model.
-    """
+    """A model."""
 
     name: str
     layer: Layer
@@ -123,3 +121,46 @@ def _checked(layer: LayerBase, reference: str) -> Layer:
 
 def _sentence(error: BaseException) -> str:
     return f"{type(error).__name__} ({error})" if str(error) else type(error).__name__
+
+
+def widen(layer: Layer, factor: float) -> Layer:
+    """Multiply the units and filters of all layers but the last, and round them.
+
+    The last layer with units or filters determines the classes and is not changed. This is the
+    width multiplier of Howard et al. (2017), "MobileNets", section 3.3, for any model.
+
+    Args:
+        layer: the model.
+        factor: above 0; 1 returns the model unchanged.
+
+    Raises:
+        ModelError: a layer would have no units or filters.
+    """
+    return layer if factor == 1 else _widen(layer, factor, is_last=True)
+
+
+def _widen(layer: Layer, factor: float, *, is_last: bool) -> Layer:
+    if type(layer) in _WIDTH:
+        return layer if is_last else _wide(layer, factor)
+    parts = getattr(layer, "parts", None)
+    if parts is None:
+        return layer
+    last = max((place for place, part in enumerate(parts) if _has_width(part)), default=-1)
+    made = tuple(
+        _widen(part, factor, is_last=is_last and place == last) for place, part in enumerate(parts)
+    )
+    return msgspec.structs.replace(layer, parts=made)
+
+
+def _wide(layer: Layer, factor: float) -> Layer:
+    name = _WIDTH[type(layer)]
+    width = getattr(layer, name)
+    if round(width * factor) < 1:
+        raise ModelError(
+            f"width {factor:g} and a layer with {width} {name}", "a width that leaves at least one"
+        )
+    return msgspec.structs.replace(layer, **{name: round(width * factor)})
+
+
+def _has_width(layer: Layer) -> bool:
+    return type(layer) in _WIDTH or any(map(_has_width, getattr(layer, "parts", ())))

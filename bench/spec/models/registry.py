@@ -9,18 +9,7 @@ from typing import NamedTuple
 
 from bench.errors import ModelError, ShapeError
 from bench.spec.layers import Layer
-from bench.spec.models import (
-    densenet,
-    efficientnet,
-    googlenet,
-    mobilenet,
-    resnet,
-    senet,
-    vgg,
-    wide_resnet,
-)
-from bench.spec.models.cnn import cnn, lenet5
-from bench.spec.models.mlp import linear_mlp, mlp
+from bench.spec.models import densenet, googlenet, mobilenet, plain, resnet
 from bench.spec.plugins import entry_points_of, load_entry_point, plugin_error
 from bench.spec.shapes import Shape, resolve
 
@@ -49,39 +38,37 @@ def _imagenet(build: Callable[[int], Layer], summary: str) -> ModelEntry:
 
 
 MODELS: dict[str, ModelEntry] = {
-    "mlp": ModelEntry(mlp, "784-128-64-10 with ReLU"),
-    "linear_mlp": ModelEntry(linear_mlp, "784-128-64-10 without activations"),
-    "lenet5": ModelEntry(lenet5, "LeNet-5: two 5x5 convolutions, tanh, average pooling"),
-    "cnn": ModelEntry(cnn, "two 3x3 convolutions, max pooling, dense 128"),
-    "vgg_small": ModelEntry(vgg.vgg_small, "VGG, four convolutions"),
+    "mlp": ModelEntry(plain.mlp, "784-128-64-10 with ReLU"),
+    "linear_mlp": ModelEntry(plain.linear_mlp, "784-128-64-10 without activations"),
+    "lenet5": ModelEntry(plain.lenet5, "LeNet-5: two 5x5 convolutions, tanh, average pooling"),
+    "cnn": ModelEntry(plain.cnn, "two 3x3 convolutions, max pooling, dense 128"),
+    "vgg_small": ModelEntry(plain.vgg_small, "VGG, four convolutions"),
     "googlenet_small": ModelEntry(googlenet.googlenet_small, "GoogLeNet, three modules"),
     "resnet_small": ModelEntry(resnet.resnet_small, "ResNet, three basic blocks"),
     "resnet_bottleneck_small": ModelEntry(
         resnet.resnet_bottleneck_small, "ResNet, three bottleneck blocks"
     ),
-    "wrn_small": ModelEntry(wide_resnet.wrn_small, "Wide ResNet, four blocks"),
+    "wrn_small": ModelEntry(resnet.wrn_small, "Wide ResNet, four blocks"),
     "densenet_small": ModelEntry(densenet.densenet_small, "DenseNet, five dense layers"),
-    "se_resnet_small": ModelEntry(senet.se_resnet_small, "SE-ResNet, three bottleneck blocks"),
+    "se_resnet_small": ModelEntry(resnet.se_resnet_small, "SE-ResNet, three bottleneck blocks"),
     "mobilenet_v1_small": ModelEntry(mobilenet.mobilenet_v1_small, "MobileNet v1, four blocks"),
     "mobilenet_v2_small": ModelEntry(mobilenet.mobilenet_v2_small, "MobileNet v2, four blocks"),
-    "efficientnet_small": ModelEntry(efficientnet.efficientnet_small, "EfficientNet, four blocks"),
-    "vgg16": _imagenet(vgg.vgg16, "VGG-16 (Simonyan and Zisserman, 2015)"),
+    "efficientnet_small": ModelEntry(mobilenet.efficientnet_small, "EfficientNet, four blocks"),
+    "vgg16": _imagenet(plain.vgg16, "VGG-16 (Simonyan and Zisserman, 2015)"),
     "googlenet": _imagenet(googlenet.googlenet, "GoogLeNet (Szegedy et al., 2015)"),
     "resnet18": _imagenet(resnet.resnet18, "ResNet-18 (He et al., 2016)"),
     "resnet50": _imagenet(resnet.resnet50, "ResNet-50 (He et al., 2016)"),
     "wrn28_10": ModelEntry(
-        wide_resnet.wrn28_10,
+        resnet.wrn28_10,
         "WRN-28-10 (Zagoruyko and Komodakis, 2016)",
         (32, 32, 3),
         published=True,
     ),
     "densenet121": _imagenet(densenet.densenet121, "DenseNet-121 (Huang et al., 2017)"),
-    "se_resnet50": _imagenet(senet.se_resnet50, "SE-ResNet-50 (Hu et al., 2018)"),
+    "se_resnet50": _imagenet(resnet.se_resnet50, "SE-ResNet-50 (Hu et al., 2018)"),
     "mobilenet_v1": _imagenet(mobilenet.mobilenet_v1, "MobileNet v1 (Howard et al., 2017)"),
     "mobilenet_v2": _imagenet(mobilenet.mobilenet_v2, "MobileNet v2 (Sandler et al., 2018)"),
-    "efficientnet_b0": _imagenet(
-        efficientnet.efficientnet_b0, "EfficientNet-B0 (Tan and Le, 2019)"
-    ),
+    "efficientnet_b0": _imagenet(mobilenet.efficientnet_b0, "EfficientNet-B0 (Tan and Le, 2019)"),
 }
 GROUP = "bench.models"
 

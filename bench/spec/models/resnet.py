@@ -1,11 +1,31 @@
-"""ResNet: blocks that learn what to add to their input (He, Zhang, Ren and Sun, 2016a)."""
+"""Residual networks, whose blocks learn what to add to their input.
+
+ResNet (He, Zhang, Ren and Sun, 2016a); SE-ResNet, whose blocks weigh their channels (Hu, Shen and
+Sun, 2018); and Wide ResNet, with few, wide pre-activation blocks (Zagoruyko and Komodakis, 2016).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from bench.spec.layers import Activation, Identity, Layer, MaxPool, add, sequential
-from bench.spec.models.blocks import Layers, classifier, conv_norm, conv_norm_act
+from bench.spec.layers import (
+    Activation,
+    BatchNorm,
+    Conv,
+    Identity,
+    Layer,
+    MaxPool,
+    add,
+    sequential,
+)
+from bench.spec.models.blocks import (
+    Layers,
+    classifier,
+    conv_norm,
+    conv_norm_act,
+    norm_act_conv,
+    squeeze_excite,
+)
 
 Block = Callable[[int, int, int], Layer]
 """(channels in, channels out, stride) -> layer."""
@@ -96,3 +116,57 @@ def resnet_bottleneck_small(classes: int = 10) -> Layer:
     """Three bottleneck blocks, for 28x28."""
     body = resnet(small_stem(), 16, bottleneck, (64, 128), (1, 2))
     return sequential(*body, *classifier(classes))
+
+
+def se_bottleneck(inputs: int, outputs: int, stride: int) -> Layer:
+    """A bottleneck block whose body ends in a squeeze-and-excitation gate."""
+    gate = squeeze_excite(outputs, outputs // 16)
+    return residual(inputs, outputs, stride, (*bottleneck_body(outputs, stride), gate))
+
+
+def se_resnet50(classes: int = 1000) -> Layer:
+    """ResNet-50 with a gate in each block: 28,088,024 parameters for 224x224x3."""
+    body = resnet(imagenet_stem(), 64, se_bottleneck, (256, 512, 1024, 2048), (3, 4, 6, 3))
+    return sequential(*body, *classifier(classes))
+
+
+def se_resnet_small(classes: int = 10) -> Layer:
+    """Three bottleneck blocks with a gate each, for 28x28."""
+    body = resnet(small_stem(), 16, se_bottleneck, (64, 128), (1, 2))
+    return sequential(*body, *classifier(classes))
+
+
+def pre_activated(inputs: int, outputs: int, stride: int) -> Layer:
+    """Two 3x3 convolutions, each after normalisation and ReLU.
+
+    If the shape changes, the input of the 1x1 shortcut is also normalised and activated.
+    """
+    if inputs == outputs and stride == 1:
+        return add(Identity(), sequential(*norm_act_conv(outputs, 3), *norm_act_conv(outputs, 3)))
+    shortcut = Conv(outputs, 1, stride, bias=False)
+    first = Conv(outputs, 3, stride, bias=False)
+    body = sequential(first, *norm_act_conv(outputs, 3))
+    return sequential(BatchNorm(), Activation("relu"), add(shortcut, body))
+
+
+def wide_resnet(classes: int, stem: int, widths: tuple[int, ...], depths: tuple[int, ...]) -> Layer:
+    """A 3x3 convolution, stages of blocks, and a classifier; no dropout.
+
+    Args:
+        classes: number of logits.
+        stem: filters of the first convolution.
+        widths: channels of each stage; every stage but the first halves the map.
+        depths: blocks of each stage.
+    """
+    body = resnet((Conv(stem, 3, bias=False),), stem, pre_activated, widths, depths)
+    return sequential(*body, BatchNorm(), Activation("relu"), *classifier(classes))
+
+
+def wrn28_10(classes: int = 10) -> Layer:
+    """28 layers, ten times wider than the first ResNets: 36,479,194 parameters for 32x32x3."""
+    return wide_resnet(classes, stem=16, widths=(160, 320, 640), depths=(4, 4, 4))
+
+
+def wrn_small(classes: int = 10) -> Layer:
+    """Four blocks, twice as wide as their stem, for 28x28."""
+    return wide_resnet(classes, stem=4, widths=(8, 16, 32), depths=(2, 1, 1))

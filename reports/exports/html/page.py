@@ -34,14 +34,7 @@ _INKS = {INK: "ink", MUTED: "muted", GRID: "grid", SURFACE: "surface"}
 
 
 class Download(NamedTuple):
-    """A file that the page offers for download.
-
-    Attributes:
-        name: name of the file.
-        kind: its media type.
-        text: its content.
-        title: text of the link.
-    """
+    """A file that the page offers for download."""
 
     name: str
     kind: str

@@ -3,8 +3,8 @@
 import pytest
 
 from bench.errors import RecordError
-from reports import write_report
 from reports import write as writing
+from reports import write_report
 
 
 @pytest.fixture

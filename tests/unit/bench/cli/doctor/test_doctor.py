@@ -3,10 +3,21 @@
 import pytest
 
 from bench.cli.doctor.clock import check_clock, verdict
-from bench.cli.doctor.finding import UNKNOWN
-from bench.cli.doctor.gpus import clocks, processes, temperature
-from bench.cli.doctor.load import cpu_limit, load, memory_limit, swap
-from bench.cli.doctor.processor import core_threads, governor, huge_pages, timer, turbo
+from bench.cli.doctor.machine import (
+    UNKNOWN,
+    clocks,
+    core_threads,
+    cpu_limit,
+    governor,
+    huge_pages,
+    load,
+    memory_limit,
+    processes,
+    swap,
+    temperature,
+    timer,
+    turbo,
+)
 from bench.machine.hardware import usable_cpus
 from bench.run.executor import LocalExecutor
 from bench.run.launch import Launch
