@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional
 
 import msgspec
@@ -286,22 +287,24 @@ class Backend(ABC):
     Attributes:
         recipe: the backend's recipe.
         optimizers: the supported optimizers, by the names of the spec.
+        packages: the packages whose versions are reported; the framework comes first.
     """
 
     recipe: Recipe
     optimizers: tuple[str, ...] = ("sgd", "adam")
+    packages: tuple[str, ...] = ()
 
     @abstractmethod
     def __init__(self, threads: int) -> None:
         """Import the framework and configure it for `threads` CPU threads."""
 
-    @abstractmethod
     def versions(self) -> dict[str, str]:
         """Return the version of each package that takes part; the framework's comes first."""
+        return {name: version(name) for name in self.packages}
 
-    @abstractmethod
     def devices(self) -> list[Device]:
-        """Return the devices that the framework sees; the fastest kind comes first."""
+        """Return the devices that the framework sees, fastest kind first; by default the CPU."""
+        return [Device("cpu")]
 
     def precisions(self, device: Device) -> Collection[str]:
         """Return the precisions that a device supports."""

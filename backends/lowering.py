@@ -1,6 +1,7 @@
 """The parts of lowerings that need no framework.
 
-They run while a model is built or traced; nothing of them is left in a compiled step.
+They run while a model is built or traced; nothing of them is left in a compiled step. Frameworks
+whose maps are (n, channels, height, width) also share the conversion of arrays to their layout.
 """
 
 from __future__ import annotations
@@ -9,6 +10,9 @@ import operator
 from collections.abc import Mapping
 from functools import reduce
 from typing import Any, Callable, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 
 from backends.api import unsupported_layer
 from bench.spec import layers
@@ -162,3 +166,22 @@ def bessel(count: int, path: str) -> float:
             "at least 2 for the unbiased variance; choose a larger batch size"
         )
     return count / (count - 1)
+
+
+def maps_first(images: npt.NDArray[Any], dtype: Any = None) -> npt.NDArray[Any]:
+    """Copy images (n, height, width, channels) channels first; vectors keep their shape."""
+    return _arranged(images, (0, 3, 1, 2), dtype)
+
+
+def kernel_first(weight: npt.NDArray[Any], dtype: Any = None) -> npt.NDArray[Any]:
+    """Copy a weight with a convolution kernel as (filters, channels / groups, height, width)."""
+    return _arranged(weight, (3, 2, 0, 1), dtype)
+
+
+def canonical_kernel(weight: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Copy a weight, or its gradient, back to the canonical layout."""
+    return _arranged(weight, (2, 3, 1, 0), None)
+
+
+def _arranged(values: npt.NDArray[Any], axes: tuple[int, ...], dtype: Any) -> npt.NDArray[Any]:
+    return np.array(values.transpose(axes) if values.ndim == 4 else values, dtype, order="C")

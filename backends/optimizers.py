@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from functools import singledispatch
 from typing import TYPE_CHECKING, Any, Callable
 
-from backends.api import Unsupported
-from bench.spec.training import Adam, Sgd
+from bench.spec.training import Adam, Optimizer, Sgd
 
 if TYPE_CHECKING:
     from bench.spec.weights import FloatArray, IntArray
@@ -112,28 +110,9 @@ class _AdamRule(UpdateRule):
         return weight - rate * mean / (self._sqrt(square * correction) + self._spec.epsilon)
 
 
-@singledispatch
-def update_rule(optimizer: Any, sqrt: Callable[[Any], Any]) -> UpdateRule:
-    """Return the formulas of an optimizer.
-
-    Args:
-        optimizer: `Sgd` or `Adam`.
-        sqrt: the framework's square root.
-
-    Raises:
-        Unsupported: an optimizer other than `Sgd` and `Adam`.
-    """
-    raise Unsupported(f"the optimizer {optimizer!r:.60} is not supported; use Sgd or Adam")
-
-
-@update_rule.register
-def _(optimizer: Sgd, sqrt: Callable[[Any], Any]) -> UpdateRule:
-    return _SgdRule(optimizer)
-
-
-@update_rule.register
-def _(optimizer: Adam, sqrt: Callable[[Any], Any]) -> UpdateRule:
-    return _AdamRule(optimizer, sqrt)
+def update_rule(optimizer: Optimizer, sqrt: Callable[[Any], Any]) -> UpdateRule:
+    """Return the formulas of an optimizer, given the framework's square root."""
+    return _SgdRule(optimizer) if isinstance(optimizer, Sgd) else _AdamRule(optimizer, sqrt)
 
 
 # By address: a weight, or the state tensors of a weight.

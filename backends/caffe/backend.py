@@ -7,13 +7,16 @@ from importlib.metadata import version
 import caffe
 import numpy as np
 
-from backends.api import Backend, Device, Workload
+from backends.api import Backend, Workload
 from backends.caffe import RECIPE
 from backends.caffe.session import CaffeSession
 
 
 class CaffeBackend(Backend):
-    """Caffe on the CPU, with the threads of the BLAS library that it was built with."""
+    """Caffe on the CPU, with the threads of the BLAS library that it was built with.
+
+    The distribution is built without GPU support.
+    """
 
     recipe = RECIPE
     # Caffe's Adam adds epsilon before the bias correction, the spec's adds it afterwards.
@@ -30,10 +33,6 @@ class CaffeBackend(Backend):
             "caffe": str(caffe.__version__),
             "numpy": str(np.__version__),
         }
-
-    def devices(self) -> list[Device]:
-        """Return the CPU: the distribution is built without GPU support."""
-        return [Device("cpu")]
 
     def _session(self, workload: Workload) -> CaffeSession:
         return CaffeSession(workload)

@@ -11,7 +11,7 @@ from backends.api import Gradients, Session, Workload
 from backends.caffe.lowering import lower
 from backends.caffe.messages import open_net
 from backends.caffe.optimizers import RatedSolver
-from backends.layouts import maps_first
+from backends.lowering import maps_first
 from bench.spec.training import Sgd
 from bench.spec.weights import FloatArray, IntArray, Weights
 

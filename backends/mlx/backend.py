@@ -35,10 +35,6 @@ class MlxBackend(Backend):
             known["mlx-cpu"] = version("mlx-cpu")
         return {**known, "openblas": self._openblas} if self._openblas else known
 
-    def devices(self) -> list[Device]:
-        """Return the CPU."""
-        return [Device("cpu")]
-
     def native_defaults(self, seed: int) -> Defaults:
         """Return the default choices of mlx.nn and mlx.optimizers."""
         defaults: Defaults = self._native.mlx_defaults(seed)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Optional
 
-import numpy as np
-
 from backends.api import Backend, Device, Work, Workload
 from backends.numpy import RECIPE, peak
 from backends.numpy.session import NumpySession
@@ -15,17 +13,10 @@ class NumpyBackend(Backend):
     """NumPy, whose matrix products run in the threads of its BLAS library."""
 
     recipe = RECIPE
+    packages = ("numpy",)
 
     def __init__(self, threads: int) -> None:
         """Do nothing: BLAS reads its number of threads from the environment when it is loaded."""
-
-    def versions(self) -> dict[str, str]:
-        """Return NumPy's version."""
-        return {"numpy": np.__version__}
-
-    def devices(self) -> list[Device]:
-        """Return the CPU."""
-        return [Device("cpu")]
 
     def multiply(self, size: int, device: Device, precision: str) -> Optional[Work]:
         """Return a product of two matrices; see `Backend.multiply`."""

@@ -3,36 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import singledispatch
-from typing import Any
 
 import numpy as np
 
-from backends.api import Unsupported
-from bench.spec.training import Adam, Sgd
+from bench.spec.training import Adam, Optimizer, Sgd
 from bench.spec.weights import FloatArray
 
 # One step with the given learning rate, from the current vector of gradients.
 Update = Callable[[float], None]
 
 
-@singledispatch
-def update_rule(optimizer: Any, weights: FloatArray, gradients: FloatArray) -> Update:
+def update_rule(optimizer: Optimizer, weights: FloatArray, gradients: FloatArray) -> Update:
     """Make the step of an optimizer, with its own state, on these two vectors.
 
     Args:
-        optimizer: `Sgd` or `Adam`.
+        optimizer: the update rule.
         weights: all trainable weights, flat; each step changes them.
         gradients: their gradients, in the same order; a step may overwrite them.
-
-    Raises:
-        Unsupported: an optimizer other than `Sgd` and `Adam`.
     """
-    raise Unsupported(f"the optimizer {optimizer!r:.60} is not supported; use Sgd or Adam")
+    if isinstance(optimizer, Sgd):
+        return _sgd(optimizer, weights, gradients)
+    return _adam(optimizer, weights, gradients)
 
 
-@update_rule.register
-def _(optimizer: Sgd, weights: FloatArray, gradients: FloatArray) -> Update:
+def _sgd(optimizer: Sgd, weights: FloatArray, gradients: FloatArray) -> Update:
     velocity, scratch = np.zeros_like(weights), np.empty_like(weights)
 
     def update(learning_rate: float) -> None:
@@ -48,8 +42,7 @@ def _(optimizer: Sgd, weights: FloatArray, gradients: FloatArray) -> Update:
     return update
 
 
-@update_rule.register
-def _(optimizer: Adam, weights: FloatArray, gradients: FloatArray) -> Update:
+def _adam(optimizer: Adam, weights: FloatArray, gradients: FloatArray) -> Update:
     mean, square = np.zeros_like(weights), np.zeros_like(weights)
     scratch = np.empty_like(weights)
     steps = 0

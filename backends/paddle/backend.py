@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import warnings
 from importlib import import_module
-from importlib.metadata import version
 from pathlib import Path
 from typing import Optional
 
@@ -20,6 +19,7 @@ class PaddleBackend(Backend):
     """PaddlePaddle on the CPU: its GPU packages are not on PyPI."""
 
     recipe = RECIPE
+    packages = ("paddlepaddle", "numpy")
 
     def __init__(self, threads: int) -> None:
         """Write Paddle's settings, then import it."""
@@ -27,14 +27,6 @@ class PaddleBackend(Backend):
         self._sessions = import_module("backends.paddle.session")
         self._peak = import_module("backends.paddle.peak")
         self._native = import_module("backends.paddle.native")
-
-    def versions(self) -> dict[str, str]:
-        """Return the versions of Paddle and NumPy."""
-        return {name: version(name) for name in ("paddlepaddle", "numpy")}
-
-    def devices(self) -> list[Device]:
-        """Return the CPU."""
-        return [Device("cpu")]
 
     def native_defaults(self, seed: int) -> Defaults:
         """Return the default choices of paddle.nn and paddle.optimizer."""

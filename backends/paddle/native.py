@@ -7,7 +7,7 @@ import inspect
 import paddle
 from paddle import nn
 
-from backends.layouts import canonical_kernel
+from backends.lowering import canonical_kernel
 from backends.native import Defaults
 from backends.paddle.lowering import lower
 from bench.spec.shapes import Node

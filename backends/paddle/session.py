@@ -9,8 +9,7 @@ import paddle
 from paddle.nn.functional import cross_entropy
 
 from backends.api import Gradients, Session, Workload
-from backends.layouts import canonical_kernel, kernel_first
-from backends.lowering import takes_vectors
+from backends.lowering import canonical_kernel, kernel_first, takes_vectors
 from backends.paddle.lowering import lower
 from backends.paddle.modules import arranged
 from backends.paddle.normalisation import RunningVariances

@@ -21,8 +21,7 @@ from paddle.nn.initializer import Constant
 from paddle.utils import unique_name
 
 from backends.api import Gradients, Session, Workload
-from backends.layouts import canonical_kernel, kernel_first
-from backends.lowering import takes_vectors
+from backends.lowering import canonical_kernel, kernel_first, takes_vectors
 from backends.paddle.lowering import lower
 from backends.paddle.modules import arranged
 from backends.paddle.normalisation import RunningVariances

@@ -1,4 +1,4 @@
-"""The names of weights in Paddle; for their layout, see `backends.layouts`."""
+"""The names of weights in Paddle; for their layout, see `backends.lowering`."""
 
 from __future__ import annotations
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from functools import singledispatch
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from backends.api import Unsupported
-from bench.spec.training import Adam, Sgd
+from bench.spec.training import Adam, Optimizer, Sgd
 from bench.spec.weights import FloatArray, IntArray
 
 # The scalars of an update that differ from step to step.
@@ -38,16 +36,6 @@ class Update(ABC):
     @abstractmethod
     def apply(self, gradients: Sequence[tf.Tensor], settings: Settings) -> None:
         """Update every weight by its gradient."""
-
-
-@singledispatch
-def update_rule(optimizer: Any, weights: list[tf.Variable]) -> Update:
-    """Make the optimizer's rule for these weights, with fresh state on their device.
-
-    Raises:
-        Unsupported: an optimizer other than `Sgd` and `Adam`.
-    """
-    raise Unsupported(f"the optimizer {optimizer!r:.60} is not supported; use Sgd or Adam")
 
 
 def _zeros_like(weights: list[tf.Variable]) -> list[tf.Variable]:
@@ -139,5 +127,8 @@ class AdamUpdate(Update):
             )
 
 
-update_rule.register(Sgd, SgdUpdate)
-update_rule.register(Adam, AdamUpdate)
+def update_rule(optimizer: Optimizer, weights: list[tf.Variable]) -> Update:
+    """Make the optimizer's rule for these weights, with fresh state on their device."""
+    if isinstance(optimizer, Sgd):
+        return SgdUpdate(optimizer, weights)
+    return AdamUpdate(optimizer, weights)

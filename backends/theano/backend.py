@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import tempfile
 from importlib import import_module
-from importlib.metadata import version
 from pathlib import Path
 from typing import ClassVar, Optional
 
@@ -17,11 +16,9 @@ class _SymbolicBackend(Backend):
     """A library of the family, on the CPU.
 
     Attributes:
-        packages: the packages whose versions are reported.
         settings: the library's settings, by name.
     """
 
-    packages: tuple[str, ...]
     settings: ClassVar[dict[str, str]]
 
     def __init__(self, threads: int) -> None:
@@ -31,14 +28,6 @@ class _SymbolicBackend(Backend):
         self._engine = import_module(f"backends.theano.on_{name}").ENGINE
         self._sessions = import_module("backends.theano.session")
         self._peak = import_module("backends.theano.peak")
-
-    def versions(self) -> dict[str, str]:
-        """Return the versions of the library and of the packages that it calls."""
-        return {name: version(name) for name in self.packages}
-
-    def devices(self) -> list[Device]:
-        """Return the CPU."""
-        return [Device("cpu")]
 
     def multiply(self, size: int, device: Device, precision: str) -> Optional[Work]:
         """Return a product of two matrices; see `Backend.multiply`."""

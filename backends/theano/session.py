@@ -7,8 +7,7 @@ from typing import Any, Callable, NamedTuple
 import numpy as np
 
 from backends.api import Gradients, Session, Workload
-from backends.layouts import canonical_kernel, maps_first
-from backends.lowering import takes_vectors
+from backends.lowering import canonical_kernel, maps_first, takes_vectors
 from backends.optimizers import settings_of_steps
 from backends.theano.engine import Engine, Pass, Updates
 from backends.theano.lowering import forward

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from backends.layouts import kernel_first
+from backends.lowering import kernel_first
 from backends.theano.engine import Engine
 from bench.spec.parameters import weight_specs
 from bench.spec.shapes import Node

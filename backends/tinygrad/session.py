@@ -8,7 +8,7 @@ import numpy as np
 from tinygrad import Context, Device, Tensor, TinyJit
 
 from backends.api import Gradients, Session, Workload
-from backends.layouts import maps_first
+from backends.lowering import maps_first
 from backends.optimizers import settings_of_steps, update_rule
 from backends.tinygrad.lowering import Pass, forward
 from backends.tinygrad.optimizers import AssignedUpdate

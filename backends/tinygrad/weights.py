@@ -10,7 +10,7 @@ from typing import Any
 
 from tinygrad import Tensor
 
-from backends.layouts import canonical_kernel, kernel_first
+from backends.lowering import canonical_kernel, kernel_first
 from bench.spec.parameters import weight_specs
 from bench.spec.shapes import Node
 from bench.spec.weights import FloatArray, Weights

@@ -9,37 +9,26 @@ Both follow the formulas of `bench.spec.training`.
 from __future__ import annotations
 
 import math
-from functools import singledispatch
-from typing import Any
 
 import torch
 from torch import nn
 
-from bench.spec.training import Adam, Sgd
+from bench.spec.training import Adam, Optimizer, Sgd
 
 Tensors = list[torch.Tensor]
 
 
-@singledispatch
-def fused_optimizer(optimizer: Any, weights: Tensors) -> torch.optim.Optimizer:
+def fused_optimizer(optimizer: Optimizer, weights: Tensors) -> torch.optim.Optimizer:
     """Make a fused optimizer of torch.optim, which updates all weights in one kernel."""
-    raise TypeError(f"the optimizer {optimizer!r:.60} is not supported; use Sgd or Adam")
-
-
-@fused_optimizer.register
-def _(optimizer: Sgd, weights: Tensors) -> torch.optim.Optimizer:
-    return torch.optim.SGD(
-        weights,
-        lr=optimizer.learning_rate,
-        momentum=optimizer.momentum,
-        nesterov=optimizer.nesterov,
-        weight_decay=optimizer.l2,
-        fused=True,
-    )
-
-
-@fused_optimizer.register
-def _(optimizer: Adam, weights: Tensors) -> torch.optim.Optimizer:
+    if isinstance(optimizer, Sgd):
+        return torch.optim.SGD(
+            weights,
+            lr=optimizer.learning_rate,
+            momentum=optimizer.momentum,
+            nesterov=optimizer.nesterov,
+            weight_decay=optimizer.l2,
+            fused=True,
+        )
     return torch.optim.Adam(
         weights,
         lr=optimizer.learning_rate,
@@ -48,15 +37,6 @@ def _(optimizer: Adam, weights: Tensors) -> torch.optim.Optimizer:
         weight_decay=optimizer.l2,
         fused=True,
     )
-
-
-@singledispatch
-def update_rule(optimizer: Any, weights: Tensors) -> nn.Module:
-    """Make the update as a module (weights, gradients, rate) -> None that works in place.
-
-    Its state dict is the optimizer's state.
-    """
-    raise TypeError(f"the optimizer {optimizer!r:.60} is not supported; use Sgd or Adam")
 
 
 def _zeros_like(weights: Tensors) -> nn.ParameterList:
@@ -117,5 +97,11 @@ def _one_minus_power(beta: float, steps: torch.Tensor) -> torch.Tensor:
     return -torch.expm1(steps * (math.log(beta) if beta else -math.inf))
 
 
-update_rule.register(Sgd, SgdUpdate)
-update_rule.register(Adam, AdamUpdate)
+def update_rule(optimizer: Optimizer, weights: Tensors) -> nn.Module:
+    """Make the update as a module (weights, gradients, rate) -> None that works in place.
+
+    Its state dict is the optimizer's state.
+    """
+    if isinstance(optimizer, Sgd):
+        return SgdUpdate(optimizer, weights)
+    return AdamUpdate(optimizer, weights)

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from bench.cli.console import result_console
-from bench.cli.tables import table
+from bench.cli.console import document_table, result_console
 from bench.cli.values import FilePath, NameList
 
 if TYPE_CHECKING:  # a report's parts are loaded when they are needed
@@ -87,9 +86,7 @@ def _print_table(gate: Gate) -> None:
             console.print(section.intro)
         for part_table in (part.table for part in section.parts):
             if part_table is not None and part_table.rows:
-                header = [column.title for column in part_table.columns]
-                numbers = [column.title for column in part_table.columns if column.number]
-                console.print(table(header, part_table.rows, right=numbers))
+                console.print(document_table(part_table))
     console.print()
     console.print(report.subtitle)
 

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from bench.cli import ALL_MEASURED, NOTHING_MEASURED
-from bench.cli.console import result_console
-from bench.cli.tables import table
+from bench.cli.console import result_console, table
 from bench.cli.values import FilePath
 
 if TYPE_CHECKING:  # a report's parts are loaded when they are needed

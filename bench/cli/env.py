@@ -5,15 +5,15 @@ from pathlib import Path
 import rich_click as click
 
 from backends.registry import recipes
-from bench.cli.console import message_console, result_console
-from bench.cli.tables import table
+from bench.cli.console import message_console, result_console, table
 from bench.errors import ChoiceError, EnvironmentCreationError, check_known, split_list
-from bench.machine.environments.blueprint import Blueprint, blueprint
 from bench.machine.environments.creation import create_environment
 from bench.machine.environments.selector import ALL, parse_selector
 from bench.machine.environments.store import (
+    Blueprint,
     Environment,
     all_environments,
+    blueprint,
     environments_folder,
     folder_of,
     read,

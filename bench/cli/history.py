@@ -4,8 +4,7 @@ from pathlib import Path
 
 import rich_click as click
 
-from bench.cli.console import message_console, result_console
-from bench.cli.tables import table
+from bench.cli.console import document_table, message_console, result_console
 from bench.cli.values import FilePath
 
 
@@ -38,9 +37,7 @@ def command(folders: tuple[Path, ...], metric: str, output: Path | None) -> int:
     for part in report.sections[0].parts:
         if part.table is not None:
             console.print(part.heading)
-            header = [column.title for column in part.table.columns]
-            numbers = [column.title for column in part.table.columns if column.number]
-            console.print(table(header, part.table.rows, right=numbers))
+            console.print(document_table(part.table))
     if output is not None:
         from reports.write import write_history
 

@@ -6,8 +6,7 @@ import rich_click as click
 
 from backends.api import Recipe
 from backends.registry import installed_version, recipes
-from bench.cli.console import result_console
-from bench.cli.tables import table
+from bench.cli.console import result_console, table
 
 
 @click.group("list", invoke_without_command=True)

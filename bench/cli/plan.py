@@ -7,10 +7,9 @@ from typing import NamedTuple
 import rich_click as click
 from rich.table import Table
 
-from bench.cli.console import message_console, result_console
+from bench.cli.console import message_console, result_console, table
 from bench.cli.run_file import read_run_file
 from bench.cli.sessions import folder_of, print_lines, valid_remarks
-from bench.cli.tables import table
 from bench.cli.values import FilePath
 from bench.run.certificates import cached_certificates, wanted_certificates
 from bench.run.estimates import Estimate, Estimator, earlier_records

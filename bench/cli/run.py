@@ -6,9 +6,8 @@ from typing import Any, get_args
 import rich_click as click
 
 from bench.cli import ALL_MEASURED
-from bench.cli.console import message_console, result_console
+from bench.cli.console import message_console, plan_table, result_console
 from bench.cli.options import OF_THE_COMMAND, check_alone, request_from, request_options
-from bench.cli.tables import plan_table
 from bench.cli.values import FilePath
 from bench.records.manifest import NodesChoice
 from bench.run.interrupts import Interrupts

@@ -9,8 +9,8 @@ from rich.console import Console
 
 from bench import __version__
 from bench.cli import INTERRUPTED, status_of
+from bench.cli.console import summary_table
 from bench.cli.machines import Where, machines_for, machines_to_resume
-from bench.cli.tables import summary_table
 from bench.records.reader import read_run
 from bench.run.interrupts import Interrupts
 from bench.run.request import Report, Request

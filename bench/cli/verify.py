@@ -10,10 +10,9 @@ import rich_click as click
 from rich.table import Table
 
 from backends.registry import not_installed
-from bench.cli.console import message_console, result_console
+from bench.cli.console import message_console, result_console, table
 from bench.cli.options import request_options
 from bench.cli.progress import checking
-from bench.cli.tables import table
 from bench.cli.values import OptionValue
 from bench.errors import ChoiceError
 from bench.machine.environments.selector import ALL
@@ -28,15 +27,16 @@ from bench.run.preliminaries import certificate_settings
 from bench.run.prepare import Plan, make_plan
 from bench.run.request import Request, RunOptions, request_of
 from bench.spec.job import Job
-from bench.verification.case import ONE_OPTIMIZER, OPTIMIZERS
-from bench.verification.certificate import Certificate
-from bench.verification.every_layer import (
+from bench.verification.case import (
     EVERY_LAYER,
     EVERY_LAYER_SHAPE,
+    ONE_OPTIMIZER,
+    OPTIMIZERS,
     UNNORMALISED,
     every_layer,
     unnormalised,
 )
+from bench.verification.certificate import Certificate
 from bench.worker.protocol import ModelCheck
 
 ALL_PASSED, SOME_FAILED, NOTHING_CHECKED = 0, 1, 3

@@ -13,7 +13,7 @@ from time import perf_counter
 import numpy as np
 
 from backends.api import Session
-from backends.numpy.saliency import input_gradients
+from backends.numpy.session import input_gradients
 from bench.spec.shapes import Node
 from bench.spec.training import TrainSpec, epoch_batches, learning_rates
 from bench.spec.weights import FloatArray, IntArray

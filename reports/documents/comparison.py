@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from reports.analysis.comparison import Compared, compare
-from reports.analysis.differences import Difference, differences, is_same_machine
-from reports.analysis.runs import Source, read_sources
+from reports.analysis.runs import Difference, Source, differences, is_same_machine, read_sources
 from reports.display import NOT_KNOWN, count
 from reports.document import Part, Report, Section, Table, numbers, texts
 from reports.metrics import Metric

@@ -14,11 +14,10 @@ from reports.figures.gallery import Gallery, draw_all
 from reports.sections.absences import absence_sections
 from reports.sections.context import context_sections
 from reports.sections.counterparts import baseline_sections, parallel_sections
+from reports.sections.explanations import prediction_sections, step_sections
 from reports.sections.frameworks import adopting_sections, arm_sections
 from reports.sections.measurement import measurement_sections
-from reports.sections.predictions import prediction_sections
 from reports.sections.results import result_sections
-from reports.sections.steps import step_sections
 
 
 class Edition:

@@ -32,11 +32,9 @@ class Format(NamedTuple):
 FORMATS = {
     "html": Format("report.html", "the page", "reports.exports.registry:page"),
     "markdown": Format("report.md", "for a pull request", "reports.exports.registry:markdown"),
-    "csv": Format("results.csv", "one line per trial", "reports.exports.tables:csv_bytes"),
-    "json": Format("results.json", "rankings and trials", "reports.exports.json:json_bytes"),
-    "parquet": Format(
-        "results.parquet", "one row per trial", "reports.exports.tables:parquet_bytes"
-    ),
+    "csv": Format("results.csv", "one line per trial", "reports.exports.data:csv_bytes"),
+    "json": Format("results.json", "rankings and trials", "reports.exports.data:json_bytes"),
+    "parquet": Format("results.parquet", "one row per trial", "reports.exports.data:parquet_bytes"),
     "latex": Format(
         "results.tex", "the rankings for an article", "reports.exports.latex:latex_bytes"
     ),
@@ -85,8 +83,7 @@ def figures(edition: Edition) -> dict[str, bytes]:
 
 
 def _downloads(edition: Edition) -> tuple[Download, ...]:
-    from reports.exports.json import json_text
-    from reports.exports.tables import contenders_csv, csv_text
+    from reports.exports.data import contenders_csv, csv_text, json_text
 
     trials = sum(len(source.run.trials) for source in edition.sources)
     if trials > MOST_TRIALS_IN_PAGE:

@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import msgspec
 
 from bench.records.manifest import Gpu, Machine
-from reports.analysis.differences import differing
-from reports.analysis.runs import Source
+from reports.analysis.runs import Source, differing
 from reports.display import NOT_KNOWN, count, plain
 from reports.document import Column, Part, Section, Table, numbers, texts
 from reports.metrics import MEBIBYTE, METRICS

@@ -15,7 +15,7 @@ from time import perf_counter, process_time
 
 import psutil
 
-import bench.machine.canary
+import bench.machine.disturbance
 from bench.cli.run_file import read_run_file
 from bench.records.writer import RunFolder
 from bench.run.manifests import make_manifest
@@ -77,7 +77,7 @@ class Silent:
 def main(arguments):
     """Plan, run, print."""
     trials = int(arguments[0]) if arguments else 10_000
-    bench.machine.canary._ROUNDS, bench.machine.canary._COPIES = 1, 0
+    bench.machine.disturbance._ROUNDS, bench.machine.disturbance._COPIES = 1, 0
     with tempfile.TemporaryDirectory(prefix="evenbench-") as scratch:
         path = Path(scratch) / "growth.toml"
         path.write_text(FILE.format(blocks=BLOCKS, sizes=list(range(1, trials // BLOCKS + 1))))

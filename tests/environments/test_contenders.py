@@ -5,8 +5,8 @@ import re
 import pytest
 
 from backends.registry import recipes
-from bench.machine.environments.blueprint import blueprint
 from bench.machine.environments.creation import missing_system_packages
+from bench.machine.environments.store import blueprint
 
 BESIDE = ("flax", "mlx", "paddle")  # could share an environment with the others
 OWN = [recipe for recipe in recipes().values() if recipe.isolated or recipe.name in BESIDE]

@@ -7,7 +7,7 @@ from support import records
 from support.scripted import ScriptedExecutor
 
 from bench.data.prepare import CACHE_VARIABLE
-from bench.machine.canary import Canary
+from bench.machine.disturbance import Canary
 from bench.run.executor import LocalExecutor
 
 

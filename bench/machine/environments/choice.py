@@ -9,11 +9,17 @@ from packaging.utils import canonicalize_name
 from backends.api import Recipe
 from backends.registry import install_command, installed_version, recipes
 from bench.errors import EnvironmentCreationError, InterpreterError, check_known
-from bench.machine.environments.blueprint import WORKER_REQUIREMENTS, Blueprint, blueprint
 from bench.machine.environments.creation import create_environment
 from bench.machine.environments.pythons import inspect_interpreter
 from bench.machine.environments.selector import ALL, Selector, parse_selector
-from bench.machine.environments.store import folder_of, interpreter_of, read
+from bench.machine.environments.store import (
+    WORKER_REQUIREMENTS,
+    Blueprint,
+    blueprint,
+    folder_of,
+    interpreter_of,
+    read,
+)
 from bench.records.manifest import MissingBackend
 
 Notify = Callable[[str], None]

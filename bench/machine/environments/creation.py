@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.errors import EnvironmentCreationError, InterpreterError
-from bench.machine.environments.blueprint import WORKER_REQUIREMENTS, Blueprint
 from bench.machine.environments.pythons import find_python, inspect_interpreter, known_pythons
 from bench.machine.environments.store import (
+    WORKER_REQUIREMENTS,
+    Blueprint,
     Environment,
     exclusive,
     folder_of,

@@ -22,11 +22,17 @@ from bench.spec.layers import (
 from bench.spec.models import MODELS, build
 from bench.spec.shapes import resolve
 from bench.spec.training import Optimizer
-from bench.verification.case import ONE_OPTIMIZER, OPTIMIZERS, make_case, rates
+from bench.verification.case import (
+    EVERY_LAYER_SHAPE,
+    ONE_OPTIMIZER,
+    OPTIMIZERS,
+    every_layer,
+    make_case,
+    rates,
+)
 from bench.verification.certificate import Check
 from bench.verification.compare import compare_weights
 from bench.verification.conformance.contender import BackendMode, in_first_mode
-from bench.verification.every_layer import EVERY_LAYER_SHAPE, every_layer
 from bench.verification.reference import reference_session
 
 NORMALISED = sequential(Conv(4, 3, stride=2, bias=False), BatchNorm(), Flatten(), Dense(3))

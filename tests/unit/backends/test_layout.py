@@ -18,7 +18,7 @@ MORE = {
     "jax": {"cpu_windows", "windowed"},
     "keras": {"engine", "on_jax", "on_tensorflow", "on_torch"},
     "mlx": {"convolution", "windows"},
-    "numpy": {"activations", "convolution", "normalisation", "passes", "saliency", "windows"},
+    "numpy": {"activations", "convolution", "normalisation", "passes", "windows"},
     "paddle": {"modules", "normalisation", "static_session"},
     "tensorflow": {"normalisation", "windows"},
     "theano": {"engine", "on_pytensor", "on_theano"},

@@ -6,8 +6,7 @@ import sys
 import msgspec
 import pytest
 
-from bench.machine.canary import Canary
-from bench.machine.disturbance import SIGNS, Watch, flags_of
+from bench.machine.disturbance import SIGNS, Canary, Watch, flags_of
 from bench.machine.hardware import usable_cpus
 from bench.records.trial import Noise
 from bench.worker.usage import Usage, read_usage, total_usage, usage_since

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from support.worker_here import WorkerHere
 
-from backends.numpy.saliency import input_gradients
+from backends.numpy.session import input_gradients
 from backends.registry import recipes
 from bench.data.decoded import open_decoded
 from bench.data.prepare import prepare

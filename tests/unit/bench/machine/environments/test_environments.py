@@ -10,12 +10,12 @@ import pytest
 from backends.registry import installed_version, not_installed, recipes
 from bench.errors import ChoiceError, EnvironmentCreationError, InterpreterError
 from bench.machine.environments import store
-from bench.machine.environments.blueprint import blueprint
 from bench.machine.environments.choice import choose_backends, installation_hint
 from bench.machine.environments.creation import create_environment
 from bench.machine.environments.installed import installation_of
 from bench.machine.environments.pythons import find_python, inspect_interpreter
 from bench.machine.environments.selector import Selector, parse_selector
+from bench.machine.environments.store import blueprint
 from bench.run.launch import SOURCE_ROOT, Launch, launch_of, prepared_variables
 
 JAX = recipes()["jax"]

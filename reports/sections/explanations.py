@@ -1,25 +1,48 @@
-"""The section on what the trained models answer: errors by class, disputed images, saliency."""
+"""Sections on what trials explain after measuring: single steps, and what the models answer.
+
+Steps: how their times are distributed, and what calling each one costs. Answers: errors by class,
+disputed images, saliency.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
 from bench.spec.weights import IntArray
-from reports.analysis.predictions import Answers, answers_of, confusion
+from reports.analysis.contenders import Contender
+from reports.analysis.predictions import Answers, answers_of, confusion, explained
 from reports.analysis.rankings import Ranking
 from reports.analysis.runs import Source
-from reports.display import count, listed
-from reports.document import Part, Section, Table, numbers, texts
+from reports.display import NOT_KNOWN, count, listed, significant
+from reports.document import Part, Picture, Section, Table, numbers, texts
 from reports.figures import images
-from reports.figures.canvas import house_style, saved
+from reports.figures.bars import strips
+from reports.figures.canvas import MOST_ROWS, house_style, saved
 from reports.figures.gallery import MOST_RANKINGS, stems_of
+from reports.metrics import THROUGHPUT
+
+Seconds = npt.NDArray[np.float64]  # (calls,)
+Timed = tuple[Contender, Seconds]
+
+_MILLISECONDS = significant(3, 1e3)
+_PERCENTILES = (5, 50, 95, 99)
+_STEPS = (
+    "Each step is a separate call that waits for the device, in the first trial of each contender, "
+    "after everything else was measured. The last column is a step within an epoch's single call, "
+    "which the throughput counts: the difference is what a framework saves by running ahead."
+)
+_DOTS = (
+    "Each dot is a call; the bar runs from the 5th to the 95th percentile, its notch is the "
+    "median. The axis is logarithmic."
+)
 
 MOST_CONTENDERS = 12
 MOST_IMAGES = 16
 MOST_CLASSES = 62  # of a table of errors: letters and digits
 
-_INTRO = (
+_ANSWERS = (
     "By the first trial of each contender. Equal work from equal weights still answers a few "
     "images differently, since rounding differs; a contender whose errors are of another kind does "
     "other work."
@@ -35,6 +58,54 @@ _SALIENCY = (
 )
 
 
+def step_sections(rankings: Sequence[Ranking], sources: Sequence[Source]) -> list[Section]:
+    """Return the section; none if no run timed single steps."""
+    parts = []
+    with house_style():
+        for place, (ranking, stem) in enumerate(zip(rankings, stems_of(rankings), strict=True)):
+            timed = [
+                (contender, np.array(each.told.step_seconds))
+                for contender, each in explained(ranking, sources)
+                if each.told.step_seconds
+            ]
+            if timed:
+                drawn = place < MOST_RANKINGS
+                made = _step_part(ranking, timed, stem if drawn else None)
+                parts.append(replace(made, ranking=place))
+    intro = _STEPS if parts else ""
+    return [Section("steps", "Single steps", tuple(parts), intro, reference=True)] if parts else []
+
+
+def _step_part(ranking: Ranking, timed: Sequence[Timed], stem: str | None) -> Part:
+    columns = (
+        *texts("Contender"),
+        *numbers(
+            "Calls", *(f"p{percentile}, ms" for percentile in _PERCENTILES), "Within an epoch, ms"
+        ),
+    )
+    batch = int(ranking.choices["batch_size"])
+    rows = tuple((contender.label, *_step_cells(contender, own, batch)) for contender, own in timed)
+    table = Table(f"{ranking.title}: times of single steps", columns, rows)
+    picture = _drawn_steps(ranking, timed, stem) if stem else None
+    return Part(heading=ranking.title, picture=picture, table=table)
+
+
+def _step_cells(contender: Contender, seconds: Seconds, batch: int) -> tuple[str, ...]:
+    found = np.percentile(seconds, _PERCENTILES).tolist()
+    throughput = contender[THROUGHPUT].median
+    within = _MILLISECONDS(batch / throughput) if throughput > 0 else NOT_KNOWN
+    return f"{len(seconds):,}", *map(_MILLISECONDS, found), within
+
+
+def _drawn_steps(ranking: Ranking, timed: Sequence[Timed], stem: str) -> Picture:
+    shown = timed[:MOST_ROWS]
+    contenders = [contender for contender, _ in shown]
+    times = [seconds * 1e3 for _, seconds in shown]
+    figure = strips("Times of single steps, ms", ranking.title, contenders, times)
+    description = f"Times of single steps, {ranking.title}, {count(len(shown), 'contender')}."
+    return saved(f"steps-{stem}", description, _DOTS, figure)
+
+
 def prediction_sections(rankings: Sequence[Ranking], sources: Sequence[Source]) -> list[Section]:
     """Return the section; none if no run recorded predictions."""
     stems = stems_of(rankings)
@@ -45,7 +116,7 @@ def prediction_sections(rankings: Sequence[Ranking], sources: Sequence[Source]) 
             if answers is not None:
                 made = _parts(answers, stems[position])
                 parts += (replace(part, ranking=position) for part in made)
-    section = Section("errors", "What they get wrong", tuple(parts), _INTRO, reference=True)
+    section = Section("errors", "What they get wrong", tuple(parts), _ANSWERS, reference=True)
     return [section] if parts else []
 
 

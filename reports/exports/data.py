@@ -1,4 +1,8 @@
-"""results.csv and results.parquet: one row per trial with every scalar field of its record."""
+"""Files of data: results.csv, results.parquet and results.json.
+
+CSV and Parquet have one row per trial with every scalar field of its record. JSON has the rankings
+as the page computes with them, and every trial's record.
+"""
 
 import csv
 import io
@@ -6,6 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import pandas as pd
 from pandas.api.types import is_bool_dtype, is_integer_dtype, is_object_dtype
 
@@ -13,10 +18,13 @@ from bench.errors import ChoiceError
 from reports.analysis.contenders import Spread
 from reports.analysis.rankings import Ranking
 from reports.documents.run_report import Edition
+from reports.exports.html.payload import payload_of
 from reports.metrics import METRICS
 
 # A spreadsheet takes a text with such a start for a formula and runs it.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
+# A worker's variables and what it printed stay in trials.jsonl: a report goes to other people.
+_LEFT_OUT = ("variables", "log")
 
 
 def csv_text(trials: pd.DataFrame) -> str:
@@ -99,3 +107,30 @@ def _arrow_type(pyarrow: Any, column: "pd.Series[Any]") -> Any:
     if is_bool_dtype(column):
         return pyarrow.bool_()
     return pyarrow.int64() if is_integer_dtype(column) else pyarrow.float64()
+
+
+def json_text(edition: Edition) -> str:
+    """Return title, subtitle, metrics, rankings, and the trials with their run's name."""
+    payload = payload_of(edition.rankings)
+    value = {
+        "title": edition.report.title,
+        "subtitle": edition.report.subtitle,
+        "metrics": payload["metrics"],
+        "rankings": payload["rankings"],
+        "trials": [
+            {"run": source.name} | _fields(record)
+            for source in edition.sources
+            for record in source.run.trials
+        ],
+    }
+    return msgspec.json.encode(value).decode()
+
+
+def json_bytes(edition: Edition) -> bytes:
+    """Return the document, indented."""
+    return msgspec.json.format(json_text(edition).encode(), indent=2) + b"\n"
+
+
+def _fields(record: msgspec.Struct) -> dict[str, object]:
+    values: dict[str, object] = msgspec.to_builtins(record)
+    return {name: value for name, value in values.items() if name not in _LEFT_OUT}
