@@ -11,18 +11,17 @@ from typing import Any, Callable
 
 import jax.numpy as jnp
 from flax import nnx
-from jax import lax
 
 from backends.api import unsupported_layer
 from backends.flax import modules
+from backends.jax.lowering import relu6
 from backends.lowering import convolution_of, register_merges
 from bench.spec import layers
 from bench.spec.shapes import Node, padding_of
 
 _FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "relu": nnx.relu,
-    # The gradient of nnx.relu6 is 1/2 at 0 and at 6; the spec's is 0.
-    "relu6": lambda x: lax.clamp(x.dtype.type(0), x, x.dtype.type(6)),
+    "relu6": relu6,
     "sigmoid": nnx.sigmoid,
     "tanh": nnx.tanh,
     "silu": nnx.silu,

@@ -8,24 +8,17 @@ exchange of sums over the batch, for gradients and batch normalisation.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Callable, TypeVar, cast
 
 import jax
 import numpy as np
 from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from backends.jax.steps import (
-    Data,
-    Differentiate,
-    Fetch,
-    JitLoop,
-    Plan,
-    Program,
-    State,
-    Step,
-)
+from backends.jax.steps import Data, Fetch, JitLoop, Plan, Program, State
 from backends.jax.weights import place
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class Places:
@@ -61,29 +54,15 @@ class Places:
 
         return fetch_part
 
-    def shared_step(self, step: Step) -> Step:
-        """Make a step leave its state on every device, where the next step expects it."""
+    def everywhere(self, function: Function) -> Function:
+        """Make a function return all its results, such as a state, on every device."""
         if self.number == 1:
-            return step
+            return function
 
-        def step_everywhere(state: State, plan: Plan, data: Data) -> tuple[State, Any]:
-            ended: tuple[State, Any] = lax.with_sharding_constraint(
-                step(state, plan, data), self._everywhere
-            )
-            return ended
+        def function_everywhere(*arguments: Any) -> Any:
+            return lax.with_sharding_constraint(function(*arguments), self._everywhere)
 
-        return step_everywhere
-
-    def gathered(self, differentiate: Differentiate) -> Differentiate:
-        """Make a function return all its results on every device."""
-        if self.number == 1:
-            return differentiate
-
-        def differentiate_everywhere(state: State, batch: Any, data: Data) -> Any:
-            found = differentiate(state, batch, data)
-            return lax.with_sharding_constraint(found, self._everywhere)
-
-        return differentiate_everywhere
+        return cast(Function, function_everywhere)
 
 
 class WaitingLoop(JitLoop):

@@ -66,12 +66,12 @@ class JaxSession(Session):
             loss_scale(workload.precision),
             self._places.shared_fetch(self._fetch(workload)),
         )
-        self._differentiate = jax.jit(self._places.gathered(differentiate))
+        self._differentiate = jax.jit(self._places.everywhere(differentiate))
         self._infer = jax.jit(
             lambda weights, images: infer(weights, images.astype(self._short), False, None)[0]
         )
         self._rule = update_rule(workload.optimizer, jnp.sqrt)
-        step = self._places.shared_step(make_step(differentiate, self._rule))
+        step = self._places.everywhere(make_step(differentiate, self._rule))
         self._loop = self._make_loop(workload, step)
         self._programs: dict[tuple[int, ...], Any] = {}
         with self._settings():

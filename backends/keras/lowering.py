@@ -76,13 +76,7 @@ class Lowered(NamedTuple):
 
 
 class _Target(NamedTuple):
-    """The context in which layers are made.
-
-    Attributes:
-        activations: functions by the spec's names.
-        seed: the seed of dropout.
-        layers: the layers with weights made so far, by path.
-    """
+    """The context in which layers are made, and the layers with weights made so far, by path."""
 
     activations: Functions
     seed: int

@@ -9,19 +9,14 @@ from typing import Any, Optional
 import jax
 import numpy as np
 import numpy.typing as npt
-from jax import lax
 
 from backends.api import Device
 from backends.jax import platform
 from backends.jax.backend import JaxBackend
+from backends.jax.lowering import relu6
 from backends.keras import JAX
 from backends.keras.backend import KerasBackend
 from backends.keras.engine import Differentiate, Engine
-
-
-def _relu6(x: Any) -> Any:
-    """Return relu6 with a gradient of 0 at 0 and 6; that of `jax.nn.relu6` is 1/2."""
-    return lax.clamp(x.dtype.type(0), x, x.dtype.type(6))
 
 
 class JaxEngine(Engine):
@@ -30,7 +25,7 @@ class JaxEngine(Engine):
     def __init__(self, threads: int) -> None:
         """Do not set threads; see `JaxBackend`."""
         self.framework = JaxBackend(threads)
-        self.activations = {"relu6": _relu6}
+        self.activations = {"relu6": relu6}
 
     @contextmanager
     def settings(self) -> Iterator[None]:

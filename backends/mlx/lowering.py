@@ -39,14 +39,7 @@ _FUNCTIONS: dict[str, Callable[[Any], Any]] = {
 
 
 class _Pass(NamedTuple):
-    """One pass through the model.
-
-    Attributes:
-        weights: all weights and running statistics, by address.
-        training: whether this is a training pass.
-        keys: a random key for each dropout layer.
-        statistics: in training, the next running statistics by address.
-    """
+    """One pass: its inputs, with a random key per dropout, and the statistics that it fills in."""
 
     weights: Arrays
     training: bool

@@ -28,7 +28,7 @@ class MlxSession(Session):
         apply = lower(workload.model)
         self._differentiate = make_differentiate(apply, count_drops(workload.model))
         step = make_step(self._differentiate, self._rule)
-        transform = mx.compile if workload.mode == "compile" else _unchanged
+        transform: Any = mx.compile if workload.mode == "compile" else lambda function: function
         self._step = transform(step)
         self._infer = transform(lambda weights, images: apply(weights, images, False, ())[0])
         self._data = Data(placed(workload.images), mx.array(workload.labels))
@@ -91,7 +91,3 @@ class MlxSession(Session):
             initial_slots(self._rule, weights, mx.zeros_like),
             mx.random.key(workload.seed),
         )
-
-
-def _unchanged(function: Callable[..., Any]) -> Callable[..., Any]:
-    return function

@@ -28,7 +28,7 @@ from backends.numpy.passes import (
 from backends.numpy.weights import Store
 from backends.numpy.windows import avg_pool, global_avg_pool, max_pool
 from bench.spec import layers
-from bench.spec.parameters import weight_specs
+from bench.spec.parameters import trainable
 from bench.spec.shapes import Node
 from bench.spec.weights import FloatArray
 
@@ -103,12 +103,8 @@ def _(layer: layers.Sequential, node: Node, store: Store, wanted: bool) -> Forwa
     parts = []
     for child in node.children:
         parts.append(lower(child, store, wanted))
-        wanted = wanted or _is_trained(child)
+        wanted = wanted or bool(trainable(child))
     return chain(parts)
-
-
-def _is_trained(node: Node) -> bool:
-    return any(spec.trainable for spec in weight_specs(node).values())
 
 
 register_merges(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy.typing as npt
 import tensorflow as tf
 
-from backends.tensorflow.steps import Run, Schedule, Step
+from backends.tensorflow.steps import Run, Schedule, Step, while_loop
 from bench.spec.weights import IntArray
 
 
@@ -52,7 +52,7 @@ def pipeline_loop(step: Step, load: Loader, mode: str) -> Run:
         step = tf.function(step, autograph=False, jit_compile=True)
 
     def run(batches: Any, schedule: Schedule, count: tf.Tensor) -> tf.Tensor:
-        return _while(step, batches, schedule, count)
+        return while_loop(step, schedule, count, lambda _: batches.get_next())
 
     compiled = tf.function(run, autograph=False)
     return lambda schedule, count: compiled(
@@ -64,18 +64,3 @@ def _eager(step: Step, batches: Any, schedule: Schedule, count: int) -> tf.Tenso
     rows = zip(*(tf.unstack(column) for column in (schedule.steps, *schedule.settings)))
     taken = zip(batches.take(count), rows)
     return tf.stack([step(batch, number, settings) for batch, (number, *settings) in taken])
-
-
-def _while(step: Step, batches: Any, schedule: Schedule, count: tf.Tensor) -> tf.Tensor:
-    steps = schedule.batches.shape[0]
-    losses = tf.TensorArray(schedule.settings[0].dtype, size=steps, element_shape=())
-
-    def body(index: tf.Tensor, losses: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
-        row = tuple(setting[index] for setting in schedule.settings)
-        loss = step(batches.get_next(), schedule.steps[index], row)
-        return index + 1, losses.write(index, loss)
-
-    _, losses = tf.while_loop(
-        lambda index, _: index < count, body, (tf.constant(0), losses), parallel_iterations=1
-    )
-    return losses.stack()

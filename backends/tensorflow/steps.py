@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -47,7 +47,7 @@ def graph_loop(step: Step) -> Run:
     """Run the loop in one graph."""
 
     def run(schedule: Schedule, count: tf.Tensor) -> tf.Tensor:
-        return _while(step, schedule, count)
+        return _resident(step, schedule, count)
 
     compiled = tf.function(run, autograph=False)
     return lambda schedule, count: compiled(schedule, tf.constant(count))
@@ -62,7 +62,7 @@ def xla_loop(step: Step) -> Run:
         steps = schedule.batches.shape[0]
         return tf.cond(
             count == steps,
-            lambda: _while(step, schedule, steps),
+            lambda: _resident(step, schedule, steps),
             lambda: tf.zeros(steps, schedule.settings[0].dtype),
         )
 
@@ -75,18 +75,28 @@ def xla_step_loop(step: Step) -> Run:
     return graph_loop(tf.function(step, autograph=False, jit_compile=True))
 
 
-def _while(step: Step, schedule: Schedule, count: tf.Tensor) -> tf.Tensor:
+def while_loop(
+    step: Step,
+    schedule: Schedule,
+    count: tf.Tensor,
+    batch_at: Callable[[tf.Tensor], Any],
+) -> tf.Tensor:
+    """Run the steps in a graph, each on the batch that `batch_at` returns for its index."""
     steps = schedule.batches.shape[0]
-    columns = (schedule.batches, schedule.steps, *schedule.settings)
+    columns = (schedule.steps, *schedule.settings)
     losses = tf.TensorArray(schedule.settings[0].dtype, size=steps, element_shape=())
 
     def body(index: tf.Tensor, losses: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
-        # A gather is one operation; `batches[index]` would be four.
-        batch, number, *settings = (tf.gather(column, index) for column in columns)
-        loss = step(batch, number, settings)
+        # A gather is one operation; `steps[index]` would be four.
+        number, *settings = (tf.gather(column, index) for column in columns)
+        loss = step(batch_at(index), number, settings)
         return index + 1, losses.write(index, loss)
 
     _, losses = tf.while_loop(
         lambda index, _: index < count, body, (tf.constant(0), losses), parallel_iterations=1
     )
     return losses.stack()
+
+
+def _resident(step: Step, schedule: Schedule, count: tf.Tensor) -> tf.Tensor:
+    return while_loop(step, schedule, count, lambda index: tf.gather(schedule.batches, index))

@@ -12,20 +12,13 @@ from backends.optimizers import settings_of_steps
 from backends.theano.engine import Engine, Pass, Updates
 from backends.theano.lowering import forward
 from backends.theano.optimizers import SharedUpdate
-from backends.theano.weights import place_weights, trainable
+from backends.theano.weights import place_weights
+from bench.spec.parameters import trainable
 from bench.spec.weights import FloatArray, IntArray, Weights
 
 
 class _Graph(NamedTuple):
-    """The symbolic results of one batch of indices.
-
-    Attributes:
-        batch: (n,) int64 indices.
-        logits: (n, classes).
-        loss: the mean loss.
-        gradients: the gradient of the loss by each trainable weight.
-        updates: the running statistics and random streams with their next values.
-    """
+    """The symbolic results of a batch of indices; updates are of statistics and random streams."""
 
     batch: Any
     logits: Any
@@ -48,7 +41,7 @@ class SymbolicSession(Session):
         self._rule = engine.rule(workload.optimizer)
         with self._in_precision():
             self._variables = place_weights(workload.weights, self._precision, engine)
-            self._trainable = trainable(workload.model, self._variables)
+            self._trainable = {name: self._variables[name] for name in trainable(workload.model)}
             self._update = SharedUpdate(self._rule, list(self._trainable.values()), engine)
             self._graph = self._training_graph(workload)
             self._inputs, self._predicted = self._inference_graph(workload)

@@ -12,7 +12,8 @@ from backends.lowering import maps_first
 from backends.optimizers import settings_of_steps, update_rule
 from backends.tinygrad.lowering import Pass, forward
 from backends.tinygrad.optimizers import AssignedUpdate
-from backends.tinygrad.weights import canonical, place_weights, trainable
+from backends.tinygrad.weights import canonical, place_weights
+from bench.spec.parameters import trainable
 from bench.spec.weights import FloatArray, IntArray, Weights
 
 # The first call runs the function, the second captures its kernels, the third replays them.
@@ -27,7 +28,7 @@ class TinygradSession(Session):
         Tensor.manual_seed(workload.seed)
         self._model = workload.model
         self._tensors = place_weights(workload.weights)
-        self._trainable = trainable(workload.model, self._tensors)
+        self._trainable = {name: self._tensors[name] for name in trainable(workload.model)}
         self._rule = update_rule(workload.optimizer, Tensor.sqrt)
         self._update = AssignedUpdate(self._rule, list(self._trainable.values()))
         self._images = Tensor(maps_first(workload.images, np.float32)).clone().realize()

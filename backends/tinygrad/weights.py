@@ -11,8 +11,6 @@ from typing import Any
 from tinygrad import Tensor
 
 from backends.lowering import canonical_kernel, kernel_first
-from bench.spec.parameters import weight_specs
-from bench.spec.shapes import Node
 from bench.spec.weights import FloatArray, Weights
 
 # Realised tensors by address.
@@ -24,12 +22,6 @@ def place_weights(weights: Weights) -> Tensors:
     return {
         address: Tensor(kernel_first(value)).clone().realize() for address, value in weights.items()
     }
-
-
-def trainable(model: Node, tensors: Tensors) -> dict[str, Any]:
-    """Return the tensors that are trained by gradient."""
-    specs = weight_specs(model)
-    return {address: tensors[address] for address, spec in specs.items() if spec.trainable}
 
 
 def canonical(tensor: Any) -> FloatArray:

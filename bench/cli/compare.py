@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from bench.cli.console import document_table, result_console
+from bench.cli.console import document_table, print_json, result_console
 from bench.cli.values import FilePath, NameList
 
 if TYPE_CHECKING:  # a report's parts are loaded when they are needed
@@ -99,11 +99,9 @@ def _print_markdown(gate: Gate) -> None:
 
 
 def _print_json(gate: Gate) -> None:
-    import msgspec
-
     from reports.documents.comparison import as_value
 
-    click.echo(msgspec.json.format(msgspec.json.encode(as_value(gate)), indent=2).decode())
+    print_json(as_value(gate))
 
 
 _PRINTERS = {"table": _print_table, "markdown": _print_markdown, "json": _print_json}

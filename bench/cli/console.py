@@ -9,7 +9,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.console import Console
 from rich.table import Table
@@ -34,6 +34,13 @@ def message_console(quiet: bool = False) -> Console:
     console = _plain(sys.stderr, quiet=quiet)
     console.soft_wrap = True
     return console
+
+
+def print_json(value: Any) -> None:
+    """Print a value as indented JSON to standard output."""
+    import msgspec
+
+    print(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
 
 
 def _plain(stream: TextIO, quiet: bool) -> Console:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import rich_click as click
 
 from bench.cli import ALL_MEASURED, NOTHING_MEASURED
-from bench.cli.console import result_console, table
+from bench.cli.console import print_json, result_console, table
 from bench.cli.values import FilePath
 
 if TYPE_CHECKING:  # a report's parts are loaded when they are needed
@@ -58,7 +58,7 @@ def command(
         if model in (None, decision.ranking.choices["model"])
     ]
     if as_json:
-        click.echo(_json([choice.as_value() for choice in made]))
+        print_json([choice.as_value() for choice in made])
     else:
         for choice in made:
             _print(choice)
@@ -79,9 +79,3 @@ def _print(choice: Choice) -> None:
     for note in notes(choice):
         console.print(note)
     console.print()
-
-
-def _json(value: Any) -> str:
-    import msgspec
-
-    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()

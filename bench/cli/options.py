@@ -6,7 +6,6 @@ Types, limits and defaults are those of `bench.run.request`.
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-import msgspec
 import rich_click as click
 from click import get_current_context
 from click.core import ParameterSource
@@ -103,7 +102,7 @@ def request_options(*names: str, panel: str = "") -> Callable[[_Command], _Comma
 
 def _option(name: str, panel: str) -> Callable[[_Command], _Command]:
     kind = MatrixOptions if name in MatrixOptions.__struct_fields__ else RunOptions
-    default = _default(kind, name)
+    default = getattr(kind(), name)
     is_switch = isinstance(default, bool)
     # Commas do the same, but --arm has always been given twice.
     is_repeated = name == "arm"
@@ -119,10 +118,6 @@ def _option(name: str, panel: str) -> Callable[[_Command], _Command]:
         panel=panel,
     )
     return option
-
-
-def _default(kind: type[msgspec.Struct], name: str) -> Any:
-    return getattr(kind(), name)
 
 
 def _typed(default: Any) -> Any:

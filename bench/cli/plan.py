@@ -59,13 +59,7 @@ def command(file: Path, output: Path | None, records: Path) -> int:
 
 
 class _Preview(NamedTuple):
-    """What is printed.
-
-    Attributes:
-        session: of the run file.
-        estimates: the time of a trial of each job.
-        cached: the certificates in the cache.
-    """
+    """A run file's session, the time of a trial of each job, and the cached certificates."""
 
     session: Session
     estimates: dict[Job, Estimate]

@@ -66,14 +66,6 @@ class Driver:
     """Runs all trials of a run on its nodes, block by block."""
 
     def __init__(self, nodes: Nodes, lanes: Lanes, ledger: Ledger, interrupts: Interrupts) -> None:
-        """Create a driver.
-
-        Args:
-            nodes: run the trials.
-            lanes: decides which node runs which trials.
-            ledger: records the results.
-            interrupts: says whether the user asked for the end.
-        """
         self._nodes = nodes
         self._lanes = lanes
         self._ledger = ledger

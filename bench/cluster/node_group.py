@@ -86,12 +86,7 @@ class NodeGroupExecutor:
     """Runs each task on this node, and tasks of several hosts on the other nodes too."""
 
     def __init__(self, address: str, others: Sequence[OtherNode]) -> None:
-        """Create an executor.
-
-        Args:
-            address: the address at which the other nodes reach this one.
-            others: the other nodes.
-        """
+        """Take the address at which the other nodes reach this one, and these nodes."""
         self._address = address
         self._others = others
 

@@ -65,13 +65,7 @@ class RayGroup:
     """The nodes of one ranking: the first one, and those that share its trials."""
 
     def __init__(self, nodes: Sequence[Node], resources: Resources, manifest: Manifest) -> None:
-        """Create a group; `start` reserves the nodes.
-
-        Args:
-            nodes: the first one leads.
-            resources: what to reserve on each.
-            manifest: the run's manifest.
-        """
+        """Create a group, which the first node leads; `start` reserves the nodes."""
         self._nodes = nodes
         self._resources = resources
         self._manifest = manifest

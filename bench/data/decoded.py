@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import math
 import zlib
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Union
+from typing import NamedTuple, Union
 
+import msgspec
 import numpy as np
 
 from bench.data.idx import open_idx
@@ -22,7 +21,7 @@ from bench.errors import DataError
 from bench.spec.shapes import Shape
 from bench.spec.weights import IntArray
 
-FORMAT = 1  # increase it when the contents change, so that older folders are not used
+FORMAT = 2  # increase it when the contents change, so that older folders are not used
 
 _INDEX = "index.json"
 _CHUNK_BYTES = 2**18
@@ -55,8 +54,7 @@ class Dataset(NamedTuple):
         return height, width, *(channels or [1])
 
 
-@dataclass(frozen=True)
-class ArrayFile:
+class ArrayFile(msgspec.Struct, frozen=True):
     """The expected contents of one .npy file.
 
     Attributes:
@@ -72,8 +70,7 @@ class ArrayFile:
     sha256: str
 
 
-@dataclass(frozen=True)
-class Index:
+class Index(msgspec.Struct, frozen=True):
     """The expected contents of a decoded folder.
 
     Attributes:
@@ -85,6 +82,13 @@ class Index:
     name: str
     classes: int
     arrays: dict[str, ArrayFile]
+
+
+class _SealedIndex(msgspec.Struct, frozen=True):
+    """The index file: the index and its checksum."""
+
+    crc32: int
+    index: Index
 
 
 def open_decoded(folder: Union[str, Path]) -> Dataset:
@@ -158,9 +162,8 @@ def decode(source: Path, target: Path) -> ArrayFile:
 
 def write_index(folder: Path, index: Index) -> None:
     """Write the index with its own checksum into the folder."""
-    fields = asdict(index)
-    sealed = {"crc32": _checksum(fields), "index": fields}
-    (folder / _INDEX).write_text(json.dumps(sealed, indent=2) + "\n", encoding="ascii")
+    sealed = msgspec.json.encode(_SealedIndex(_checksum(index), index))
+    (folder / _INDEX).write_bytes(msgspec.json.format(sealed) + b"\n")
 
 
 def read_index(folder: Path) -> Index:
@@ -171,23 +174,17 @@ def read_index(folder: Path) -> Index:
     """
     path = folder / _INDEX
     try:
-        sealed = json.loads(path.read_bytes())
-        fields = sealed["index"]
-        if sealed["crc32"] != _checksum(fields):
+        sealed = msgspec.json.decode(path.read_bytes(), type=_SealedIndex)
+        if sealed.crc32 != _checksum(sealed.index):
             raise ValueError("its checksum differs")
-        arrays = {name: _array_file(**file) for name, file in fields["arrays"].items()}
-        return Index(fields["name"], fields["classes"], arrays)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        return sealed.index
+    except (OSError, ValueError, RecursionError) as error:
         received = f"an index that cannot be read ({error})"
         raise DataError(path, received, "the index of a decoded data set", _MEND) from error
 
 
-def _array_file(shape: list[int], **fields: Any) -> ArrayFile:
-    return ArrayFile(shape=tuple(shape), **fields)
-
-
-def _checksum(fields: Any) -> int:
-    return zlib.crc32(json.dumps(fields, sort_keys=True).encode())
+def _checksum(index: Index) -> int:
+    return zlib.crc32(msgspec.json.encode(index))
 
 
 def _npy_header(shape: Shape) -> bytes:

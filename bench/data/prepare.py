@@ -93,18 +93,15 @@ def _decode_temporarily(source: Source) -> Path:
 def _decode_all(source: Source, folder: Path) -> None:
     arrays = {name: decode(path, folder / f"{name}.npy") for name, path in source.files.items()}
     for name, expected in source.sha256.items():
-        _check_digest(source.files[name], arrays[name].sha256, expected)
+        if arrays[name].sha256 != expected:
+            received = f"SHA-256 {arrays[name].sha256}"
+            raise DataError(source.files[name], received, expected, "install evenbench again")
     _check_shapes(source.files, {name: array.shape for name, array in arrays.items()})
     train_labels, test_labels = (
         map_array(folder, name, arrays[name]) for name in ("train_labels", "test_labels")
     )
     classes = _count_classes(source.files, train_labels, test_labels)
     write_index(folder, Index(source.name, classes, arrays))
-
-
-def _check_digest(path: Path, received: str, expected: str) -> None:
-    if received != expected:
-        raise DataError(path, f"SHA-256 {received}", expected, "install evenbench again")
 
 
 def _check_shapes(files: dict[str, Path], shapes: dict[str, Shape]) -> None:

@@ -93,6 +93,11 @@ def weight_specs(model: Node) -> dict[str, WeightSpec]:
     }
 
 
+def trainable(model: Node) -> list[str]:
+    """List the addresses of the weights that training changes by their gradients."""
+    return [address for address, spec in weight_specs(model).items() if spec.trainable]
+
+
 def count_parameters(model: Node) -> int:
     """Count the trainable parameters; running statistics do not count."""
     return sum(math.prod(spec.shape) for spec in weight_specs(model).values() if spec.trainable)

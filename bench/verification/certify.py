@@ -16,7 +16,7 @@ import numpy as np
 
 from backends.api import Backend, Device, Session, Unsupported
 from bench.spec.layers import Layer
-from bench.spec.parameters import count_parameters, weight_specs
+from bench.spec.parameters import count_parameters, trainable
 from bench.spec.shapes import Shape
 from bench.spec.training import Optimizer, Sgd
 from bench.spec.weights import Weights
@@ -192,7 +192,9 @@ def _compare_gradients(
         other = compare_weights(
             "gradients", ours, theirs, subject.tolerance.gradients, norm=subject.norm
         )
-        check = min(check, other, key=_difference)
+        check = min(
+            check, other, key=lambda each: math.inf if each.difference is None else each.difference
+        )
     return check
 
 
@@ -223,8 +225,8 @@ def _locate(subject: Subject, case: Case, session: Session, check: Check) -> Che
 
 def _compare_parameter_counts(case: Case, weights: Weights) -> Check:
     """Compare the number of the session's trainable parameters with that of the spec."""
-    trainable = {name for name, spec in weight_specs(case.model).items() if spec.trainable}
-    got = sum(value.size for name, value in weights.items() if name in trainable)
+    trained = set(trainable(case.model))
+    got = sum(value.size for name, value in weights.items() if name in trained)
     wanted = count_parameters(case.model)
     where = "" if got == wanted else f"{got:,} instead of {wanted:,}"
     return Check("number of parameters", abs(got - wanted) / max(wanted, 1), 0.0, where)
@@ -237,13 +239,13 @@ def _compare_trajectories(
 
     The statistics are compared separately, because their changes have another scale.
     """
-    trainable = {key for key, spec in weight_specs(case.model).items() if spec.trainable}
+    trained = set(trainable(case.model))
     checks = []
     for steps in STEPS:
         tolerance = subject.tolerance.training[steps]
-        for kind, is_trainable in (("weights", True), ("running statistics", False)):
+        for kind, is_trained in (("weights", True), ("running statistics", False)):
             ours, theirs = (
-                {key: value for key, value in side.items() if (key in trainable) == is_trainable}
+                {key: value for key, value in side.items() if (key in trained) == is_trained}
                 for side in (got[steps], wanted[steps])
             )
             if ours or theirs:

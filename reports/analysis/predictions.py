@@ -101,15 +101,11 @@ def answers_of(ranking: Ranking, sources: Sequence[Source], most: int) -> Answer
     drawable = {one.position: one for _, _, those in alike for one in those.pictures}
     return Answers(
         title=ranking.title,
-        members=tuple(_answer(contender, told) for contender, told, _ in alike),
+        members=tuple(Answer(c.label, each.classes, each.told) for c, each, _ in alike),
         labels=decompress(pictures.labels),
         shape=pictures.shape,
         pictures={at: one for at, one in drawable.items() if _is_whole(one, pictures.shape)},
     )
-
-
-def _answer(contender: Contender, explanation: Explanation) -> Answer:
-    return Answer(contender.label, explanation.classes, explanation.told)
 
 
 def _fits(explanation: Explanation, pictures: Pictures) -> bool:

@@ -114,7 +114,7 @@ def _facts(run: Run) -> dict[str, str]:
         **machine,
         "machine: GPUs": _gpus(run),
         **request,
-        "optimizer": _optimizer(run),
+        "optimizer": plain(msgspec.json.encode(manifest.optimizer).decode()),
         **versions,
     }
 
@@ -125,10 +125,6 @@ def _text(value: object) -> str:
 
 def _gpus(run: Run) -> str:
     return "; ".join(plain(gpu.name) for gpu in run.manifest.machine.gpus) or "none"
-
-
-def _optimizer(run: Run) -> str:
-    return plain(msgspec.json.encode(run.manifest.optimizer).decode())
 
 
 def _versions(run: Run) -> dict[str, str]:

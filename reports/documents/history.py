@@ -58,7 +58,8 @@ def series_of(sources: Sequence[Source], metric: Metric) -> list[Series]:
     """Return the series of each contender, without contenders that are not comparable."""
     ordered = sorted(sources, key=lambda source: source.run.manifest.started_at)
     found: defaultdict[tuple[str, str], list[tuple[Source, Contender]]] = defaultdict(list)
-    titles = _titles(ordered)
+    # As a report of all runs would show them.
+    titles = {tuple(r.choices.items()): r.title for r in rankings_of(ordered)}
     for source in ordered:
         for ranking in rankings_of([source]):
             setting = titles[tuple(ranking.choices.items())]
@@ -67,11 +68,6 @@ def series_of(sources: Sequence[Source], metric: Metric) -> list[Series]:
                     label = plain(f"{contender.backend} {contender.mode}")
                     found[setting, label].append((source, contender))
     return [_series(*key, members, metric) for key, members in found.items()]
-
-
-def _titles(sources: Sequence[Source]) -> dict[tuple[tuple[str, str], ...], str]:
-    """Return the title of each setting, as a report of all runs would show it."""
-    return {tuple(r.choices.items()): r.title for r in rankings_of(sources)}
 
 
 def _series(

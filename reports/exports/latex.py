@@ -25,17 +25,13 @@ _SPECIAL = {
 
 def latex_bytes(edition: Edition) -> bytes:
     """Return the tables of the comparable contenders, with medians over the trials."""
-    tables = (_table(ranking) for ranking in edition.rankings if ranking.contenders)
+    tables = ("\n".join(_lines(each)) for each in edition.rankings if each.contenders)
     return "\n".join(["% Needs \\usepackage{booktabs}.", *tables]).encode()
 
 
 def escape(text: str) -> str:
     """Escape the text for LaTeX."""
     return re.sub(r'[\\~^<>|"&%$#_{}]|' + NOT_KNOWN, lambda found: _SPECIAL[found[0]], text)
-
-
-def _table(ranking: Ranking) -> str:
-    return "\n".join(_lines(ranking))
 
 
 def _lines(ranking: Ranking) -> Iterator[str]:

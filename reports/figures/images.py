@@ -54,12 +54,7 @@ def confusion(title: str, labels: Sequence[str], tables: Sequence[IntArray]) -> 
 
 
 class _Group(NamedTuple):
-    """Contenders that answer with the same errors.
-
-    Attributes:
-        labels: names of the contenders.
-        table: counts by label and answer.
-    """
+    """Contenders that answer with the same errors, counted by label and answer."""
 
     labels: list[str]
     table: IntArray

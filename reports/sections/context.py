@@ -61,7 +61,7 @@ def _training(sources: Sequence[Source]) -> Table:
         "Data set": lambda source: plain(source.run.manifest.dataset.name),
         "Training examples": lambda source: f"{source.run.manifest.dataset.train_examples:,}",
         "Test examples": lambda source: f"{source.run.manifest.dataset.test_examples:,}",
-        "Image": lambda source: _by(source.run.manifest.dataset.input_shape),
+        "Image": lambda source: " by ".join(map(str, source.run.manifest.dataset.input_shape)),
         "Classes": lambda source: f"{source.run.manifest.dataset.classes:,}",
         "Optimizer": _optimizer,
         "Epochs": lambda source: f"{source.run.manifest.epochs:,}",
@@ -77,10 +77,6 @@ def _repeats(source: Source) -> str:
     if manifest.auto_repeats is None:
         return f"{manifest.repeats:,}"
     return f"{manifest.repeats:,}, added until {manifest.auto_repeats.ended or 'interrupted'}"
-
-
-def _by(shape: tuple[int, ...]) -> str:
-    return " by ".join(str(size) for size in shape)
 
 
 def _optimizer(source: Source) -> str:

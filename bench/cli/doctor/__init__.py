@@ -11,8 +11,7 @@ from backends.api import Recipe
 from backends.registry import installed_version
 from bench.cache import cache_folder
 from bench.cli.console import message_console, result_console, table
-from bench.cli.doctor.clock import check_clock
-from bench.cli.doctor.compilation import Compilation, Place, compile_times
+from bench.cli.doctor.backends import Compilation, Place, check_clock, compile_times
 from bench.cli.doctor.machine import UNKNOWN, machine_findings
 from bench.cli.options import request_options
 from bench.data.prepare import prepare

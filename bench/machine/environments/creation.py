@@ -44,13 +44,7 @@ _TAIL_LINES = 6
 
 
 class _Tool(NamedTuple):
-    """A tool that creates environments.
-
-    Attributes:
-        name: of the tool.
-        create: returns the command that creates an empty environment in a folder.
-        install: returns the command that installs the packages whose names follow it.
-    """
+    """A tool, with the commands that create an empty environment and install packages into it."""
 
     name: str
     create: Callable[[Blueprint, Path], list[str]]
@@ -136,14 +130,14 @@ def _tool() -> _Tool:
         return _Tool("pip", _create_by_venv, _install_by_pip)
     return _Tool(
         "uv",
-        lambda blueprint, folder: [uv, "venv", *_python_for_uv(blueprint), str(folder)],
+        lambda blueprint, folder: [uv, "venv", "--python", _python_for_uv(blueprint), str(folder)],
         lambda interpreter: [uv, "pip", "install", "--python", interpreter],
     )
 
 
-def _python_for_uv(blueprint: Blueprint) -> list[str]:
+def _python_for_uv(blueprint: Blueprint) -> str:
     """Prefer the Python that venv would use; otherwise let uv find or download one."""
-    return ["--python", find_python(blueprint.python) or blueprint.python]
+    return find_python(blueprint.python) or blueprint.python
 
 
 def _create_by_venv(blueprint: Blueprint, folder: Path) -> list[str]:

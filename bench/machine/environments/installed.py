@@ -22,12 +22,7 @@ from bench.verification.sources import files_of
 
 
 class _Place(NamedTuple):
-    """An environment.
-
-    Attributes:
-        python: its Python's version.
-        installed: its packages, by canonical name.
-    """
+    """An environment: its Python's version, and its packages by canonical name."""
 
     python: str
     installed: Mapping[str, Distribution]

@@ -35,9 +35,9 @@ def depthwise_norm_act(kernel: int, stride: int = 1, function: str = "relu") -> 
     return DepthwiseConv(kernel, stride, bias=False), BatchNorm(), Activation(function)
 
 
-def norm_act_conv(filters: int, kernel: int, stride: int = 1) -> Layers:
+def norm_act_conv(filters: int, kernel: int) -> Layers:
     """Return normalisation, ReLU and convolution, the pre-activation order (He et al., 2016b)."""
-    return BatchNorm(), Activation("relu"), Conv(filters, kernel, stride, bias=False)
+    return BatchNorm(), Activation("relu"), Conv(filters, kernel, bias=False)
 
 
 def squeeze_excite(channels: int, squeezed: int, function: str = "relu") -> Multiply:

@@ -84,14 +84,14 @@ def resnet(
     return (*stem, *blocks)
 
 
-def imagenet_stem(filters: int = 64) -> Layers:
+def imagenet_stem() -> Layers:
     """From 224x224 to 56x56."""
-    return (*conv_norm_act(filters, 7, stride=2), MaxPool(3, 2, "same"))
+    return (*conv_norm_act(64, 7, stride=2), MaxPool(3, 2, "same"))
 
 
-def small_stem(filters: int = 16) -> Layers:
+def small_stem() -> Layers:
     """From 28x28 to 14x14."""
-    return (*conv_norm_act(filters, 3), MaxPool(2))
+    return (*conv_norm_act(16, 3), MaxPool(2))
 
 
 def resnet18(classes: int = 1000) -> Layer:

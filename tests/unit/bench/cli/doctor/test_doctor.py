@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.cli.doctor.clock import check_clock, verdict
+from bench.cli.doctor.backends import check_clock, verdict
 from bench.cli.doctor.machine import (
     UNKNOWN,
     clocks,
