@@ -20,7 +20,6 @@ class CaffeSession(Session):
     """A solver's network, and a network for each batch size of predictions."""
 
     def __init__(self, workload: Workload) -> None:
-        """Make the networks, and place weights and data."""
         self._lowered = lower(workload.model)
         self._seed = workload.seed
         self._images = maps_first(workload.images, np.float32)

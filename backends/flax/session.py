@@ -26,7 +26,6 @@ class FlaxSession(Session):
     """A model and its optimizer, which change in place, and the training set on a device."""
 
     def __init__(self, workload: Workload) -> None:
-        """Build the model and the optimizer, and place weights and data."""
         self._device = platform.jax_device(workload.device)
         self._dtype = np.dtype(workload.precision)
         self._input_shape = workload.model.input_shape

@@ -50,7 +50,6 @@ class JaxSession(Session):
     """The training state, the training set on devices, and compiled programs."""
 
     def __init__(self, workload: Workload) -> None:
-        """Lower the model, and place weights and data."""
         self._places = Places(platform.sharing_devices(workload.device, workload.world_size))
         self._device = self._places.first
         self._dtype, self._short = (np.dtype(kind) for kind in _PRECISIONS[workload.precision])

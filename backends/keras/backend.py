@@ -14,11 +14,17 @@ from backends.tensorflow.native import keras_defaults
 
 
 class KerasBackend(Backend):
-    """Keras in this process, on the engine that the variable KERAS_BACKEND names."""
+    """Keras in this process, on the engine that the variable KERAS_BACKEND names.
 
-    def __init__(self, engine: Engine) -> None:
-        """Set the defaults that the user's own Keras configuration file may have changed."""
-        self._engine = engine
+    Attributes:
+        engine: the class of the engine.
+    """
+
+    engine: type[Engine]
+
+    def __init__(self, threads: int) -> None:
+        """Configure the engine, then undo what the user's own Keras configuration may change."""
+        self._engine = self.engine(threads)
         keras.config.set_image_data_format("channels_last")
         keras.config.set_floatx("float32")
         keras.config.set_dtype_policy("float32")

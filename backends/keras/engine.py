@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Callable, NamedTuple, Optional
+from typing import Any, Callable, ClassVar, NamedTuple, Optional
 
 import numpy.typing as npt
 
@@ -42,7 +42,11 @@ class Engine(ABC):
     """
 
     framework: Backend
-    activations: Functions
+    activations: ClassVar[Functions] = {}
+
+    @abstractmethod
+    def __init__(self, threads: int) -> None:
+        """Configure the framework for `threads` CPU threads."""
 
     def settings(self) -> AbstractContextManager[object]:
         """Return the settings while Keras computes, so that float32 means float32."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Optional
+from typing import Any, ClassVar, Optional
 
 import jax
 import numpy as np
@@ -16,16 +16,17 @@ from backends.jax.backend import JaxBackend
 from backends.jax.lowering import relu6
 from backends.keras import JAX
 from backends.keras.backend import KerasBackend
-from backends.keras.engine import Differentiate, Engine
+from backends.keras.engine import Differentiate, Engine, Functions
 
 
 class JaxEngine(Engine):
     """JAX: XLA compiles the step, and Keras calls it once per batch."""
 
+    activations: ClassVar[Functions] = {"relu6": relu6}
+
     def __init__(self, threads: int) -> None:
         """Do not set threads; see `JaxBackend`."""
         self.framework = JaxBackend(threads)
-        self.activations = {"relu6": relu6}
 
     @contextmanager
     def settings(self) -> Iterator[None]:
@@ -67,7 +68,4 @@ class KerasOnJax(KerasBackend):
     """Keras with JAX, on all devices that JAX supports."""
 
     recipe = JAX
-
-    def __init__(self, threads: int) -> None:
-        """Configure JAX, then Keras."""
-        super().__init__(JaxEngine(threads))
+    engine = JaxEngine

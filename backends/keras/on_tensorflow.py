@@ -21,7 +21,6 @@ class TensorFlowEngine(Engine):
     def __init__(self, threads: int) -> None:
         """Set threads and memory as for TensorFlow, and disable TF32."""
         self.framework = TensorFlowBackend(threads)
-        self.activations = {}
         tf.config.experimental.enable_tensor_float_32_execution(False)
 
     def differentiator(self, model: Any, jit: bool) -> Differentiate:
@@ -56,7 +55,4 @@ class KerasOnTensorFlow(KerasBackend):
     """Keras with TensorFlow, on the CPU or on GPUs."""
 
     recipe = TENSORFLOW
-
-    def __init__(self, threads: int) -> None:
-        """Configure TensorFlow, then Keras."""
-        super().__init__(TensorFlowEngine(threads))
+    engine = TensorFlowEngine

@@ -21,7 +21,6 @@ class TorchEngine(Engine):
     def __init__(self, threads: int) -> None:
         """Set threads as for PyTorch, and disable TF32."""
         self.framework = TorchBackend(threads)
-        self.activations = {}
         platform.allow_tf32(False)
 
     def differentiator(self, model: Any, jit: bool) -> Differentiate:
@@ -55,7 +54,4 @@ class KerasOnTorch(KerasBackend):
     """Keras with PyTorch, on the CPU, on CUDA or ROCm devices, or on Apple's GPU."""
 
     recipe = TORCH
-
-    def __init__(self, threads: int) -> None:
-        """Configure PyTorch, then Keras."""
-        super().__init__(TorchEngine(threads))
+    engine = TorchEngine

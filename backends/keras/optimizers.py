@@ -48,7 +48,6 @@ class Sgd(_Penalised, _KerasSgd):
     """Stochastic gradient descent; Keras's velocity is the spec's times minus the learning rate."""
 
     def __init__(self, spec: training.Sgd) -> None:
-        """Copy the spec's numbers."""
         super().__init__(spec.learning_rate, momentum=float(spec.momentum), nesterov=spec.nesterov)
         self.l2 = spec.l2
         self._rate = float(np.float32(spec.learning_rate))  # as in the arguments of `train`
@@ -71,7 +70,6 @@ class Adam(_Penalised, _KerasAdam):
     """
 
     def __init__(self, spec: training.Adam) -> None:
-        """Copy the spec's numbers."""
         super().__init__(
             spec.learning_rate, beta_1=spec.beta1, beta_2=spec.beta2, epsilon=spec.epsilon
         )

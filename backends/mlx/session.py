@@ -21,7 +21,6 @@ class MlxSession(Session):
     """The training state, the training set, and the functions that change the state."""
 
     def __init__(self, workload: Workload) -> None:
-        """Lower the model, and place weights and data."""
         self._rule = update_rule(workload.optimizer, mx.sqrt)
         self._steps_done = 0
         self._specs = weight_specs(workload.model)

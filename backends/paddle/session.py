@@ -24,7 +24,6 @@ class EagerSession(Session):
     """A model that runs operation by operation: layers, optimizer and training set as tensors."""
 
     def __init__(self, workload: Workload) -> None:
-        """Lower the model, and place weights and data."""
         paddle.seed(workload.seed)
         self._is_flat = takes_vectors(workload.model)
         self._specs = weight_specs(workload.model)

@@ -51,7 +51,6 @@ class Pass:
     """
 
     def __init__(self, step: Optional[tf.Tensor] = None) -> None:
-        """See the class."""
         self.step = step
         self.statistics: list[tuple[tf.Variable, tf.Tensor]] = []
 

@@ -90,7 +90,6 @@ class AdamUpdate(Update):
     """
 
     def __init__(self, spec: Adam, weights: list[tf.Variable]) -> None:
-        """Start with moments of 0."""
         self._spec = spec
         self._weights = weights
         self._first = _zeros_like(weights)

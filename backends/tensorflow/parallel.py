@@ -26,7 +26,6 @@ class OneDevice:
     number = 1
 
     def __init__(self, name: str) -> None:
-        """Take TensorFlow's name of the device."""
         self._name = name
 
     def placing(self) -> AbstractContextManager[Any]:
@@ -74,13 +73,7 @@ class Replicas(OneDevice):
     """Several devices, with an equal part of each batch on each."""
 
     def __init__(self, name: str, number: int, strategy: tf.distribute.Strategy) -> None:
-        """Take the devices of a strategy.
-
-        Args:
-            name: the name of this machine's first device.
-            number: the number of all devices.
-            strategy: TensorFlow's strategy for them.
-        """
+        """Take the `number` devices of a strategy; `name` is the first one of this machine."""
         super().__init__(name)
         self.number = number
         self._strategy = strategy

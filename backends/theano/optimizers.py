@@ -19,7 +19,6 @@ class SharedUpdate:
     """
 
     def __init__(self, rule: UpdateRule, weights: list[Any], engine: Engine) -> None:
-        """Make state variables of zeros for these weights."""
         self._rule = rule
         self._weights = weights
         zeros = [np.zeros_like(weight.get_value(borrow=True)) for weight in weights]

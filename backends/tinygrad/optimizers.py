@@ -18,7 +18,6 @@ class AssignedUpdate:
     """
 
     def __init__(self, rule: UpdateRule, weights: list[Any]) -> None:
-        """Make state tensors of zeros for these weights."""
         self._rule = rule
         self._weights = weights
         self._slots = [

@@ -24,7 +24,6 @@ class TinygradSession(Session):
     """Tensors for weights, optimizer and data; a captured step and a captured prediction."""
 
     def __init__(self, workload: Workload) -> None:
-        """Place weights and data."""
         Tensor.manual_seed(workload.seed)
         self._model = workload.model
         self._tensors = place_weights(workload.weights)

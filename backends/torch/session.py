@@ -47,7 +47,6 @@ class TorchSession(Session):
     """A model and its training set, in one precision, on one device."""
 
     def __init__(self, workload: Workload) -> None:
-        """Lower the model, and place weights and data."""
         torch.manual_seed(workload.seed)
         self._device = platform.torch_device(workload.device)
         kept, self._dtype = _PRECISIONS[workload.precision]

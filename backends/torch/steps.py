@@ -93,7 +93,6 @@ class EagerStep(Step):
     def __init__(
         self, model: nn.Module, optimizer: Optimizer, examples: nn.Module, loss_scale: float
     ) -> None:
-        """Make the optimizer."""
         self._model = model
         self._loss_scale = loss_scale
         self._examples = examples

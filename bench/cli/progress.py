@@ -71,18 +71,16 @@ class PlainLines:
         self._console.print(f"[{self._done}/{self._total}] {node}{ended(trial, record)}")
 
 
-class LiveLine:
+class LiveLine(PlainLines):
     """Shows one line per running trial, below the lines of the trials that have ended.
 
     Several nodes of a cluster have a running trial each.
     """
 
     def __init__(self, progress: Progress, total: int) -> None:
+        super().__init__(progress.console, total)
         self._progress = progress
-        self._total = total
-        self._done = 0
         self._began = time.monotonic()
-        self._nodes: dict[Trial, str] = {}
         self._running: dict[Trial, str] = {}
         self._bar = progress.add_task("", total=total, left="")
 
@@ -92,7 +90,7 @@ class LiveLine:
 
     def trials_planned(self, number: int) -> None:
         """Add them to the total."""
-        self._total += number
+        super().trials_planned(number)
         self._progress.update(self._bar, total=self._total)
 
     def trial_began(self, trial: Trial, node: str = "") -> None:
@@ -111,16 +109,10 @@ class LiveLine:
                 f"epoch {event.epoch}, accuracy {event.test_accuracy:.4f}, {rate:,.0f} images/s",
             )
 
-    def trial_disturbed(self, trial: Trial, record: TrialRecord) -> None:
-        """Print why the trial is retried."""
-        self._progress.console.print(disturbed(trial, record))
-
     def trial_ended(self, trial: Trial, record: TrialRecord) -> None:
         """Print how the trial ended."""
-        self._done += 1
-        node = self._nodes.pop(trial, "")
         self._running.pop(trial, None)
-        self._progress.console.print(f"[{self._done}/{self._total}] {node}{ended(trial, record)}")
+        super().trial_ended(trial, record)
         self._progress.update(self._bar, completed=self._done, left=self._time_left())
         self._progress.refresh()
 

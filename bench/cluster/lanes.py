@@ -70,7 +70,6 @@ class Lanes:
     """
 
     def __init__(self, nodes: Sequence[Node]) -> None:
-        """Start with idle nodes and no trials."""
         self.homes: dict[Job, str] = {}
         self.moves: defaultdict[Trial, list[str]] = defaultdict(list)
         self._nodes = {node.key: node for node in nodes}

@@ -49,13 +49,9 @@ class NodeWorkers:
     def __init__(
         self, name: str, address: str, recipes: Mapping[str, Recipe], cpus: Sequence[int]
     ) -> None:
-        """Get ready.
+        """Take part with this node's recipes by backend, and the CPUs that workers may use.
 
-        Args:
-            name: the name of this machine.
-            address: the address at which the other nodes reach this one.
-            recipes: this node's recipes, by backend.
-            cpus: the CPUs that workers may be bound to.
+        The other nodes reach this one at `address`.
         """
         self.name = name
         self._address = address

@@ -19,7 +19,7 @@ from bench.spec.layers import Layer
 from bench.spec.parameters import count_parameters, trainable
 from bench.spec.shapes import Shape
 from bench.spec.training import Optimizer, Sgd
-from bench.spec.weights import Weights
+from bench.spec.weights import FloatArray, Weights
 from bench.verification.case import BATCH, STEPS, Case, make_case
 from bench.verification.certificate import TOLERANCES, Check
 from bench.verification.compare import compare_arrays, compare_weights, norm_for
@@ -77,6 +77,14 @@ class Subject:
         """Create a session of the contender on the case."""
         single = workload(case, optimizer, self._device, self._mode, self.precision)
         return self._backend.session(single._replace(world_size=self._world_size))
+
+    def compare(self, name: str, got: FloatArray, wanted: FloatArray) -> Check:
+        """Compare results of a forward pass."""
+        return compare_arrays(name, got, wanted, self.tolerance.forward, self.norm)
+
+    def compare_gradients(self, got: Weights, wanted: Weights) -> Check:
+        """Compare the gradients of one batch."""
+        return compare_weights("gradients", got, wanted, self.tolerance.gradients, norm=self.norm)
 
 
 def certify(
@@ -159,16 +167,13 @@ def _check_before_training(
 def _compare_logits_and_loss(
     subject: Subject, case: Case, session: Session, got: InitialResults, wanted: InitialResults
 ) -> tuple[Check, ...]:
-    tolerance, norm = subject.tolerance.forward, subject.norm
-    inference = compare_arrays(
-        "logits in inference", got.inference, wanted.inference, tolerance, norm
+    ours, theirs = got.gradients.logits, wanted.gradients.logits
+    logits = (
+        subject.compare("logits in inference", got.inference, wanted.inference),
+        subject.compare("logits in training", ours, theirs),
     )
-    training = compare_arrays(
-        "logits in training", got.gradients.logits, wanted.gradients.logits, tolerance, norm
-    )
-    loss = compare_arrays("loss", got.loss, wanted.loss, tolerance, norm)
-    located = [_locate(subject, case, session, check) for check in (inference, training)]
-    return (*located, loss)
+    located = [_locate(subject, case, session, check) for check in logits]
+    return (*located, subject.compare("loss", got.loss, wanted.loss))
 
 
 def _compare_gradients(
@@ -180,10 +185,7 @@ def _compare_gradients(
     gradients of that batch then differ even if both sides are correct. A fault, in contrast, shows
     on every batch.
     """
-    ours, theirs = got.gradients.weights, wanted.gradients.weights
-    check = compare_weights(
-        "gradients", ours, theirs, subject.tolerance.gradients, norm=subject.norm
-    )
+    check = subject.compare_gradients(got.gradients.weights, wanted.gradients.weights)
     for batch in case.batches[1:3]:
         if session.agree(check.passed):
             break
@@ -212,12 +214,10 @@ def _locate(subject: Subject, case: Case, session: Session, check: Check) -> Che
         prefix_session = subject.session(prefix, optimizer)
         got = initial_results(prefix_session, prefix)
         wanted = initial_results(reference_session(prefix, optimizer), prefix)
-        pairs = (
-            (got.inference, wanted.inference),
-            (got.gradients.logits, wanted.gradients.logits),
+        compared = (
+            subject.compare("", got.inference, wanted.inference),
+            subject.compare("", got.gradients.logits, wanted.gradients.logits),
         )
-        tolerance, norm = subject.tolerance.forward, subject.norm
-        compared = [compare_arrays("", *pair, tolerance, norm) for pair in pairs]
         return not prefix_session.agree(_all_passed(compared))
 
     return check.at(first_difference(case, differs))
