@@ -35,8 +35,8 @@ def load(folder: str | os.PathLike[str]) -> Run:
 
 
 def _run(**options: Any) -> Run:
-    """Run a benchmark; see `bench.cli.from_python.run`."""
-    from bench.cli.from_python import run
+    """Run a benchmark; see `bench.cli.sessions.run`."""
+    from bench.cli.sessions import run
 
     return load(run(**options))
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager
 from typing import Any, Callable, Optional
 
 import jax
@@ -114,14 +113,9 @@ class FlaxSession(Session):
         graph = nnx.graphdef(self._model)
         return lambda state, *examples: differentiate(nnx.merge(graph, state), *examples)
 
-    @contextmanager
-    def _settings(self) -> Iterator[None]:
+    def _settings(self) -> AbstractContextManager[None]:
         """Use the session's device and precision inside the context."""
-        with ExitStack() as settings:
-            settings.enter_context(jax.default_device(self._device))
-            settings.enter_context(jax.enable_x64(self._dtype == np.float64))
-            settings.enter_context(jax.default_matmul_precision("highest"))
-            yield
+        return platform.settings(self._device, self._dtype)
 
     def _place(self, values: npt.NDArray[Any]) -> Any:
         """Copy values to the device: a view would show later changes by the caller."""

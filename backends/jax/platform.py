@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from typing import Any, Optional
 
@@ -100,6 +102,16 @@ def versions() -> dict[str, str]:
     if client.platform != "cpu":
         known["pjrt"] = " ".join(str(client.platform_version).split())
     return known
+
+
+@contextmanager
+def settings(device: Any, dtype: Any, products: str = "highest") -> Iterator[None]:
+    """Use a device, the weights' type and a precision of products inside the context."""
+    with ExitStack() as stack:
+        stack.enter_context(jax.default_device(device))
+        stack.enter_context(jax.enable_x64(dtype == np.float64))
+        stack.enter_context(jax.default_matmul_precision(products))
+        yield
 
 
 def peak_memory(device: Any) -> Optional[int]:

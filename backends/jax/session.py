@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager
 from typing import Any, Callable, Optional
 
 import jax
@@ -138,14 +137,9 @@ class JaxSession(Session):
         """Return the peak of the first device's allocator; None on the CPU."""
         return platform.peak_memory(self._device)
 
-    @contextmanager
-    def _settings(self) -> Iterator[None]:
+    def _settings(self) -> AbstractContextManager[None]:
         """Use the session's device and precision inside the context."""
-        with ExitStack() as settings:
-            settings.enter_context(jax.default_device(self._device))
-            settings.enter_context(jax.enable_x64(self._dtype == np.float64))
-            settings.enter_context(jax.default_matmul_precision(self._products))
-            yield
+        return platform.settings(self._device, self._dtype, self._products)
 
     def _fetch(self, workload: Workload) -> Fetch:
         if workload.input == "resident":

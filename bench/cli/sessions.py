@@ -1,19 +1,25 @@
-"""From the options of `bench run` to a session, and from a measured session to its report."""
+"""From the options of `bench run` or `bench.run(...)` to a session, and from it to a report."""
 
+import contextlib
+import os
 import shlex
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from bench import __version__
 from bench.cli import INTERRUPTED, status_of
-from bench.cli.console import summary_table
+from bench.cli.console import message_console, summary_table
 from bench.cli.machines import Where, machines_for, machines_to_resume
+from bench.cli.progress import observer_for
+from bench.records.manifest import NodesChoice
 from bench.records.reader import read_run
 from bench.run.interrupts import Interrupts
-from bench.run.request import Report, Request
+from bench.run.request import Report, Request, request_of
 from bench.run.session import Session, new_session, resumed_session
 
 
@@ -128,3 +134,47 @@ def _write_report(folder: Path) -> Path:
 
     write_report([folder])
     return folder / "report.html"
+
+
+def run(
+    output: str | os.PathLike[str] | None = None,
+    progress: bool = False,
+    cluster: str | None = None,
+    nodes: NodesChoice = "any",
+    accelerator_type: str = "",
+    **options: Any,
+) -> Path:
+    """Run a benchmark from a script or a notebook.
+
+    Args:
+        output: the run's folder; None makes one under runs/.
+        progress: whether notes and a line per trial are printed to standard error.
+        cluster: address of a Ray cluster; None measures on this machine.
+        nodes: as --nodes.
+        accelerator_type: as --accelerator-type.
+        **options: the other options of `bench run`.
+
+    Returns:
+        The run's folder.
+
+    Raises:
+        bench.errors.UserError: an option is invalid, or the trials are not possible here.
+        KeyboardInterrupt: the user stopped the run.
+    """
+    messages = message_console(quiet=not progress)
+    interrupts = Interrupts()
+    request = request_of(options)
+    where = Where(cluster, nodes, accelerator_type)
+    machines = machines_for(request, where, interrupts, messages)
+    command = f"bench.run({', '.join(f'{name}={value!r}' for name, value in options.items())})"
+    folder = None if output is None else Path(output)
+    session = new_session(request, machines, command, folder, report=messages.print)
+    print_lines(session.plan.remarks(), messages)
+    # Only the main thread can handle signals.
+    is_main = threading.current_thread() is threading.main_thread()
+    listening = interrupts.listening() if is_main else contextlib.nullcontext()
+    with listening, observer_for(messages, len(session.trials)) as observer:
+        path = session.run(observer, interrupts, messages.print)
+    if interrupts.requested:
+        raise KeyboardInterrupt(f"resume with: bench run --resume {path}")
+    return path
