@@ -1,4 +1,4 @@
-"""What a worker starts with, and what of the user's shell does not reach it."""
+"""The environment variables of a worker, and those of the user's shell that do not reach it."""
 
 import pytest
 
@@ -13,16 +13,14 @@ from bench.run.launch import (
 from bench.spec.job import Job
 
 
-def test_compilers_reach_a_worker_and_its_record(monkeypatch, tmp_path):
+def test_compiler_variables_reach_the_worker_and_its_record(monkeypatch, tmp_path):
     monkeypatch.setenv("CC", "clang-99")
     monkeypatch.setenv("CXX", "clang++-99")
     variables = worker_environment({}, 1, tmp_path)
     assert (variables["CC"], variables["CXX"]) == ("clang-99", "clang++-99")
 
 
-def test_variables_that_change_speed_are_named_because_workers_do_not_get_them(
-    monkeypatch, tmp_path
-):
+def test_a_note_names_performance_variables_that_workers_do_not_inherit(monkeypatch, tmp_path):
     shell = {"XLA_FLAGS": "--xla_cpu_use_xnnpack=true", "LD_PRELOAD": "libjemalloc.so", "CC": "gcc"}
     (note,) = notes_on_variables(shell)
     assert "LD_PRELOAD, XLA_FLAGS" in note
@@ -32,11 +30,11 @@ def test_variables_that_change_speed_are_named_because_workers_do_not_get_them(
     assert not {"XLA_FLAGS", "LD_PRELOAD"} & worker_environment({}, 1, tmp_path).keys()
 
 
-def test_a_shell_without_such_variables_needs_no_note():
+def test_there_is_no_note_without_performance_variables():
     assert notes_on_variables({"PATH": "/bin", "HOME": "/root"}) == []
 
 
-def test_a_contenders_variables_replace_those_of_all_and_reach_its_worker(tmp_path):
+def test_variables_of_a_contender_override_common_variables_in_its_worker(tmp_path):
     environment = job_environment({"B": "shared", "A": "1"}, ["B=own=2"])
     assert environment == ("A=1", "B=own=2")
     job = Job("mlp", 64, "numpy", "eager", "cpu", environment=environment)
@@ -53,12 +51,12 @@ def test_a_contenders_variables_replace_those_of_all_and_reach_its_worker(tmp_pa
         ("TMPDIR", "the suite sets it for all"),
     ],
 )
-def test_variables_of_the_suite_cannot_be_set_per_contender(name, advice):
+def test_variables_set_by_the_suite_cannot_be_set_per_contender(name, advice):
     with pytest.raises(ChoiceError, match=f"{name} cannot be set per contender: {advice}"):
         job_environment({}, [f"{name}=1"])
 
 
 @pytest.mark.parametrize("name", ["", "A B", "1A", "A=B"])
-def test_what_is_no_name_of_a_variable_is_refused(name):
+def test_an_invalid_variable_name_is_rejected(name):
     with pytest.raises(ChoiceError, match="is no name of an environment variable"):
         job_environment({name: "1"}, [])

@@ -1,4 +1,4 @@
-"""What a record says of a worker that ended on its own."""
+"""The outcome and reason recorded for a worker that died."""
 
 import pytest
 
@@ -19,9 +19,9 @@ MAIN = 'Thread 0x3 (most recent call first):\n  File "main.py", line 3 in main\n
         ("", "Aborted"),
         ("Thread 0x3 (most recent call first):", "Aborted"),
     ],
-    ids=["of the thread it hit", "of the main thread", "of none", "cut off"],
+    ids=["crashed thread", "main thread only", "no stack", "truncated"],
 )
-def test_a_fatal_signal_is_told_with_the_frame(stacks, frame):
+def test_the_reason_for_a_fatal_signal_names_the_innermost_frame(stacks, frame):
     end = WorkerEnd(-6, True, f"before\nFatal Python error: Aborted\n\n{stacks}", {})
     verdict = verdict_of([PhaseBegan("train")], end, 3)
     assert verdict.outcome == "timeout"

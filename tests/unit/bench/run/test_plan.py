@@ -1,4 +1,4 @@
-"""Choosing what is compared, and the order in which it runs."""
+"""The plan: which jobs are compared, and the order of their trials."""
 
 from collections import Counter
 
@@ -19,7 +19,7 @@ ALPHA = recipe("alpha", ("eager", "graph", "xla"), ("graph", "xla"))
 BETA = recipe("beta", ("eager", "scan"), ("eager", "scan"))
 
 
-def test_a_list_keeps_its_order_and_drops_repetitions():
+def test_a_list_keeps_its_order_and_drops_duplicates():
     assert split_list(" b, a,,b ") == ["b", "a"]
     assert split_list("a[X=1,Y=2],b,c[Z=3,4]") == ["a[X=1,Y=2]", "b", "c[Z=3,4]"]
 
@@ -33,11 +33,11 @@ def test_a_list_keeps_its_order_and_drops_repetitions():
         (["xla"], {"alpha": ("xla",), "beta": ()}),
     ],
 )
-def test_modes_are_kept_of_each_backend_that_has_them(received, expected):
+def test_each_backend_gets_the_requested_modes_that_it_supports(received, expected):
     assert choose_modes([ALPHA, BETA], received) == expected
 
 
-def test_an_unknown_name_is_answered_with_the_known_and_the_nearest():
+def test_an_unknown_name_is_reported_with_the_valid_names_and_the_closest_one():
     with pytest.raises(ChoiceError, match=r"'grpah'.*eager, graph, xla, scan.*mean graph\?"):
         choose_modes([ALPHA, BETA], ["grpah"])
     with pytest.raises(ChoiceError, match="received no backend"):
@@ -55,18 +55,18 @@ def test_an_unknown_name_is_answered_with_the_known_and_the_nearest():
         (["auto", "cpu"], ["cpu"], ["cpu"]),
     ],
 )
-def test_devices(received, seen, expected):
+def test_requested_devices_are_resolved_to_visible_devices(received, seen, expected):
     check_devices(received)
     assert choose_devices(received, seen) == expected
 
 
 @pytest.mark.parametrize("received", [[], ["tpu"], ["gpu:"], ["gpu:x"], ["cpu:0"]])
-def test_an_unknown_device_is_refused(received):
+def test_an_invalid_device_is_rejected(received):
     with pytest.raises(ChoiceError, match="gpu:1"):
         check_devices(received)
 
 
-def test_jobs_are_every_combination():
+def test_jobs_are_the_product_of_all_options():
     planned = Matrix(
         models=["mlp", "cnn"],
         batch_sizes=[32, 64],
@@ -77,7 +77,7 @@ def test_jobs_are_every_combination():
     assert Job("cnn", 32, "beta", "scan", "gpu:0") in planned
 
 
-def test_each_repeat_is_a_block_with_every_job_once_and_one_seed():
+def test_each_repeat_runs_every_job_once_with_one_seed():
     planned = [Job("mlp", 64, f"backend{index}", "eager", "cpu") for index in range(10)]
     ordered = trials(planned, repeats=3, seed=7)
     blocks = [ordered[start : start + 10] for start in (0, 10, 20)]
@@ -93,7 +93,7 @@ def test_each_repeat_is_a_block_with_every_job_once_and_one_seed():
 SMALL = Matrix(models=["mlp"], batch_sizes=[64], modes={"a": ["x"]}, devices={"a": ["cpu"]})
 
 
-def test_only_what_is_not_usual_is_in_a_trials_name():
+def test_a_trial_name_omits_default_options():
     (usual,) = SMALL.jobs()
     assert Trial(usual, 0, 1).name == "mlp-b64-a-x-cpu-r1"
     (other,) = replace(
@@ -107,7 +107,7 @@ def test_only_what_is_not_usual_is_in_a_trials_name():
     assert Trial(other, 0, 2).name == "mlp-b64-a-x-cpu-native-tf32-pipeline-threads2-world4-r2"
 
 
-def test_each_set_of_environment_variables_is_a_contender_of_the_same_ranking():
+def test_each_set_of_environment_variables_is_a_contender_in_the_same_ranking():
     environments = {"a": [(), ("A=1", "B=x,y")]}
     plain, changed = replace(SMALL, environments=environments).jobs()
     assert plain.compared_with() == changed.compared_with()
@@ -115,7 +115,7 @@ def test_each_set_of_environment_variables_is_a_contender_of_the_same_ranking():
     assert Trial(changed, 0, 1).name == "mlp-b64-a[A=1,B=x,y]-x-cpu-r1"
 
 
-def test_every_trial_has_a_name_of_its_own():
+def test_trial_names_are_unique():
     planned = Matrix(
         models=["mlp"],
         batch_sizes=[32, 64],
@@ -131,13 +131,13 @@ def test_every_trial_has_a_name_of_its_own():
     assert len(names) == len(set(names)) == 2 * 64 * 4
 
 
-def test_weak_scaling_takes_the_batch_as_many_times():
+def test_weak_scaling_multiplies_the_batch_size_by_the_world_size():
     swept = replace(SMALL, world_sizes=[1, 2], scalings=["strong", "weak"])
     sizes = [(job.world_size, job.batch_size) for job in swept.jobs()]
     assert sizes == [(1, 64), (2, 64), (2, 128)]
 
 
-def test_a_selector_means_the_jobs_that_have_all_its_values():
+def test_a_selector_matches_jobs_that_match_all_its_values():
     one, other = replace(SMALL, threads=[None, 2]).jobs()
     assert fits(one, {}, 1)
     assert fits(one, {"backend": "a", "batch_size": [32, 64]}, 1)

@@ -1,4 +1,4 @@
-"""Numbers that cannot be true: above the device's limit, or of a clock that stopped early."""
+"""Implausible measurements: above the peak rate, or from a clock that stopped too early."""
 
 import msgspec
 import pytest
@@ -37,7 +37,7 @@ def with_limit(record, flops=454_400, known=KNOWN):
     return msgspec.structs.replace(record, limit=peak_share(record, flops, known))
 
 
-def test_the_peak_is_the_best_of_all_that_were_measured_undisturbed(make):
+def test_the_peak_is_the_highest_undisturbed_measurement_of_any_backend(make):
     limit = with_limit(make.trial(throughput_images_per_second=200_000.0)).limit
     assert limit.achieved_flops_per_second == 200_000 * 454_400
     assert (limit.peak_flops_per_second, limit.peak_backend) == (4e11, "numpy")
@@ -45,7 +45,7 @@ def test_the_peak_is_the_best_of_all_that_were_measured_undisturbed(make):
     assert limit.share_of_peak == pytest.approx(200_000 * 454_400 / 4e11)
 
 
-def test_bfloat16_is_held_against_the_better_of_both(make):
+def test_bfloat16_is_compared_with_the_higher_peak_of_float32_and_bfloat16(make):
     limit = with_limit(make.trial(precision="bfloat16")).limit
     assert limit.peak_flops_per_second == 4e11
 
@@ -54,7 +54,7 @@ def test_bfloat16_is_held_against_the_better_of_both(make):
     ("changes", "known"),
     [({"precision": "tf32"}, KNOWN), ({"device": "gpu:0"}, KNOWN), ({}, KNOWN[2:]), ({}, [])],
 )
-def test_what_was_not_measured_is_unknown(make, changes, known):
+def test_the_share_of_an_unmeasured_peak_is_unknown(make, changes, known):
     record = with_limit(make.trial(**changes), known=known)
     assert record.limit.achieved_flops_per_second > 0
     assert record.limit.share_of_peak is None
@@ -62,7 +62,7 @@ def test_what_was_not_measured_is_unknown(make, changes, known):
     assert checked(record).outcome == "ok"
 
 
-def test_a_throughput_above_the_limit_is_impossible(make):
+def test_a_throughput_above_the_peak_rate_is_rejected(make):
     at_the_limit = 4e11 / 454_400
     assert (
         checked(with_limit(make.trial(throughput_images_per_second=at_the_limit))).outcome == "ok"
@@ -73,7 +73,7 @@ def test_a_throughput_above_the_limit_is_impossible(make):
     assert "110% of this device's peak rate of 400.0 GFLOP/s (numpy)" in above.reason
 
 
-# The fastest epoch of the trials made here takes 0.25 s.
+# The fastest epoch of these records takes 0.25 s.
 @pytest.mark.parametrize(
     ("changes", "outcome"),
     [
@@ -84,7 +84,7 @@ def test_a_throughput_above_the_limit_is_impossible(make):
         ({"leftover_seconds": 0.2, "outcome": "failed", "reason": "it broke"}, "failed"),
     ],
 )
-def test_work_that_was_left_when_the_clock_stopped_is_told(make, changes, outcome):
-    judgement = checked(make.trial(**changes))
-    assert judgement.outcome == outcome
-    assert ("clock stopped too early" in (judgement.reason or "")) == (outcome == "mistimed")
+def test_work_left_when_the_clock_stopped_makes_a_trial_mistimed(make, changes, outcome):
+    result = checked(make.trial(**changes))
+    assert result.outcome == outcome
+    assert ("clock stopped too early" in (result.reason or "")) == (outcome == "mistimed")

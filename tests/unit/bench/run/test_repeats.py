@@ -1,4 +1,4 @@
-"""When another block is added, and that a run with `--repeats auto` can be cut off and go on."""
+"""When `--repeats auto` adds another block, and how such a run is resumed."""
 
 import json
 from itertools import combinations
@@ -17,14 +17,14 @@ JOBS = [Job("mlp", 64, backend, "eager", "cpu") for backend in ("numpy", "torch"
 
 
 class History:
-    """Trials of some blocks and their records, a second each."""
+    """Trials of some blocks and their records; each trial took one second."""
 
     def __init__(self, make):
         self._make = make
         self.planned, self.records = [], {}
 
     def add(self, *throughputs, jobs=JOBS, **changes):
-        """A block: each job's throughput, or the outcome that it had instead."""
+        """Add a block, given each job's throughput or, if it failed, its outcome."""
         repeat = max((trial.repeat for trial in self.planned), default=0) + 1
         given = dict(zip(jobs, throughputs, strict=True))
         for trial in block(jobs, repeat, seed=0):
@@ -48,7 +48,7 @@ def history(make):
     return History(make)
 
 
-def test_blocks_are_added_until_all_ratios_were_known_in_turn(history):
+def test_blocks_are_added_until_all_ratios_are_known_in_consecutive_blocks(history):
     for repeat in range(FEWEST + IN_TURN - 2):
         decision = history.add(100 + repeat / 10, 200, 400).decide()
         assert (set(decision.jobs), decision.reason) == (set(JOBS), "")
@@ -57,14 +57,14 @@ def test_blocks_are_added_until_all_ratios_were_known_in_turn(history):
     assert decision.reason == "each ratio was known to within 2 %"
 
 
-def test_one_wide_interval_asks_for_more(history):
+def test_one_wide_interval_is_enough_to_add_a_block(history):
     for noise in (1, 1.1, 0.9, 1.05, 0.95, 1, 1.1, 0.9):
         history.add(100, 200, 400 * noise)
     assert set(history.decide().jobs) == set(JOBS)
     assert history.decide(msgspec.structs.replace(RULE, interval=0.2)).jobs == []
 
 
-def test_an_interval_that_is_narrow_for_the_first_time_asks_for_more(history):
+def test_an_interval_that_is_narrow_for_the_first_time_adds_a_block(history):
     for repeat in range(FEWEST + 3):
         history.add(100 + (repeat == 0), 200, 400)
     # The first block's 1 % weighs less from block to block: after the last one the interval is
@@ -85,13 +85,13 @@ def widest(history, planned):
     return max(paired_ratio(*pair).reach for pair in combinations(values, 2))
 
 
-def test_blocks_in_common_do_not_widen_ratios(history):
+def test_drift_between_blocks_does_not_widen_ratios(history):
     for drift in (1, 2, 4, 1, 3, 5):
         history.add(100 * drift, 200 * drift, 400 * drift)
     assert history.decide().jobs == []
 
 
-def test_no_block_begins_that_would_end_too_late(history):
+def test_no_block_starts_that_would_exceed_the_maximum_time(history):
     history.add(100, 200, 400)
     assert set(history.decide(spent=997.0).jobs) == set(JOBS)
     decision = history.decide(spent=997.5)
@@ -99,7 +99,7 @@ def test_no_block_begins_that_would_end_too_late(history):
     assert "after the 1000 s allowed" in decision.reason
 
 
-def test_what_never_gave_a_measurement_is_left_out_after_its_chances(history):
+def test_a_contender_that_never_succeeds_is_dropped_after_its_chances(history):
     for _ in range(CHANCES - 1):
         history.add(100, "timeout", 400)
         assert set(history.decide().jobs) == set(JOBS)
@@ -107,20 +107,20 @@ def test_what_never_gave_a_measurement_is_left_out_after_its_chances(history):
     assert set(history.decide().jobs) == {JOBS[0], JOBS[2]}
 
 
-def test_nothing_is_added_where_nothing_was_measured(history):
+def test_no_block_is_added_when_no_contender_could_be_measured(history):
     for _ in range(CHANCES):
         history.add("crashed", "timeout", "failed")
     assert history.decide().reason == "no contender could be measured"
 
 
-def test_models_are_not_compared_with_each_other_nor_what_is_not_comparable(history):
+def test_jobs_of_different_models_are_not_compared(history):
     other = [JOBS[0], msgspec.structs.replace(JOBS[1], model="cnn")]
     for noise in (1, 2, 1, 2, 1, 2):
         history.add(100, 200 * noise, jobs=other)
     assert history.decide().jobs == []
 
 
-def test_a_contender_that_is_not_comparable_asks_for_nothing(history):
+def test_a_contender_with_a_failed_certificate_adds_no_block(history):
     for noise in (1, 2, 1, 2, 1, 2):
         history.add(100, 200, 400 * noise, equivalence="failed")
     assert history.decide().jobs == []
@@ -143,7 +143,7 @@ def manifest(folder):
     return json.loads((folder / "manifest.json").read_text())
 
 
-def test_a_run_stops_by_itself_and_says_why(bench, arguments, tmp_path):
+def test_a_run_stops_when_all_ratios_are_known_and_reports_why(bench, arguments, tmp_path):
     done = bench("run", *arguments)
     assert done.returncode == 1
     assert "6 repeats: each ratio was known to within 2 %" in done.stderr
@@ -157,13 +157,13 @@ def test_a_run_stops_by_itself_and_says_why(bench, arguments, tmp_path):
     made = trials(tmp_path / "out")
     planned = [(trial["job"], trial["seed"], trial["repeat"]) for trial in stored["plan"]]
     assert [(trial["job"], trial["seed"], trial["repeat"]) for trial in made] == planned
-    # What raises had two chances; what works has no other to be compared with.
+    # Mode "raises" had its two chances; then no other contender is left to compare "works" with.
     assert [trial["outcome"] for trial in made].count("failed") == 2
     assert [trial["outcome"] for trial in made].count("ok") == 6
     assert f"[{len(made)}/{len(made)}]" in done.stderr
 
 
-def test_a_run_that_was_cut_off_goes_on_growing(bench, arguments, tmp_path):
+def test_a_resumed_run_adds_the_remaining_blocks(bench, arguments, tmp_path):
     out = tmp_path / "out"
     done = bench("run", *arguments, "--max-time", "0.0001s")
     assert "1 repeats: another block would end after the 0.0001 s allowed" in done.stderr
@@ -178,7 +178,7 @@ def test_a_run_that_was_cut_off_goes_on_growing(bench, arguments, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("options", "says"),
+    ("options", "message"),
     [
         (["--repeats", "many"], "expected a whole number of 1 or more, or auto"),
         (["--repeats", "0"], "expected a whole number of 1 or more, or auto"),
@@ -188,7 +188,7 @@ def test_a_run_that_was_cut_off_goes_on_growing(bench, arguments, tmp_path):
         (["--max-time", "1h"], "--max-time needs --repeats auto"),
     ],
 )
-def test_options_that_do_not_fit_are_refused(bench, tiny, options, says):
+def test_invalid_options_are_rejected(bench, tiny, options, message):
     done = bench("run", *tiny, *options)
     assert done.returncode == 2
-    assert says in " ".join(done.stderr.split())
+    assert message in " ".join(done.stderr.split())

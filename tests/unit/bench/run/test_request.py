@@ -1,4 +1,4 @@
-"""Options: text, a run file's values and Python's values mean the same; invalid ones are named."""
+"""Options mean the same as text, in a run file and in Python; invalid values are reported."""
 
 import tomllib
 from pathlib import Path
@@ -59,14 +59,14 @@ def test_an_option_means_the_same_wherever_it_is_given(name, text, toml, plain):
         *[("backends", value) for value in ([3], "\udcff")],
     ],
 )
-def test_an_invalid_value_is_refused_with_what_would_be_valid(name, value):
+def test_an_invalid_value_is_rejected_with_the_expected_format(name, value):
     with pytest.raises(OptionError, match=r"cannot be .*: expected \w+") as caught:
         decoded(name, value)
     assert caught.value.option == name
     assert str(caught.value).startswith(f"--{name.replace('_', '-')} ")
 
 
-def test_a_long_value_is_not_repeated_in_full():
+def test_an_error_message_truncates_a_long_value():
     with pytest.raises(OptionError) as caught:
         decoded("epochs", "9" * 400)
     assert len(str(caught.value)) < 150
@@ -81,7 +81,7 @@ def test_a_long_value_is_not_repeated_in_full():
         ({"epoch": 3}, "--epoch does not exist"),
     ],
 )
-def test_options_that_cannot_be_combined_are_refused(values, message):
+def test_options_that_cannot_be_combined_are_rejected(values, message):
     with pytest.raises(OptionError) as caught:
         request_of(values)
     assert str(caught.value) == message
@@ -94,7 +94,7 @@ def test_the_optimizer_has_its_own_default_learning_rate():
     assert given.update_rule == Sgd(learning_rate=0.5, nesterov=True, l2=0.1)
 
 
-def test_auto_repeats_begin_with_one():
+def test_auto_repeats_start_with_one():
     options = request_of({"repeats": "auto", "interval": 0.01}).options
     assert options.first_repeats == 1
     assert options.auto_repeats == AutoRepeats(0.01, 3600)
@@ -102,6 +102,6 @@ def test_auto_repeats_begin_with_one():
 
 
 @pytest.mark.parametrize(("seconds", "typed"), [(600, "10m"), (90, "90s"), (0.5, "0.5s")])
-def test_a_time_is_shown_as_it_is_typed(seconds, typed):
+def test_a_duration_is_shown_in_the_format_of_the_option(seconds, typed):
     assert str(Seconds(seconds)) == typed
     assert Seconds.parse(typed) == seconds

@@ -17,7 +17,7 @@ def records(folder):
     return [json.loads(line) for line in lines]
 
 
-def test_only_what_is_missing_or_failed_runs(bench, arguments, tmp_path):
+def test_resuming_runs_only_missing_and_failed_trials(bench, arguments, tmp_path):
     out = tmp_path / "out"
     options = ["--backends", "fake", "--modes", "works,raises", "--repeats", "2"]
     assert bench("run", *arguments, *options).returncode == 1
@@ -37,7 +37,7 @@ def test_only_what_is_missing_or_failed_runs(bench, arguments, tmp_path):
     assert len(after) == 2 + 3
 
 
-def test_a_complete_run_has_nothing_left(bench, arguments, tmp_path):
+def test_resuming_a_complete_run_runs_nothing(bench, arguments, tmp_path):
     options = ["--backends", "fake,numpy", "--repeats", "1"]
     assert bench("run", *arguments, *options).returncode == 0
     before = (tmp_path / "out" / "trials.jsonl").read_bytes()
@@ -54,7 +54,9 @@ def test_a_complete_run_has_nothing_left(bench, arguments, tmp_path):
         ({"hardware_digest": "other"}, "measured on other hardware of the same name"),
     ],
 )
-def test_a_record_of_something_else_does_not_hold(bench, arguments, tmp_path, change, reason):
+def test_a_record_of_another_version_or_machine_is_measured_again(
+    bench, arguments, tmp_path, change, reason
+):
     assert bench("run", *arguments, "--backends", "fake", "--repeats", "1").returncode == 0
     path = tmp_path / "out" / "trials.jsonl"
     path.write_text(json.dumps({**records(tmp_path / "out")[0], **change}) + "\n")
@@ -64,13 +66,13 @@ def test_a_record_of_something_else_does_not_hold(bench, arguments, tmp_path, ch
     assert len(records(tmp_path / "out")) == 2
 
 
-def test_other_options_are_refused(bench, tmp_path):
+def test_options_cannot_be_combined_with_resume(bench, tmp_path):
     done = bench("run", "--resume", str(tmp_path), "--epochs", "9")
     assert done.returncode == 2
     assert "--epochs cannot be combined with --resume" in done.stderr
 
 
-def test_a_folder_without_a_run_is_refused(bench, tmp_path):
+def test_a_folder_without_a_run_cannot_be_resumed(bench, tmp_path):
     done = bench("run", "--resume", str(tmp_path))
     assert done.returncode == 2
     assert "manifest.json" in done.stderr

@@ -1,4 +1,4 @@
-"""The runner: what each trial leaves, in which order, and what an interrupt does.
+"""The runner: the record of each trial, the order of trials, and interrupts.
 
 Workers are scripted, or work in the test's process, where a process is not the point. What can
 kill a real worker is in tests/reliability.
@@ -85,7 +85,7 @@ def trial(mode, backend="fake", repeat=1, device="cpu"):
 
 
 class SmallPredictions(WorkerHere):
-    """Has the tiny data set's 20 test images classified in four predictions."""
+    """Classifies the tiny data set's 20 test images in four predictions."""
 
     def run(self, task, *arguments):
         return super().run(msgspec.structs.replace(task, evaluation_batch=5), *arguments)
@@ -100,7 +100,7 @@ def run(experiment, folder, *trials, observer=None, executor=None, **changes):
 
 @pytest.fixture(scope="module")
 def real(tmp_path_factory):
-    """One trial in a real worker: its record and its events."""
+    """Run one trial in a real worker and return its record and events."""
     folder, observer = tmp_path_factory.mktemp("real"), Silent()
     with pytest.MonkeyPatch.context() as patch:
         install_plugin(patch)
@@ -117,7 +117,7 @@ def real(tmp_path_factory):
 
 
 @pytest.mark.process
-def test_a_trial_that_works_is_measured(real):
+def test_the_record_of_a_real_worker_is_complete(real):
     record = real.record
     assert (record.outcome, record.reason) == ("ok", None)
     assert record.framework_version == "1.0"
@@ -125,7 +125,7 @@ def test_a_trial_that_works_is_measured(real):
     assert len(record.per_epoch) == 2
     assert record.per_epoch[0].images == 64
     assert record.final_train_loss == 1.0
-    # The fake answers class 0 always; 7 of the 20 test labels are 0.
+    # The fake always predicts class 0; 7 of the 20 test labels are 0.
     assert record.test_accuracy == 7 / 20
     assert record.device_peak_memory_bytes == 12345
     assert record.peak_memory_bytes >= record.baseline_memory_bytes > 10_000_000
@@ -136,24 +136,24 @@ def test_a_trial_that_works_is_measured(real):
     assert record.variables["FAKE_COLD"] == "1"
     assert record.variables["OMP_NUM_THREADS"] == "1"
     caches = {record.variables[name] for name in CACHE_VARIABLES}
-    assert len(caches) == 1, "all compilers keep what they made in the trial's own folder"
-    assert not Path(caches.pop()).exists(), "which goes with the trial"
+    assert len(caches) == 1, "all compilers use one cache folder per trial"
+    assert not Path(caches.pop()).exists(), "deleted after the trial"
 
 
 @pytest.mark.process
-def test_prediction_is_measured_after_training_on_a_clock_of_its_own(real):
+def test_prediction_is_timed_separately_from_training(real):
     record = real.record
     found = record.inference
     assert 0 < found.latency_p50_seconds <= found.latency_p95_seconds <= found.latency_p99_seconds
     assert found.latency_calls == 1000
-    assert found.throughput_batch_size == 20, "the test images, as they are fewer than a batch"
+    assert found.throughput_batch_size == 20, "the test images are fewer than a batch"
     assert found.throughput_images_per_second > 0
     assert 0 < found.compile_seconds < found.seconds
     assert record.train_seconds == sum(epoch.seconds for epoch in record.per_epoch)
 
 
 @pytest.mark.process
-def test_a_cold_start_spans_the_process_up_to_its_first_step(real):
+def test_cold_start_is_the_time_from_process_start_to_first_step(real):
     record = real.record
     phases = record.import_seconds + record.data_seconds + record.build_seconds
     assert record.cold_start_seconds > phases
@@ -161,7 +161,7 @@ def test_a_cold_start_spans_the_process_up_to_its_first_step(real):
     assert record.cold_start_seconds < record.wall_seconds + 0.02, "the kernel's clock ticks"
 
 
-def test_training_ends_at_the_accuracy_that_is_asked_for(experiment, tmp_path):
+def test_training_stops_at_the_requested_accuracy(experiment, tmp_path):
     # The fake's accuracy is 0.35 after every epoch.
     (record,) = run(
         experiment, tmp_path / "run", trial("works"), executor=WorkerHere(), until_accuracy=0.3
@@ -171,7 +171,7 @@ def test_training_ends_at_the_accuracy_that_is_asked_for(experiment, tmp_path):
     assert record.time_to_accuracy == TimeToAccuracy(0.3, True, seconds, 1)
 
 
-def test_an_accuracy_that_is_not_reached_is_censored_after_all_epochs(experiment, tmp_path):
+def test_time_to_an_unreached_accuracy_is_censored_after_all_epochs(experiment, tmp_path):
     (record,) = run(
         experiment, tmp_path / "run", trial("works"), executor=WorkerHere(), until_accuracy=0.5
     )
@@ -189,7 +189,7 @@ def test_an_accuracy_that_is_not_reached_is_censored_after_all_epochs(experiment
         ({"input": "pipeline"}, "Fake does not support input 'pipeline'; it supports resident"),
     ],
 )
-def test_what_a_recipe_does_not_state_is_unsupported_without_a_worker(
+def test_options_that_a_recipe_does_not_list_are_unsupported_without_starting_a_worker(
     experiment, tmp_path, changes, reason
 ):
     observer = Silent()
@@ -200,35 +200,35 @@ def test_what_a_recipe_does_not_state_is_unsupported_without_a_worker(
     assert observer.events == []
 
 
-def test_a_trial_tells_what_the_machine_did_meanwhile(experiment, tmp_path):
+def test_a_record_describes_the_load_on_the_machine(experiment, tmp_path):
     (record,) = run(experiment, tmp_path / "run", trial("steady"), executor=WorkerHere())
     noise = record.noise
     assert noise.canary_before_seconds > 0
     assert noise.canary_after_seconds > 0
     assert noise.train_cpu_seconds < record.train_seconds  # it sleeps
     assert noise.train_involuntary_switches >= 0
-    assert record.limit is None  # this model was given no count of operations
+    assert record.limit is None  # no operation count was given for this model
 
 
 @pytest.mark.parametrize("mode", ["early", "dispatches"])
-def test_a_clock_that_stops_before_the_work_is_done_is_caught(experiment, tmp_path, mode):
-    """The first prediction waits for the work that was left."""
+def test_a_clock_that_stops_before_the_work_is_done_is_detected(experiment, tmp_path, mode):
+    """The first prediction waits for unfinished training work."""
     (record,) = run(experiment, tmp_path / "run", trial(mode), executor=SmallPredictions())
     assert record.leftover_seconds > 0.1
-    if not record.noise.flags:  # of a disturbed trial this is not asked
+    if not record.noise.flags:  # disturbed trials are not checked
         assert record.outcome == "mistimed"
         assert "clock stopped too early" in record.reason
 
 
-def test_a_clock_that_waits_leaves_nothing(experiment, tmp_path):
+def test_a_clock_that_waits_for_the_work_leaves_none_unfinished(experiment, tmp_path):
     (record,) = run(experiment, tmp_path / "run", trial("steady"), executor=SmallPredictions())
     assert record.outcome == "ok"
     assert record.leftover_seconds < record.per_epoch[0].seconds / 2
 
 
-def test_throughput_leaves_the_first_epoch_out(experiment, tmp_path):
+def test_throughput_excludes_the_first_epoch(experiment, tmp_path):
     class Slower(ScriptedExecutor):
-        """Has a first epoch of 2 s and others of 0.5 s, with 64 images each."""
+        """Reports 2 s for the first epoch and 0.5 s for the others, with 64 images each."""
 
         def run(self, task, launch, timeout, on_event):
             def slowed(event):
@@ -252,15 +252,15 @@ def test_throughput_leaves_the_first_epoch_out(experiment, tmp_path):
         ("unsupported", "unsupported", "0.flatten"),
     ],
 )
-def test_a_fault_costs_one_record(experiment, tmp_path, mode, outcome, reason):
+def test_a_fault_affects_only_its_own_record(experiment, tmp_path, mode, outcome, reason):
     first, second = run(experiment, tmp_path / "run", trial(mode), trial("works"))
     assert first.outcome == outcome
     assert reason in first.reason
     assert second.outcome == "ok"
-    assert first.import_seconds > 0, "what was measured before the fault is kept"
+    assert first.import_seconds > 0, "measurements before the fault are recorded"
 
 
-def test_no_process_for_a_worker_costs_one_record(experiment, tmp_path):
+def test_a_worker_that_cannot_be_started_affects_only_its_own_record(experiment, tmp_path):
     none = Answer((), exit_status=None, start_error="no process: Resource busy")
     executor = ScriptedExecutor([none])
     folder = tmp_path / "run"
@@ -280,9 +280,9 @@ def test_trials_run_in_the_order_of_the_plan(experiment, tmp_path):
     assert [task.explain for task in executor.trained] == [False, True, False]
 
 
-def test_a_disturbed_trial_runs_again_before_the_next_one(experiment, tmp_path, scripted):
+def test_a_disturbed_trial_is_retried_before_the_next_one(experiment, tmp_path, scripted):
     class BusyOnce(ScriptedExecutor):
-        """Finds other processes on the CPUs in the first attempt of the first trial."""
+        """Reports other processes on the CPUs in the first attempt of the first trial."""
 
         def run(self, task, *arguments):
             if not self.trained:
@@ -307,7 +307,7 @@ def test_a_framework_that_is_not_installed_is_unavailable(experiment, tmp_path):
 
 
 @pytest.mark.process
-def test_a_limit_tells_whether_the_framework_sees_the_device(plugin):
+def test_peak_rates_report_a_device_that_the_framework_does_not_see(plugin):
     setting = PeakRateSettings(threads=1, cpus=(), cache=None)
     wanted = [(recipes()["numpy"], "2", device) for device in ("cpu", "gpu:0")]
     there, absent = peak_rates(wanted, setting, LocalExecutor(), lambda *_: None)
@@ -317,33 +317,33 @@ def test_a_limit_tells_whether_the_framework_sees_the_device(plugin):
 
 
 @pytest.mark.process
-def test_no_worker_starts_for_a_device_that_is_known_to_be_absent(experiment, tmp_path):
+def test_no_worker_starts_for_a_device_known_to_be_absent(experiment, tmp_path):
     limits = (
         PeakRates(
             backend="fake",
             framework_version=None,
             device=device,
             threads=1,
-            error=f"device {device}: told by the limit",
+            error=f"device {device}: not seen by the peak-rate worker",
             absent=absent,
         )
         for device, absent in (("gpu:3", True), ("gpu:4", False))
     )
     planned = [trial("works", device=device) for device in ("gpu:3", "gpu:4", "cpu")]
     folder, executor = tmp_path / "run", LocalExecutor()
-    known, asked, works = run(
+    known, unknown, works = run(
         experiment, folder, *planned, peak_rates=tuple(limits), executor=executor
     )
     assert (known.outcome, known.exit_status) == ("unsupported", None)
-    assert known.reason == "device gpu:3: told by the limit"
-    assert (asked.outcome, asked.reason) == (
+    assert known.reason == "device gpu:3: not seen by the peak-rate worker"
+    assert (unknown.outcome, unknown.reason) == (
         "unsupported",
         "device gpu:4: the framework sees gpu:0, cpu",
     )
     assert works.outcome == "ok"
 
 
-def test_records_are_on_the_disk_as_they_end(experiment, tmp_path):
+def test_a_record_is_written_as_soon_as_its_trial_ends(experiment, tmp_path):
     lengths = []
 
     class Reader(Silent):
@@ -354,7 +354,7 @@ def test_records_are_on_the_disk_as_they_end(experiment, tmp_path):
     assert lengths == [1, 2]
 
 
-def test_an_interrupt_records_the_trial_and_ends_the_run(experiment, tmp_path):
+def test_an_interrupt_records_the_current_trial_and_ends_the_run(experiment, tmp_path):
     class Interrupter(Silent):
         def trial_event(self, trial, event):
             if trial.job.mode == "hangs" and event == PhaseBegan("compile"):
@@ -400,7 +400,9 @@ def _first_child(pid):
     raise AssertionError("the runner started no worker")
 
 
-def test_a_run_reads_back_as_written(experiment, tmp_path):
+def test_a_folder_with_predictions_but_no_manifest_is_neither_read_nor_overwritten(
+    experiment, tmp_path
+):
     from bench.errors import RecordError
 
     run(experiment, tmp_path / "run", trial("works"), executor=WorkerHere())
@@ -410,7 +412,7 @@ def test_a_run_reads_back_as_written(experiment, tmp_path):
         RunFolder(tmp_path / "run")
 
 
-def test_numpy_learns_and_its_pipeline_trains_on_the_same_batches(experiment, tmp_path):
+def test_numpy_learns_the_same_from_resident_and_pipeline_input(experiment, tmp_path):
     jobs = [Job("tiny", 16, "numpy", "eager", "cpu", input=feed) for feed in FEEDS]
     planned = [Trial(job, seed=3, repeat=1) for job in jobs]
     records = run(experiment, tmp_path / "run", *planned, executor=WorkerHere(), epochs=3)

@@ -1,4 +1,4 @@
-"""A session, whatever began it: how directly it starts workers."""
+"""A session started by options, a run file or --resume: how deep the call stack of a worker is."""
 
 import inspect
 import subprocess
@@ -18,7 +18,7 @@ MOST_FRAMES = 7  # main and the function that starts the process included
 
 @pytest.fixture
 def starts(monkeypatch):
-    """The suite's frames above each start of a worker, outermost first; no worker starts."""
+    """Record the call stack at each attempt to start a worker, outermost first; none starts."""
     recorded = []
 
     def refuse(*_, **__):
@@ -32,9 +32,9 @@ def starts(monkeypatch):
     return recorded
 
 
-@pytest.mark.parametrize("way", ["options", "run file", "resume"])
-def test_few_frames_lie_between_main_and_the_start_of_a_worker(
-    starts, tiny, tmp_path, monkeypatch, cache, way
+@pytest.mark.parametrize("source", ["options", "run file", "resume"])
+def test_the_call_stack_from_main_to_a_worker_start_is_short(
+    starts, tiny, tmp_path, monkeypatch, cache, source
 ):
     monkeypatch.chdir(tmp_path)
     options = [*tiny, "--backends", "numpy", "--repeats", "1", "--output", "out"]
@@ -42,11 +42,11 @@ def test_few_frames_lie_between_main_and_the_start_of_a_worker(
     file += '[matrix]\nbackends = "numpy"\nmodels = "models.py:tiny"\nbatch_sizes = 16\n'
     Path("file.toml").write_text(file)
     typed = {"options": options, "run file": ["file.toml"], "resume": ["--resume", "out"]}
-    if way == "resume":
+    if source == "resume":
         monkeypatch.setattr(sys, "argv", ["bench", "run", *options])
         main()
         starts.clear()
-    monkeypatch.setattr(sys, "argv", ["bench", "run", *typed[way]])
+    monkeypatch.setattr(sys, "argv", ["bench", "run", *typed[source]])
     assert main() == 3, "no trial can be measured"
     kinds = {stack[-2] for stack in starts}
     assert kinds == {"_attempt", "_make", "_measure"}, "trials, certificates and peak rates"

@@ -1,4 +1,4 @@
-"""Workers that run one task together, with scripted members in the place of processes."""
+"""Workers that run one task together; scripted members replace the processes."""
 
 import threading
 
@@ -51,7 +51,7 @@ def _hurried(monkeypatch):
 
 
 def run(*members):
-    """The events of the group, and its end."""
+    """Run a group of members and return its events and its end."""
     events = []
     return events, run_group(members, SECONDS, events.append)
 
@@ -78,7 +78,7 @@ def test_a_member_that_dies_stops_rank_0_and_is_named():
     assert end.log.endswith("--- rank 1 of 2:\nits last words")
 
 
-def test_a_death_counts_more_than_the_broken_connection_that_rank_0_reports():
+def test_a_dead_member_takes_precedence_over_the_broken_connection_that_rank_0_reports():
     other = Scripted("rank 1 of 2", end=KILLED)
     first = Scripted("rank 0 of 2", Failed("failed", "connection closed"), end=RAISED, after=other)
     events, _ = run(first, other)
@@ -87,20 +87,20 @@ def test_a_death_counts_more_than_the_broken_connection_that_rank_0_reports():
     assert failed.reason.startswith("connection closed; rank 1 of 2: the worker ended")
 
 
-def test_a_reason_that_all_members_have_is_reported_once():
+def test_a_reason_common_to_all_members_is_reported_once():
     unsupported = Failed("unsupported", "no such thing")
     members = [Scripted(f"rank {n} of 3", unsupported, end=RAISED) for n in range(3)]
     events, _ = run(*members)
     assert events == [unsupported]
 
 
-def test_out_of_memory_on_another_rank_is_the_outcome():
+def test_out_of_memory_on_any_rank_is_the_outcome():
     other = Scripted("rank 1 of 2", Failed("out_of_memory", "no room"), end=RAISED)
     events, _ = run(Scripted("rank 0 of 2", hangs=True), other)
     assert events == [Failed("out_of_memory", "rank 1 of 2: no room")]
 
 
-def test_rank_0_that_dies_is_known_by_its_own_end():
+def test_the_death_of_rank_0_is_reported_with_its_exit_status():
     first = Scripted("rank 0 of 2", PhaseBegan("build"), end=KILLED)
     other = Scripted("rank 1 of 2", Failed("failed", "connection closed"), end=RAISED, after=first)
     events, end = run(first, other)
@@ -108,7 +108,7 @@ def test_rank_0_that_dies_is_known_by_its_own_end():
     assert end.exit_status == -9
 
 
-def test_a_failure_after_rank_0_has_finished_changes_nothing():
+def test_a_failure_after_rank_0_has_finished_is_ignored():
     first = Scripted("rank 0 of 2", FINISHED, hangs=True)
     events, end = run(first, Scripted("rank 1 of 2", end=KILLED))
     assert events == [FINISHED]
@@ -122,14 +122,14 @@ def test_a_divergence_is_reported_once():
     assert events == [diverged]
 
 
-def test_an_interrupt_stops_the_other_members():
+def test_an_interrupt_stops_all_members():
     other = Scripted("rank 1 of 2", hangs=True)
     with pytest.raises(KeyboardInterrupt):
         run(Scripted("rank 0 of 2", raises=KeyboardInterrupt()), other)
     assert other.is_stopped.is_set()
 
 
-def test_a_member_that_cannot_be_run_is_the_callers_to_see():
+def test_an_exception_in_a_member_is_raised_to_the_caller():
     first = Scripted("rank 0 of 2", hangs=True)
     with pytest.raises(ConnectionError, match="the node is gone"):
         run(first, Scripted("rank 1 of 2", raises=ConnectionError("the node is gone")))

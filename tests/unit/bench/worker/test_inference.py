@@ -9,7 +9,7 @@ from bench.worker.inference import percentiles, timed_calls
 IMAGES = np.arange(10, dtype=np.float32).reshape(10, 1)
 
 
-def test_each_call_gets_the_next_whole_batch():
+def test_each_call_predicts_the_next_full_batch():
     seen = []
     seconds = timed_calls(lambda batch: seen.append(batch[:, 0].tolist()), IMAGES, 4, (3, 3))
     assert seen == [[0, 1, 2, 3], [4, 5, 6, 7], [0, 1, 2, 3]]

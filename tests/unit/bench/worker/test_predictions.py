@@ -124,7 +124,7 @@ def test_contenders_with_equal_errors_share_a_matrix():
     ],
     ids=["another format", "incomplete", "bomb"],
 )
-def test_invalid_compressed_data_is_refused(compressed):
+def test_invalid_compressed_data_is_rejected(compressed):
     with pytest.raises(ValueError, match="compressed"):
         decompress(compressed)
 
@@ -214,7 +214,7 @@ def test_the_report_shows_the_times_of_single_steps(stored):
     assert float(row[2].replace(",", "")) <= float(row[3].replace(",", "")), "p5 and p50"
 
 
-def test_a_run_without_predictions_has_no_section_on_them(make, tmp_path):
+def test_a_run_without_predictions_has_no_section_about_them(make, tmp_path):
     folder = make.store(tmp_path / "run", [make.trial()])
     assert section(folder, "errors") is section(folder, "steps") is None
 
@@ -265,7 +265,7 @@ def test_an_invalid_file_hides_only_its_part_of_the_section(make, tmp_path, chan
     assert section(folder, "answer") is not None
 
 
-def test_resuming_removes_an_incomplete_line_and_refuses_a_link(make, tmp_path):
+def test_resuming_removes_an_incomplete_line_and_rejects_a_link(make, tmp_path):
     folder = make.store(tmp_path / "run", [make.trial()])
     line = msgspec.json.encode(explanation("a", [0])) + b"\n"
     (folder / "explanations.jsonl").write_bytes(line + b'{"torn')
