@@ -3,7 +3,9 @@
 Every string is plain text; the writers escape it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 
@@ -43,22 +45,31 @@ class Table(NamedTuple):
     below: int = 0
 
 
-class Picture(NamedTuple):
-    """A drawn figure.
+@dataclass(frozen=True)
+class Picture:
+    """A figure, drawn when one of its files is first requested: few documents need both.
 
     Attributes:
         stem: name of its files without the ending.
         description: what it shows, for a reader who does not see it.
         caption: how to read it.
-        svg: the figure as SVG.
-        png: the figure as PNG.
+        draw: returns the figure as a file of the given format, `svg` or `png`.
     """
 
     stem: str
     description: str
     caption: str
-    svg: bytes
-    png: bytes
+    draw: Callable[[str], bytes]
+
+    @cached_property
+    def svg(self) -> bytes:
+        """The figure as SVG."""
+        return self.draw("svg")
+
+    @cached_property
+    def png(self) -> bytes:
+        """The figure as PNG."""
+        return self.draw("png")
 
 
 class Chart(NamedTuple):

@@ -10,7 +10,7 @@ from reports.analysis.runs import Source
 from reports.analysis.trials import trial_frame
 from reports.display import count, listed, plain
 from reports.document import Report
-from reports.figures.gallery import Gallery, draw_all
+from reports.figures.gallery import Gallery, gallery_of
 from reports.sections.absences import absence_sections
 from reports.sections.context import context_sections
 from reports.sections.counterparts import baseline_sections, parallel_sections
@@ -38,8 +38,8 @@ class Edition:
 
     @cached_property
     def gallery(self) -> Gallery:
-        """The drawn figures."""
-        return draw_all(self.rankings)
+        """The figures of the rankings."""
+        return gallery_of(self.rankings)
 
     @cached_property
     def report(self) -> Report:

@@ -2,8 +2,9 @@
 
 import io
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import matplotlib
@@ -26,7 +27,11 @@ LONGEST_TITLE = 95
 MOST_ROWS = 24
 MOST_TRIALS = 12  # of a contender that are drawn one by one
 
-_PRINT_DOTS_PER_INCH = 200
+# Without the date and the version of matplotlib, equal drawings are equal files.
+_SAVED_AS: dict[str, dict[str, Any]] = {
+    "svg": {"metadata": {"Date": None, "Creator": None}},
+    "png": {"metadata": {"Software": None}, "dpi": 200},  # for print
+}
 _FAMILIES = ("Inter", "Helvetica Neue", "Arial", "Liberation Sans", "DejaVu Sans")
 
 
@@ -112,9 +117,21 @@ def legend_above(figure: Figure, axes: Axes) -> None:
     )
 
 
-def saved(stem: str, description: str, caption: str, figure: Figure) -> Picture:
-    """Save the figure as SVG and as PNG; the same drawing gives the same bytes."""
-    svg, png = io.BytesIO(), io.BytesIO()
-    figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
-    figure.savefig(png, format="png", dpi=_PRINT_DOTS_PER_INCH, metadata={"Software": None})
-    return Picture(stem, description, caption, svg.getvalue(), png.getvalue())
+def picture(stem: str, description: str, caption: str, draw: Callable[[], Figure]) -> Picture:
+    """Return a figure that is drawn when needed; the same drawing gives the same bytes.
+
+    Args:
+        stem: see `Picture`, as for the other texts.
+        description: see `Picture`.
+        caption: see `Picture`.
+        draw: draws the figure; called at most once, in the house style.
+    """
+    drawn = cache(draw)
+
+    def save(kind: str) -> bytes:
+        file = io.BytesIO()
+        with house_style():
+            drawn().savefig(file, format=kind, **_SAVED_AS[kind])
+        return file.getvalue()
+
+    return Picture(stem, description, caption, save)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from matplotlib.figure import Figure
@@ -12,7 +13,7 @@ from reports.analysis.runs import distinct
 from reports.display import count, listed
 from reports.document import Picture
 from reports.figures import bars, curves
-from reports.figures.canvas import MOST_ROWS, MOST_TRIALS, house_style, saved
+from reports.figures.canvas import MOST_ROWS, MOST_TRIALS, picture
 from reports.metrics import ACCURACY, FIRST_STEP, PEAK_MEMORY, THROUGHPUT, Metric
 
 _LONGEST_STEM = 60
@@ -75,18 +76,17 @@ KINDS = (THROUGHPUT_BARS, ACCURACY_CURVES, MEMORY_BARS, PHASE_BARS)
 Gallery = dict[tuple[str, int], Picture]
 
 
-def draw_all(rankings: Sequence[Ranking]) -> Gallery:
-    """Draw every kind of figure of each ranking with contenders, by kind and position."""
+def gallery_of(rankings: Sequence[Ranking]) -> Gallery:
+    """Return every kind of figure of each ranking with contenders, by kind and position."""
     stems = stems_of(rankings)
     trials = sum(c.repeats for ranking in rankings for c in ranking.contenders)
     most = MOST_RANKINGS if trials <= MANY_TRIALS else 1
-    with house_style():
-        return {
-            (kind.name, position): _draw(kind, ranking, stems[position])
-            for position, ranking in enumerate(rankings)
-            for kind in KINDS
-            if ranking.contenders and position < most
-        }
+    return {
+        (kind.name, position): _picture(kind, ranking, stems[position])
+        for position, ranking in enumerate(rankings)
+        for kind in KINDS
+        if ranking.contenders and position < most
+    }
 
 
 def stems_of(rankings: Sequence[Ranking]) -> list[str]:
@@ -94,7 +94,7 @@ def stems_of(rankings: Sequence[Ranking]) -> list[str]:
     return distinct([_stem(ranking.title) for ranking in rankings], "{}-{}")
 
 
-def _draw(kind: Kind, ranking: Ranking, stem: str) -> Picture:
+def _picture(kind: Kind, ranking: Ranking, stem: str) -> Picture:
     drawn = ranking.contenders[:MOST_ROWS]
     left_out = len(ranking.contenders) - len(drawn)
     note = f" Drawn are the {len(drawn)} fastest of {len(ranking.contenders)}." if left_out else ""
@@ -103,8 +103,8 @@ def _draw(kind: Kind, ranking: Ranking, stem: str) -> Picture:
     values = [f"{c.label} {kind.metric.quote(c[kind.metric].median)}" for c in drawn]
     contenders = count(len(drawn), "contender")
     description = f"{kind.title}, {ranking.title}, {contenders}: {listed(values)}."
-    figure = kind.draw(ranking.title, drawn)
-    return saved(f"{kind.name}-{stem}", description, kind.caption + note, figure)
+    draw = partial(kind.draw, ranking.title, drawn)
+    return picture(f"{kind.name}-{stem}", description, kind.caption + note, draw)
 
 
 def _stem(title: str) -> str:

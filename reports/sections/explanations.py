@@ -6,6 +6,7 @@ disputed images, saliency.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +20,7 @@ from reports.display import NOT_KNOWN, count, listed, significant
 from reports.document import Part, Picture, Section, Table, numbers, texts
 from reports.figures import images
 from reports.figures.bars import strips
-from reports.figures.canvas import MOST_ROWS, house_style, saved
+from reports.figures.canvas import MOST_ROWS, picture
 from reports.figures.gallery import MOST_RANKINGS, stems_of
 from reports.metrics import THROUGHPUT
 
@@ -61,17 +62,16 @@ _SALIENCY = (
 def step_sections(rankings: Sequence[Ranking], sources: Sequence[Source]) -> list[Section]:
     """Return the section; none if no run timed single steps."""
     parts = []
-    with house_style():
-        for place, (ranking, stem) in enumerate(zip(rankings, stems_of(rankings), strict=True)):
-            timed = [
-                (contender, np.array(each.told.step_seconds))
-                for contender, each in explained(ranking, sources)
-                if each.told.step_seconds
-            ]
-            if timed:
-                drawn = place < MOST_RANKINGS
-                made = _step_part(ranking, timed, stem if drawn else None)
-                parts.append(replace(made, ranking=place))
+    for place, (ranking, stem) in enumerate(zip(rankings, stems_of(rankings), strict=True)):
+        timed = [
+            (contender, np.array(each.told.step_seconds))
+            for contender, each in explained(ranking, sources)
+            if each.told.step_seconds
+        ]
+        if timed:
+            drawn = place < MOST_RANKINGS
+            made = _step_part(ranking, timed, stem if drawn else None)
+            parts.append(replace(made, ranking=place))
     intro = _STEPS if parts else ""
     return [Section("steps", "Single steps", tuple(parts), intro, reference=True)] if parts else []
 
@@ -86,8 +86,8 @@ def _step_part(ranking: Ranking, timed: Sequence[Timed], stem: str | None) -> Pa
     batch = int(ranking.choices["batch_size"])
     rows = tuple((contender.label, *_step_cells(contender, own, batch)) for contender, own in timed)
     table = Table(f"{ranking.title}: times of single steps", columns, rows)
-    picture = _drawn_steps(ranking, timed, stem) if stem else None
-    return Part(heading=ranking.title, picture=picture, table=table)
+    figure = _drawn_steps(ranking, timed, stem) if stem else None
+    return Part(heading=ranking.title, picture=figure, table=table)
 
 
 def _step_cells(contender: Contender, seconds: Seconds, batch: int) -> tuple[str, ...]:
@@ -101,21 +101,20 @@ def _drawn_steps(ranking: Ranking, timed: Sequence[Timed], stem: str) -> Picture
     shown = timed[:MOST_ROWS]
     contenders = [contender for contender, _ in shown]
     times = [seconds * 1e3 for _, seconds in shown]
-    figure = strips("Times of single steps, ms", ranking.title, contenders, times)
+    draw = partial(strips, "Times of single steps, ms", ranking.title, contenders, times)
     description = f"Times of single steps, {ranking.title}, {count(len(shown), 'contender')}."
-    return saved(f"steps-{stem}", description, _DOTS, figure)
+    return picture(f"steps-{stem}", description, _DOTS, draw)
 
 
 def prediction_sections(rankings: Sequence[Ranking], sources: Sequence[Source]) -> list[Section]:
     """Return the section; none if no run recorded predictions."""
     stems = stems_of(rankings)
     parts: list[Part] = []
-    with house_style():
-        for position, ranking in enumerate(rankings[:MOST_RANKINGS]):
-            answers = answers_of(ranking, sources, MOST_CONTENDERS)
-            if answers is not None:
-                made = _parts(answers, stems[position])
-                parts += (replace(part, ranking=position) for part in made)
+    for position, ranking in enumerate(rankings[:MOST_RANKINGS]):
+        answers = answers_of(ranking, sources, MOST_CONTENDERS)
+        if answers is not None:
+            made = _parts(answers, stems[position])
+            parts += (replace(part, ranking=position) for part in made)
     section = Section("errors", "What they get wrong", tuple(parts), _ANSWERS, reference=True)
     return [section] if parts else []
 
@@ -135,12 +134,12 @@ def _errors(answers: Answers, stem: str) -> Part:
     tables = [confusion(answers.labels, member.classes, size) for member in answers.members]
     labels = [member.label for member in answers.members]
     wrong = [int((member.classes != answers.labels).sum()) for member in answers.members]
-    picture = saved(
+    drawn = picture(
         f"errors-{stem}",
         f"Errors by class, {answers.title}: "
         + listed([f"{who} {n:,}" for who, n in zip(labels, wrong, strict=True)]),
         _ERRORS,
-        images.confusion(answers.title, labels, tables),
+        partial(images.confusion, answers.title, labels, tables),
     )
     paragraphs = [_agreement(answers)] if len(answers.members) > 1 else []
     paragraphs += [
@@ -149,7 +148,7 @@ def _errors(answers: Answers, stem: str) -> Part:
         for problem in member.details.problems
     ]
     table = _error_table(answers, tables) if size <= MOST_CLASSES else None
-    return Part(heading=answers.title, paragraphs=tuple(paragraphs), picture=picture, table=table)
+    return Part(heading=answers.title, paragraphs=tuple(paragraphs), picture=drawn, table=table)
 
 
 def _agreement(answers: Answers) -> str:
@@ -178,11 +177,11 @@ def _error_table(answers: Answers, tables: Sequence[IntArray]) -> Table:
 def _disputed(answers: Answers, drawn: Sequence[int], stem: str) -> Part:
     title = f"{answers.title}: images answered differently"
     captions = ["\n".join(_caption(answers, place)) for place in drawn]
-    picture = saved(
+    figure = picture(
         f"disputed-{stem}",
         f"{title}: {count(len(drawn), 'image')}; the table below says who answers what.",
         _DISPUTED,
-        images.disputed(answers.title, [answers.pixels(place) for place in drawn], captions),
+        partial(images.disputed, answers.title, [answers.pixels(p) for p in drawn], captions),
     )
     columns = numbers("Test image", "Label", *(member.label for member in answers.members))
     rows = tuple(
@@ -193,7 +192,7 @@ def _disputed(answers: Answers, drawn: Sequence[int], stem: str) -> Part:
         )
         for place in drawn
     )
-    return Part(picture=picture, table=Table(title, columns, rows))
+    return Part(picture=figure, table=Table(title, columns, rows))
 
 
 def _caption(answers: Answers, place: int) -> Iterator[str]:
@@ -219,9 +218,10 @@ def _saliency(answers: Answers, stem: str) -> Part | None:
             rows.append((member.label, [shades[place] for place in shown], given))
     if not rows:
         return None
-    figure = images.saliency(answers.title, [answers.pixels(place) for place in shown], rows)
+    pixels = [answers.pixels(place) for place in shown]
     title = f"{answers.title}: pixels that the answer hangs on"
     described = (
         f"{title}, for {count(len(shown), 'test image')} and {listed([r[0] for r in rows])}."
     )
-    return Part(picture=saved(f"saliency-{stem}", described, _SALIENCY, figure))
+    draw = partial(images.saliency, answers.title, pixels, rows)
+    return Part(picture=picture(f"saliency-{stem}", described, _SALIENCY, draw))

@@ -262,7 +262,11 @@ def test_an_invalid_file_hides_only_its_part_of_the_section(make, tmp_path, chan
     (folder / "explanations.jsonl").write_bytes(line)
     whole = Pictures((2, 2, 1), LABELS, (Picture(0, 0, bytes(4)),))
     (folder / "pictures.json").write_bytes(msgspec.json.encode(pictures or whole))
-    assert section(folder, "answer") is not None
+    report = Edition(read_sources([folder])).report
+    assert "answer" in [part.anchor for part in report.sections]
+    for picture in report.pictures:
+        if picture.stem.startswith(("errors", "disputed", "saliency", "steps")):
+            assert picture.svg
 
 
 def test_resuming_removes_an_incomplete_line_and_rejects_a_link(make, tmp_path):
