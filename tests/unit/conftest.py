@@ -18,11 +18,17 @@ def make():
 
 
 @pytest.fixture
-def scripted(monkeypatch) -> ScriptedExecutor:
-    """Let a script answer the tasks of every run in this process: no worker starts.
+def steady_canary(monkeypatch):
+    """Let the canary report the same time always: runs are faster and a busy machine disturbs none.
 
-    The canary takes the same time always, so that a busy machine disturbs no trial.
+    The canary itself is tested in `machine/test_disturbance.py`.
     """
+    monkeypatch.setattr(Canary, "work", lambda canary: 0.1)
+
+
+@pytest.fixture
+def scripted(monkeypatch, steady_canary) -> ScriptedExecutor:
+    """Let a script answer the tasks of every run in this process: no worker starts."""
     executor = ScriptedExecutor()
 
     def run(local, task, launch, timeout, on_event):
@@ -30,7 +36,6 @@ def scripted(monkeypatch) -> ScriptedExecutor:
             return executor.run(task, launch, timeout, on_event)
 
     monkeypatch.setattr(LocalExecutor, "run", run)
-    monkeypatch.setattr(Canary, "work", lambda canary: 0.1)
     return executor
 
 

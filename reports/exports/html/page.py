@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
@@ -52,6 +52,19 @@ def page_text(
         payload: data of its script, as `payload_of` returns it.
         downloads: files that it offers.
     """
+    return _template().render(
+        report=report,
+        style=_ours("report.css"),
+        script=Markup("\n").join(_ours(f"script/{name}.js") for name in _SCRIPTS),
+        data=script_json(payload),
+        library=packed_library(),
+        downloads=[(file, packed(file.text)) for file in downloads],
+    )
+
+
+@cache
+def _template() -> Template:
+    """Compile the template once per process."""
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -61,14 +74,7 @@ def page_text(
         keep_trailing_newline=True,
     )
     environment.filters["inline"] = inline_svg
-    return environment.get_template("report.html").render(
-        report=report,
-        style=_ours("report.css"),
-        script=Markup("\n").join(_ours(f"script/{name}.js") for name in _SCRIPTS),
-        data=script_json(payload),
-        library=packed_library(),
-        downloads=[(file, packed(file.text)) for file in downloads],
-    )
+    return environment.get_template("report.html")
 
 
 def _ours(name: str) -> Markup:

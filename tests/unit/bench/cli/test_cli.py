@@ -159,12 +159,8 @@ def test_models_are_listed_with_their_sizes(bench):
     assert "4,241,152" in done.stdout
 
 
-def test_a_report_is_written_again_and_for_several_runs(bench, tiny, tmp_path):
-    folders = [tmp_path / name for name in ("one", "two")]
-    for folder in folders:
-        options = ["--backends", "numpy", "--repeats", "1", "--output", str(folder)]
-        assert bench("run", *tiny, *options).returncode == 0
-    (folders[0] / "report.html").unlink()
+def test_reports_are_written_for_one_run_and_for_several(bench, make, tmp_path):
+    folders = [make.store(tmp_path / name, make.TRIALS) for name in ("one", "two")]
     assert bench("report", str(folders[0])).returncode == 0
     assert (folders[0] / "report.html").exists()
     names = [str(folder) for folder in folders]

@@ -136,33 +136,41 @@ def test_a_file_that_is_none_is_refused(bench, tmp_path, content):
         assert bench("plan", str(path)).returncode == 2
 
 
-def test_what_is_recorded_is_not_taken_again(bench, tmp_path, tiny, scripted):
+RESUMED = """\
+run = {epochs = 1, data_dir = "tiny", verify = false, repeats = 2, retries = 0}
+matrix = {backends = ["numpy", "fake"], models = ["models.py:tiny"], batch_sizes = 16}
+include = [{backends = "fake", modes = "steady"}]
+"""
+
+
+def test_valid_records_are_not_measured_again(bench, tmp_path, tiny, scripted):
     file, out = tmp_path / "file.toml", tmp_path / "runs" / "file"
-    file.write_text(RIGHT)
+    file.write_text(RESUMED)
 
     def run(*options):
         return bench("run", "file.toml", *options, cwd=tmp_path)
 
-    def starts():
+    def measured():
         lines = [json.loads(line) for line in (out / "trials.jsonl").read_text().splitlines()]
         return [line["trial"] for line in lines]
 
     assert run().returncode == 0
-    first = starts()
-    assert len(first) == len(set(first)) == 8
+    first = measured()
+    assert len(first) == len(set(first)) == 6
     again = run()
     assert again.returncode == 0
-    assert "8 records of this run are still valid" in again.stderr
-    assert starts() == first
-    file.write_text(RIGHT.replace("batch_sizes = 32", "batch_sizes = 4"))
+    assert "6 records of this run are still valid" in again.stderr
+    assert measured() == first
+    file.write_text(RESUMED.replace("steady", "early"))
     planned = bench("plan", "file.toml", cwd=tmp_path)
     assert planned.returncode == 0
-    assert "8 trials of 4 jobs; 6 are measured and valid, 2 are left" in planned.stdout
+    assert "6 trials of 3 jobs; 4 are measured and valid, 2 are left" in planned.stdout
     assert run().returncode == 0
-    assert starts()[:8] == first
-    assert [name for name in starts()[8:] if "-b4-numpy-" in name] == starts()[8:]
-    assert len(starts()) == 10
-    file.write_text(RIGHT.replace("epochs = 1", "epochs = 2"))
+    assert measured()[:6] == first
+    added = measured()[6:]
+    assert len(added) == 2
+    assert all("-fake-early-" in name for name in added)
+    file.write_text(RESUMED.replace("epochs = 1", "epochs = 2"))
     refused = run()
     assert refused.returncode == 2
     assert "another epochs" in refused.stderr

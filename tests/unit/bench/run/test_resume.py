@@ -45,25 +45,27 @@ def test_resuming_a_complete_run_runs_nothing(bench, arguments, tmp_path):
     assert (tmp_path / "out" / "trials.jsonl").read_bytes() == before
 
 
-@pytest.mark.parametrize(
-    ("change", "reason"),
-    [
-        ({"framework_version": "0.9"}, "measured with version 0.9, now 1.0"),
-        ({"backend_digest": "other"}, "the backend's source has changed"),
-        ({"machine": "elsewhere"}, "measured on the machine elsewhere"),
-        ({"hardware_digest": "other"}, "measured on other hardware of the same name"),
-    ],
-)
-def test_a_record_of_another_version_or_machine_is_measured_again(
-    bench, arguments, tmp_path, change, reason
-):
-    assert bench("run", *arguments, "--backends", "fake", "--repeats", "1").returncode == 0
-    path = tmp_path / "out" / "trials.jsonl"
-    path.write_text(json.dumps({**records(tmp_path / "out")[0], **change}) + "\n")
+INVALID = [
+    ({"framework_version": "0.9"}, "measured with version 0.9, now 1.0"),
+    ({"backend_digest": "other"}, "the backend's source has changed"),
+    ({"machine": "elsewhere"}, "measured on the machine elsewhere"),
+    ({"hardware_digest": "other"}, "measured on other hardware of the same name"),
+]
+
+
+def test_a_record_of_another_version_or_machine_is_measured_again(bench, arguments, tmp_path):
+    options = ["--backends", "fake", "--repeats", str(len(INVALID) + 1)]
+    assert bench("run", *arguments, *options).returncode == 0
+    *changed, valid = records(tmp_path / "out")
+    changed = [record | change for record, (change, _) in zip(changed, INVALID, strict=True)]
+    lines = [json.dumps(record) + "\n" for record in (*changed, valid)]
+    (tmp_path / "out" / "trials.jsonl").write_text("".join(lines))
     done = bench("run", "--resume", str(tmp_path / "out"))
     assert done.returncode == 0
-    assert reason in done.stderr
-    assert len(records(tmp_path / "out")) == 2
+    for record, (_, reason) in zip(changed, INVALID, strict=True):
+        assert f"{record['trial']} is measured again: {reason}" in done.stderr
+    measured = [record["trial"] for record in records(tmp_path / "out")[len(INVALID) + 1 :]]
+    assert measured == [record["trial"] for record in changed]
 
 
 def test_options_cannot_be_combined_with_resume(bench, tmp_path):

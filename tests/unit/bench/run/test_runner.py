@@ -60,7 +60,7 @@ class Silent:
 
 
 @pytest.fixture
-def experiment(plugin, tiny_data):
+def experiment(plugin, tiny_data, steady_canary):
     return experiment_on(tiny_data)
 
 
@@ -200,7 +200,8 @@ def test_options_that_a_recipe_does_not_list_are_unsupported_without_starting_a_
     assert observer.events == []
 
 
-def test_a_record_describes_the_load_on_the_machine(experiment, tmp_path):
+def test_a_record_describes_the_load_on_the_machine(plugin, tiny_data, tmp_path):
+    experiment = experiment_on(tiny_data)  # with the real canary
     (record,) = run(experiment, tmp_path / "run", trial("steady"), executor=WorkerHere())
     noise = record.noise
     assert noise.canary_before_seconds > 0

@@ -108,7 +108,9 @@ def test_a_merge_comes_after_the_layers_of_its_branches():
 def test_faults_exceed_the_tolerance_of_a_low_precision(make, name, precision):
     """NumPy in float32 stands in for a backend in low precision, so only the fault shows."""
     subject = Subject(make(), Device("cpu"), "eager", precision)
-    checks = {check.name: check for check in certify(subject, MODEL, SHAPE, OPTIMIZERS)}
+    needed = [each for each in OPTIMIZERS if name.endswith(each)] or ["SGD with momentum"]
+    optimizers = {each: OPTIMIZERS[each] for each in needed}
+    checks = {check.name: check for check in certify(subject, MODEL, SHAPE, optimizers)}
     assert not checks[name].passed
 
 

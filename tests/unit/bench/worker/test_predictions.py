@@ -120,7 +120,7 @@ def test_contenders_with_equal_errors_share_a_matrix():
     [
         b"not compressed",
         zlib.compress(bytes(10))[:-3],
-        zlib.compress(bytes(LARGEST_ARRAY + 1)),
+        zlib.compress(bytes(LARGEST_ARRAY + 1), level=1),
     ],
     ids=["another format", "incomplete", "bomb"],
 )
@@ -135,7 +135,7 @@ class Quiet:
 
 
 @pytest.fixture
-def stored(plugin, tiny_data, tmp_path, make):
+def stored(plugin, tiny_data, tmp_path, make, steady_canary):
     """Run NumPy and the fake backend twice each; return the folder and the data set."""
     model = sequential(Flatten(), Dense(3))
     experiment = Experiment(
