@@ -1,10 +1,10 @@
-"""Each backend's adapter against the hand-written loop of the same network, in turn.
+"""Compare each backend's adapter with a hand-written loop of the same network, in turn.
 
     PYTHONPATH=tests python -m benchmarks.against_native --output FILE.json
 
 Each process compiles both, then calls them in turn, A B B A, and gives one ratio of throughputs,
-the median of its pairs. The table holds the median over processes, since XLA's speed differs from
-one process to the next. Figures that the output file holds already are kept: name more backends,
+the median of its pairs. The table has the median over processes, since XLA's speed differs from
+one process to the next. Figures that are already in the output file are kept: name more backends,
 models or modes to add to it.
 """
 
@@ -26,7 +26,7 @@ from bench.run.launch import worker_environment
 from bench.statistics.medians import median_interval
 
 BATCH_SIZE = 64
-# So many that a call takes 0.2 to 3 s; an epoch of 60,000 images has 937.
+# Steps per call, chosen so that a call takes 0.2 to 3 s; an epoch of 60,000 images has 937.
 STEPS = {"mlp": 937, "cnn": 60, "resnet_small": 60}
 BACKENDS = ("torch", "tensorflow", "jax")
 
@@ -35,8 +35,8 @@ BACKENDS = ("torch", "tensorflow", "jax")
 @click.option("--backends", type=NameList(), default=",".join(BACKENDS), show_default=True)
 @click.option("--models", type=NameList(), default=",".join(STEPS), show_default=True)
 @click.option("--modes", type=NameList(), default="all", show_default=True)
-@click.option("--processes", default=6, show_default=True, help="Fresh ones of each comparison.")
-@click.option("--pairs", default=6, show_default=True, help="Calls of each side in a process.")
+@click.option("--processes", default=6, show_default=True, help="New processes per comparison.")
+@click.option("--pairs", default=6, show_default=True, help="Calls of each side per process.")
 @click.option("--output", type=click.Path(path_type=Path), help="JSON file of all figures.")
 def main(backends, models, modes, processes, pairs, output):
     """Compare each backend's adapter with a hand-written loop, and print the table."""
@@ -55,7 +55,7 @@ def main(backends, models, modes, processes, pairs, output):
 
 
 def _contenders(backends, modes, models):
-    """Every (backend, mode, model) that is asked for and installed."""
+    """Yield every (backend, mode, model) that is requested and installed."""
     known = recipes()
     return [
         (backend, mode, model)
@@ -68,7 +68,7 @@ def _contenders(backends, modes, models):
 
 
 def _duel(request, scratch):
-    """The images of a call and the seconds of every call by side, from a fresh process."""
+    """Return the images of a call and the seconds of every call by side, from a new process."""
     cpus = usable_cpus()
     request = {
         **request,
@@ -78,7 +78,7 @@ def _duel(request, scratch):
         "steps": STEPS[request["model"]],
         "data": str(prepare(None).folder),
     }
-    # No compile time is measured here, so what is compiled may be kept: not the recipe's `cold`.
+    # No compile time is measured here, so compiled code may be cached: not the recipe's `cold`.
     own = recipes()[request["backend"]].environment
     done = subprocess.run(
         [sys.executable, "-m", "tests.benchmarks.duel", json.dumps(request)],
@@ -93,7 +93,7 @@ def _duel(request, scratch):
 
 
 def table(duels):
-    """The table of all duels in Markdown."""
+    """Return the table of all duels in Markdown."""
     lines = [
         "| backend | mode | model | adapter, images/s | by hand, images/s | ratio | interval |",
         "|---|---|---|---:|---:|---:|---:|",
@@ -110,7 +110,7 @@ def table(duels):
 
 
 def _rates(found):
-    """Images a second of each process's median call, of the adapter and by hand."""
+    """Return images/s of each process's median call, of the adapter and of the loop."""
     return (
         [duel["images"] / median(duel["seconds"][side]) for duel in found]
         for side in ("adapter", "native")
@@ -118,7 +118,7 @@ def _rates(found):
 
 
 def ratio(duel):
-    """The adapter's throughput over that of the hand-written loop: the median of the pairs."""
+    """Return the adapter's throughput divided by the loop's: the median of the pairs."""
     seconds = duel["seconds"]
     return median(
         native / adapter

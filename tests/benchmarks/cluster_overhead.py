@@ -1,10 +1,11 @@
-"""What a Ray cluster costs a trial: the time between trials beyond that of their workers.
+"""The overhead of a Ray cluster per trial: time between trials in which no worker runs.
 
     PYTHONPATH=tests python -m benchmarks.cluster_overhead [TRIALS]
 
-Runs trials of the fake backend, which trains nothing, on this machine alone and on a cluster of one
-node here, in turn. The time from one trial's end to the next's, as the command tells them, less the
-time of the second's worker is canary, records and, on a cluster, what Ray takes to carry them.
+Runs trials of the fake backend, which trains nothing, alternately on this machine alone and on a
+cluster of one node on this machine. The time between the ends of two trials, as the command prints
+them, minus the time of the second trial's worker, is spent on the canary, on records and, on a
+cluster, on Ray.
 """
 
 import os
@@ -52,10 +53,10 @@ def main(trials):
 
 
 def between(command, trials, options):
-    """Seconds between the trials of a run in which no worker ran."""
+    """Return the seconds between the trials of a run in which no worker ran."""
     out = Path(tempfile.mkdtemp(dir=command.folder)) / "out"
-    asked = ["--backends", "fake", "--repeats", trials, "--retries", "0", "--output", out]
-    process = command.start("run", *command.quick, *asked, *options)
+    options_of_all = ["--backends", "fake", "--repeats", trials, "--retries", "0", "--output", out]
+    process = command.start("run", *command.quick, *options_of_all, *options)
     ends = [perf_counter() for line in process.stderr if re.match(r"\[\d+/", line)]
     process.communicate()
     assert process.returncode == 0

@@ -1,4 +1,4 @@
-"""One process of the comparison: the adapter and the hand-written loop in turn, both compiled.
+"""One process of the comparison: adapter and hand-written loop alternate, both compiled.
 
 Reads what to compare as JSON from its argument, prints the seconds of every call as JSON.
 """
@@ -24,7 +24,7 @@ SIDES = ("adapter", "native")
 
 
 def main(request):
-    """Time every call, and print what the calls took by side, in order."""
+    """Time every call, and print the seconds of the calls by side, in order."""
     bind_to(tuple(request["cpus"]))
     train = TrainSpec(batch_size=request["batch_size"], optimizer=Sgd())
     examples = _examples(request["data"])
@@ -51,7 +51,7 @@ def _examples(folder):
 
 
 def _backend(request):
-    """The adapter's backend, whose threads and precision are then the hand-written loop's, too."""
+    """Return the adapter's backend, which also sets threads and precision of the other loop."""
     module, adapter = recipes()[request["backend"]].adapter.split(":")
     return getattr(importlib.import_module(module), adapter)(request["threads"])
 

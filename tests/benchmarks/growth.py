@@ -1,4 +1,4 @@
-"""What the runner itself takes for each of 10,000 trials, and what memory it holds.
+"""The runner's time for each of 10,000 trials, and its memory.
 
     PYTHONPATH=tests python -m benchmarks.growth [TRIALS]
 
@@ -57,25 +57,25 @@ EVENTS = (
 
 
 class AtOnce:
-    """An executor whose workers have done their task before it begins."""
+    """An executor whose workers finish at once."""
 
     def run(self, task, launch, timeout, on_event):
-        """Tell what a worker would tell."""
+        """Report the events of a worker."""
         for event in EVENTS:
             on_event(event)
         return WorkerEnd(0, False, "", dict(launch.variables))
 
 
 class Silent:
-    """Watches nothing."""
+    """An observer that ignores all events."""
 
     def __getattr__(self, name):
-        """Whatever is told."""
+        """Ignore any call."""
         return lambda *_: None
 
 
 def main(arguments):
-    """Plan, run, print."""
+    """Plan a run, run it, and print its costs."""
     trials = int(arguments[0]) if arguments else 10_000
     bench.machine.disturbance._ROUNDS, bench.machine.disturbance._COPIES = 1, 0
     with tempfile.TemporaryDirectory(prefix="evenbench-") as scratch:
@@ -92,7 +92,7 @@ def main(arguments):
 
 
 def measured(plan, folder):
-    """Seconds and CPU seconds of each trial, and the bytes that this process holds after each."""
+    """Return seconds, CPU seconds and the memory of this process in bytes after each trial."""
     process = psutil.Process()
     seconds, cpu_seconds, memory = [], [], []
     before, cpu_before = perf_counter(), process_time()
@@ -105,7 +105,7 @@ def measured(plan, folder):
 
 
 def table(seconds, cpu_seconds, memory):
-    """A row for each tenth, in Markdown."""
+    """Return one row per tenth of the trials, in Markdown."""
     tenth = len(seconds) // 10
     lines = ["| trials | ms a trial | of CPU | MiB |", "|---:|---:|---:|---:|"]
     for part in range(10):

@@ -1,4 +1,4 @@
-"""The opponent of the JAX backend: three networks trained in plain JAX, without the suite.
+"""The reference for the JAX backend: three networks trained in plain JAX, without the suite.
 
 Whatever the backend does, it must not be slower than this. JAX's own convolution crawls inside a
 scan on the CPU, so there it is a matrix product of shifted slices.

@@ -1,4 +1,4 @@
-"""The opponent of the TensorFlow backend: three networks in plain TensorFlow, without the suite.
+"""The reference for the TensorFlow backend: three networks in plain TensorFlow.
 
 Whatever the backend does, it must not be slower than this.
 """
@@ -33,7 +33,7 @@ def prepare(model, mode, images, labels, learning_rate):
 
 
 class _Network:
-    """The variables of a network, and the layers that make them."""
+    """The variables of a network, and the layers that create them."""
 
     def __init__(self, pool):
         self.pool = pool

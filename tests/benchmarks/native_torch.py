@@ -1,4 +1,4 @@
-"""The opponent of the PyTorch backend: three networks trained in plain torch, without the suite.
+"""The reference for the PyTorch backend: three networks in plain PyTorch, without the suite.
 
 Whatever the backend does, it must not be slower than this.
 """

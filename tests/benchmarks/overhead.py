@@ -1,4 +1,4 @@
-"""What the suite itself costs: the share of a run's wall time in which no worker measures.
+"""The overhead of the suite: the share of a run's wall time in which no worker measures.
 
     PYTHONPATH=tests python -m benchmarks.overhead --backends all --retries 0
 
@@ -32,7 +32,7 @@ def main(arguments):
 
 
 def table(run, wall):
-    """Seconds and shares of each phase, and of what is no phase, in Markdown."""
+    """Return seconds and shares of each phase, and of the time outside all phases, in Markdown."""
     trials = run.trials
     spent = {name: _total(trials, f"{name}_seconds") for name in PHASES}
     spent["inference"] = sum(trial.inference.seconds for trial in trials if trial.inference)

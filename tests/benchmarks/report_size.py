@@ -51,7 +51,7 @@ def main(trials, keep):
 
 
 def made(trials):
-    """So many trials, contender by contender within each repeat."""
+    """Yield the given number of trials, contender by contender within each repeat."""
     numbers = random.Random(0)
     for number in range(trials):
         repeat, job = divmod(number, len(JOBS))
@@ -59,7 +59,7 @@ def made(trials):
 
 
 def one(numbers, backend, mode, model, batch_size, repeat):
-    """A trial with every part that a record may have."""
+    """Return a trial with every optional part of a record."""
     near = numbers.uniform(0.93, 1.07)
     throughput = 1e5 * (1 + CONTENDERS.index((backend, mode)) / 5) * near
     accuracy = numbers.uniform(0.96, 0.98)

@@ -1,4 +1,4 @@
-"""What a second host gains: one worker on one CPU against two workers that share each batch.
+"""The gain from a second host: one worker on one CPU compared with two that share each batch.
 
     PYTHONPATH=tests python -m benchmarks.two_hosts [REPEATS]
 
@@ -19,7 +19,7 @@ from bench.worker.protocol import EpochEnded, Failed, TrainTask
 
 CONTENDERS = [("torch", "eager"), ("tensorflow", "graph"), ("jax", "jit"), ("jax", "scan")]
 SAMPLES = {"mlp": 12_800, "cnn": 5_120}
-# Of one host, and of two with the same batch and with twice the batch.
+# (hosts, batch size): one host, two hosts with the same batch, and with twice the batch.
 SETTINGS = [(1, 256), (2, 256), (2, 512)]
 SECONDS = 200
 
@@ -31,12 +31,12 @@ def main(repeats):
         for model in SAMPLES:
             for name, mode in CONTENDERS:
                 for hosts, batch in SETTINGS:
-                    told = trial(known[name], mode, model, hosts, batch, repeat)
-                    print(repeat, model, name, mode, f"{hosts} hosts, batch {batch}: {told}")
+                    result = trial(known[name], mode, model, hosts, batch, repeat)
+                    print(repeat, model, name, mode, f"{hosts} hosts, batch {batch}: {result}")
 
 
 def trial(recipe, mode, model, hosts, batch, seed):
-    """Images/s and accuracy of the second epoch, or why there is none."""
+    """Return images/s and accuracy of the second epoch, or why there is none."""
     task = TrainTask(
         adapter=recipe.adapter,
         cpus=tuple(range(hosts)),
@@ -56,7 +56,7 @@ def trial(recipe, mode, model, hosts, batch, seed):
             return event.reason
         if isinstance(event, EpochEnded):
             return f"{event.images / event.seconds:,.0f} images/s, {event.test_accuracy:.4f}"
-    return "nothing was told"
+    return "no event was reported"
 
 
 if __name__ == "__main__":

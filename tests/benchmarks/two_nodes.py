@@ -1,4 +1,4 @@
-"""`bench run` on a Ray cluster of two nodes that are this machine, each on a CPU of its own.
+"""Run `bench run` on a Ray cluster of two nodes on this machine, each with its own CPU.
 
     PYTHONPATH=tests python -m benchmarks.two_nodes examples/several-hosts.toml [OPTIONS]
 
@@ -14,7 +14,7 @@ NODES = 2
 
 
 def main(arguments):
-    """The exit status of the command."""
+    """Run the command and return its exit status."""
     os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's own is 15, which trials inherit
     from ray.cluster_utils import Cluster
 

@@ -1,4 +1,4 @@
-"""A headless Chromium of the system, its network cut off; without one the tests are skipped."""
+"""A headless Chromium of the system without a network; the tests are skipped if there is none."""
 
 import shutil
 import zlib
@@ -23,7 +23,7 @@ _FLAGS = (
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 HOSTILE = "<img src=x onerror='window.hit=1'><b>bold</b> </script><script>window.hit=1</script>"
 
-# Throughput, seconds to the first step, MiB: what is fast starts late and takes memory.
+# Throughput, seconds to the first step, MiB: fast contenders start late and use more memory.
 _CONTENDERS = {
     ("torch", "eager"): (100_000, 2.4, 750),
     ("torch", "compile"): (150_000, 26.0, 820),
@@ -36,7 +36,7 @@ _CONTENDERS = {
 
 @pytest.fixture(scope="session")
 def chromium():
-    """The browser, for the whole session."""
+    """Start the browser once per session."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     found = next((path for name in _NAMES if (path := shutil.which(name))), None)
     if found is None:
@@ -49,7 +49,7 @@ def chromium():
 
 @pytest.fixture(scope="session")
 def run(tmp_path_factory) -> Path:
-    """A run of two models in three batch sizes, with a failure, another's work and hostile text."""
+    """Store a run with a failure, a failed certificate and hostile text."""
     trials = [
         trial
         for model, share in (("mlp", 1.0), ("lenet5", 0.05))
@@ -69,7 +69,7 @@ def _is(record, **fields):
 
 
 def _explain(folder, trials):
-    """Answers that differ a little from contender to contender, and images of noise."""
+    """Store predictions that differ slightly between contenders, and images of noise."""
     noise = np.random.default_rng(0)
     labels = noise.integers(0, 10, 200).astype(np.uint8)
     with (folder / EXPLANATIONS).open("wb") as file:
@@ -99,7 +99,7 @@ def _explain(folder, trials):
 def _trials(model, share, batch):
     alike = {"model": model, "batch_size": batch}
     for (backend, mode), (speed, wait, memory) in _CONTENDERS.items():
-        # NumPy gains nothing from larger batches, the others do: they cross.
+        # NumPy gains nothing from larger batches but the others do, so that there is a crossover.
         throughput = speed * share * ((batch / 64) ** 0.5 if backend != "numpy" else 1.0)
         for repeat in (1, 2, 3):
             value = throughput * (1 + 0.01 * repeat)
@@ -128,14 +128,14 @@ def _trials(model, share, batch):
 
 @pytest.fixture(scope="session")
 def page_file(run) -> Path:
-    """The page of that run."""
+    """Write the page of the run and return its path."""
     (path,) = write_report([run], formats=["html"])
     return path
 
 
 @pytest.fixture
 def visit(chromium, page_file):
-    """Open the page as a reader would; afterwards nothing may have gone wrong or been fetched."""
+    """Open the page like a reader; afterwards check for errors and requests."""
     contexts, faults = [], []
 
     def open_page(address="", **options):
@@ -167,7 +167,7 @@ def _note_request(faults, request):
 
 @pytest.fixture(scope="session")
 def shapes():
-    """Windows of readers."""
+    """Return the window sizes of a desktop and of a phone."""
     return SimpleNamespace(
         desk={"viewport": {"width": 1280, "height": 900}},
         phone={"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True},

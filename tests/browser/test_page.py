@@ -1,4 +1,4 @@
-"""The page in a real browser, opened from the disk with the network cut off."""
+"""The page in a real browser, opened from disk without a network."""
 
 import json
 import os
@@ -20,13 +20,13 @@ def state(page):
 
 
 def first_column(page, section):
-    """The names in the section's table that is shown."""
+    """Return the names in the visible table of the section."""
     rows = page.locator(f"#{section} [data-ranking]:visible tbody:first-of-type tr:visible > th")
     return rows.all_inner_texts()
 
 
 def drawn(page, section):
-    """The traces of the section's chart that is shown."""
+    """Return the traces of the visible chart of the section."""
     place = page.locator(f"#{section} [data-chart]:visible").first
     place.scroll_into_view_if_needed()
     page.wait_for_function(
@@ -45,7 +45,7 @@ def test_every_chart_is_drawn_with_its_numbers(visit):
         assert sum(len(trace["x"]) for trace in traces) >= 6, section
 
 
-def test_a_filter_shows_another_ranking_and_stays_in_the_address(visit):
+def test_a_filter_shows_another_ranking_and_is_stored_in_the_address(visit):
     page = visit()
     assert page.locator("#ranking h3:visible").inner_text() == "lenet5 on cpu, batch size 32"
     page.get_by_label("Model", exact=True).select_option("mlp")
@@ -56,7 +56,7 @@ def test_a_filter_shows_another_ranking_and_stays_in_the_address(visit):
     assert again.locator("#ranking h3:visible").inner_text() == "mlp on cpu, batch size 256"
 
 
-def test_a_backend_that_is_switched_off_leaves_tables_and_charts(visit):
+def test_a_disabled_backend_disappears_from_tables_and_charts(visit):
     page = visit()
     page.get_by_role("button", name="jax", exact=True).click()
     page.get_by_role("button", name="compile", exact=True).click()
@@ -69,7 +69,7 @@ def test_a_backend_that_is_switched_off_leaves_tables_and_charts(visit):
     assert "hide" not in state(again)
 
 
-def test_a_column_sorts_both_ways_and_back(visit):
+def test_a_column_sorts_in_both_directions_and_resets(visit):
     page = visit()
     before = first_column(page, "ranking")
     memory = page.locator("#ranking [data-ranking]:visible").get_by_role(
@@ -85,7 +85,7 @@ def test_a_column_sorts_both_ways_and_back(visit):
     assert first_column(page, "ranking") == before
 
 
-def test_what_has_no_rank_stays_below_the_line_with_its_reason(visit):
+def test_contenders_without_a_rank_stay_below_the_line_with_a_reason(visit):
     page = visit()
     page.locator("#ranking [data-ranking]:visible").get_by_role("button", name="Contender").click()
     below = page.locator("#ranking [data-ranking]:visible tbody.below tr")
@@ -94,7 +94,7 @@ def test_what_has_no_rank_stays_below_the_line_with_its_reason(visit):
     assert "crashed: <img src=x" in below.nth(1).inner_text()
 
 
-def test_the_chart_of_trade_offs_and_its_table_follow_the_choice(visit):
+def test_the_trade_off_chart_and_its_table_follow_the_selection(visit):
     page = visit()
     page.get_by_label("Across", exact=True).select_option("first_step_seconds")
     rows = page.locator("#trade-offs [data-ranking]:visible tbody tr").all_inner_texts()
@@ -120,7 +120,7 @@ def verdict(page):
     "text",
     ["throughput=1,memory=1", "throughput=1,memory=3", "throughput=0.5,cold_start=2,memory=1"],
 )
-def test_weights_rank_as_the_command_line_does(visit, run, text):
+def test_weights_rank_contenders_like_the_command_line(visit, run, text):
     page = visit()
     weights = parse_weights(text)
     for key in ("throughput_images_per_second", "peak_memory_bytes"):
@@ -141,7 +141,7 @@ def test_weights_rank_as_the_command_line_does(visit, run, text):
     assert verdict(visit(state(page))) == shown
 
 
-def test_a_limit_leaves_out_what_breaks_it(visit):
+def test_a_limit_excludes_contenders_that_exceed_it(visit):
     page = visit()
     limit = page.locator('[data-metric="peak_memory_bytes"] input[type="number"]')
     limit.fill("700")
@@ -154,12 +154,12 @@ def test_a_limit_leaves_out_what_breaks_it(visit):
     assert "No contender keeps these limits" in page.locator("#decision").inner_text()
 
 
-def test_a_crossover_is_named(visit):
+def test_a_crossover_is_described(visit):
     text = visit().locator("#scaling").inner_text()
     assert "jax jit overtakes numpy eager between 64 and 256." in text
 
 
-def test_the_data_is_handed_out_from_inside_the_page(visit, run):
+def test_the_page_offers_its_data_for_download(visit, run):
     page = visit()
     with page.expect_download() as csv:
         page.get_by_role("button", name="Trials as CSV").click()
@@ -173,7 +173,7 @@ def test_the_data_is_handed_out_from_inside_the_page(visit, run):
     assert len(json.loads(file.value.path().read_text())["rankings"]) == 6
 
 
-def test_no_text_of_a_record_is_run_or_read_as_markup(visit):
+def test_text_of_a_record_is_never_interpreted_as_markup(visit):
     page = visit()
     for section in ("ranking", "trade-offs", "accuracy", "memory", "phases"):
         drawn(page, section)
@@ -183,7 +183,7 @@ def test_no_text_of_a_record_is_run_or_read_as_markup(visit):
     assert any(label.startswith("<img src=x") for label in labels)
 
 
-def test_the_keyboard_reaches_the_controls(visit):
+def test_controls_can_be_used_with_the_keyboard(visit):
     page = visit()
     page.get_by_label("Model", exact=True).focus()
     page.keyboard.press("ArrowDown")
@@ -215,7 +215,7 @@ def serious_violations(page):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("shape", ["desk", "phone", "print"])
-def test_the_page_is_drawn_in_every_colour_scheme_and_size(visit, shapes, scheme, shape, tmp_path):
+def test_the_page_renders_in_every_colour_scheme_and_size(visit, shapes, scheme, shape, tmp_path):
     """Set EVENBENCH_SCREENSHOTS to a folder to keep the pictures."""
     page = visit(color_scheme=scheme, **vars(shapes).get(shape, shapes.desk))
     drawn(page, "ranking")
@@ -238,7 +238,7 @@ def test_the_page_is_drawn_in_every_colour_scheme_and_size(visit, shapes, scheme
     assert grey.std() > 0.05, "there is something on it"
 
 
-def test_what_models_get_wrong_is_drawn(visit):
+def test_figures_of_wrong_predictions_are_shown(visit):
     page = visit()
     part = page.locator("#errors .part:visible")
     assert part.locator("svg").count() >= 3
@@ -247,14 +247,14 @@ def test_what_models_get_wrong_is_drawn(visit):
     assert page.locator("#steps .part:visible svg").count() == 1
 
 
-def test_a_phone_scrolls_one_way_only(visit, shapes):
+def test_a_phone_scrolls_only_vertically(visit, shapes):
     page = visit(**shapes.phone)
     for section in ("ranking", "trade-offs", "accuracy"):
         drawn(page, section)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
-def test_the_page_prints_its_charts_and_leaves_out_its_controls(visit, tmp_path):
+def test_the_page_prints_its_charts_without_controls(visit, tmp_path):
     page = visit()
     page.emulate_media(media="print")
     assert not page.locator("#filters").is_visible()
@@ -265,7 +265,7 @@ def test_the_page_prints_its_charts_and_leaves_out_its_controls(visit, tmp_path)
     assert (tmp_path / "page.pdf").read_bytes().startswith(b"%PDF")
 
 
-def test_without_scripts_the_page_has_its_tables_and_figures(chromium, page_file):
+def test_the_page_without_scripts_has_tables_and_figures(chromium, page_file):
     context = chromium.new_context(offline=True, java_script_enabled=False)
     page = context.new_page()
     page.goto(page_file.as_uri())
@@ -275,7 +275,7 @@ def test_without_scripts_the_page_has_its_tables_and_figures(chromium, page_file
     context.close()
 
 
-def test_the_screen_follows_light_and_dark(visit):
+def test_the_page_follows_the_colour_scheme(visit):
     colours = set()
     for scheme in ("light", "dark"):
         page = visit(color_scheme=scheme)
@@ -285,7 +285,7 @@ def test_the_screen_follows_light_and_dark(visit):
     assert len(colours) == 2
 
 
-def test_the_page_of_a_history_is_drawn(chromium, tmp_path):
+def test_the_page_of_a_history_renders(chromium, tmp_path):
     from reports.documents.history import history_report, series_of
     from reports.metrics import THROUGHPUT
     from reports.write import write_history

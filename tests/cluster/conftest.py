@@ -10,7 +10,7 @@ WITHOUT_RAY = "needs Ray: pip install 'evenbench[ray]'"
 
 
 class Nodes:
-    """A cluster whose head lends no CPU, and nodes that lend one each.
+    """A cluster whose head has no CPU, and nodes with one CPU each.
 
     Attributes:
         address: for --cluster.

@@ -1,4 +1,4 @@
-"""Trials that several nodes of a cluster share, and what happens when one of them goes away."""
+"""Trials that several nodes of a cluster share, and the loss of one of these nodes."""
 
 import re
 import time
@@ -34,7 +34,7 @@ hosts = [2]
 """
 
 
-def test_two_nodes_share_some_trials_and_one_does_the_others(command, nodes, out):
+def test_two_nodes_share_some_trials_and_one_node_runs_the_others(command, nodes, out):
     (command.folder / "hosts.toml").write_text(FILE)
     done = command.run("run", "hosts.toml", "--cluster", nodes.address, "--output", out)
     assert done.returncode == 0, done.stderr
@@ -68,7 +68,7 @@ def test_a_node_that_dies_while_it_shares_a_trial_is_replaced(command, nodes, st
 
 
 def other_node_at_work(command, nodes, first):
-    """The other node that has a worker, once it has."""
+    """Wait for a worker on another node, and return that node."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         working = nodes_at_work(command)
@@ -80,7 +80,7 @@ def other_node_at_work(command, nodes, first):
 
 
 def nodes_at_work(command):
-    """The identifiers of the nodes that have a worker: Ray's own process is its grandparent."""
+    """Return the identifiers of nodes with a worker: Ray's own process is its grandparent."""
     found = set()
     for line in started_here(command.folder):
         if "bench.worker" in line:
@@ -90,7 +90,7 @@ def nodes_at_work(command):
     return found
 
 
-def test_more_hosts_than_there_are_nodes_are_refused(command, nodes, out):
+def test_more_hosts_than_nodes_are_rejected(command, nodes, out):
     options = ["--backends", "fake", "--world-size", "9", "--hosts", "9", "--batch-sizes", "18"]
     cluster = ["--cluster", nodes.address, "--output", out]
     done = command.run("run", *command.quick, *options, *cluster)
@@ -102,7 +102,7 @@ def test_more_hosts_than_there_are_nodes_are_refused(command, nodes, out):
 @pytest.mark.parametrize(
     ("backend", "mode"), [("torch", "eager"), ("tensorflow", "graph"), ("jax", "jit")]
 )
-def test_a_framework_does_the_same_work_on_two_nodes(command, nodes, out, backend, mode):
+def test_a_framework_computes_the_same_results_on_two_nodes(command, nodes, out, backend, mode):
     if not installed_version(recipes()[backend]):
         pytest.skip(f"{backend} is not installed")
     quick = [option for option in command.quick if option != "--no-verify"]

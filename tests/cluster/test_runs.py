@@ -1,4 +1,4 @@
-"""Whole runs over the nodes of a cluster, and what happens when part of it goes away."""
+"""Complete runs over the nodes of a cluster, and the loss of parts of it."""
 
 import re
 import signal
@@ -35,13 +35,13 @@ def none_work(command, seconds=20) -> bool:
 
 
 def whole(out):
-    """The run, if each trial of its plan has a record."""
+    """Return the run after checking that each trial of its plan has a record."""
     run = read_run(out)
     assert {trial.trial for trial in run.trials} == {each.name for each in run.manifest.plan}
     return run
 
 
-def test_the_nodes_share_a_plan_and_give_every_record(command, start, out):
+def test_the_nodes_share_a_plan_and_return_every_record(command, start, out):
     done = finished(start(*THREE_RANKINGS, "--backends", "numpy,fake", "--repeats", "2"))
     assert done.returncode == 0, done.stderr
     run = whole(out)
@@ -72,7 +72,7 @@ def test_certificates_are_computed_on_the_nodes_and_stored_once(command, nodes, 
     assert [(each.job.backend, each.job.model) for each in run.certificates] == [("numpy", "quick")]
 
 
-def test_each_kind_of_machine_does_all_of_the_plan(start, resume, out):
+def test_each_kind_of_machine_runs_the_whole_plan(start, resume, out):
     done = finished(start("--backends", "fake", "--repeats", "2", "--nodes", "each"))
     assert done.returncode == 0, done.stderr
     run = whole(out)
@@ -94,7 +94,7 @@ def test_repeats_are_added_until_the_time_is_spent(start, out):
     assert run.manifest.repeats >= 2
 
 
-def test_two_drivers_take_turns(command, nodes, start, out):
+def test_two_drivers_alternate(command, nodes, start, out):
     first = start(*STEADY, "--repeats", "4")
     wait_for_output(first, "starting")
     other = command.folder / "other"
@@ -109,7 +109,7 @@ def test_two_drivers_take_turns(command, nodes, start, out):
     assert begun >= min(ended.values()), "every node worked for the first when the second came"
 
 
-def test_interrupt_records_what_ran_and_leaves_nothing(command, start, out):
+def test_an_interrupt_records_the_running_trials_and_leaves_no_process(command, start, out):
     process = start(*HANGING)
     wait_for_output(process, ": starting", times=3)
     time.sleep(2)
@@ -143,12 +143,12 @@ def test_a_killed_driver_resumes_on_the_cluster(command, start, resume, out):
 
 
 def agents(command) -> list[psutil.Process]:
-    """The processes that hold a worker which is at a trial."""
+    """Return the processes whose worker is running a trial."""
     numbers = [int(line.split()[0]) for line in workers(command)]
     return [psutil.Process(number).parent() for number in numbers]
 
 
-def test_a_trial_that_takes_its_node_down_is_given_up(command, start, out):
+def test_a_trial_that_crashes_its_nodes_is_abandoned(command, start, out):
     process = start("--backends", "fake", "--modes", "hangs", "--repeats", "1")
     for _ in range(3):
         wait_for_output(process, ": starting")
@@ -160,7 +160,7 @@ def test_a_trial_that_takes_its_node_down_is_given_up(command, start, out):
     (record,) = records(out)
     assert record["outcome"] == "crashed"
     assert "lost 3 times" in record["reason"]
-    assert record["import_seconds"], "what it told before is kept"
+    assert record["import_seconds"], "measurements before the crash are recorded"
     assert none_work(command)
 
 
@@ -231,7 +231,7 @@ def test_invalid_cluster_options_are_rejected_with_a_message(command, nodes):
 
 
 def test_data_missing_on_every_node_is_reported_before_the_run(command, nodes, tmp_path):
-    """The driver's folder is there when it is read, and gone when the nodes look."""
+    """The driver's folder exists when it is read, and is gone when the nodes look."""
     missing = tmp_path / "not there"
     text = refused(command, nodes, "--cluster", nodes.address, "--data-dir", missing)
     assert "no node of the cluster can run this" in text

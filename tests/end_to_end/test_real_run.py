@@ -1,4 +1,4 @@
-"""The real command on real MNIST with the four backends: it learns, and it reports.
+"""The real command on real MNIST with the four backends: training and report.
 
 Keras, which TensorFlow brings along, is left to `tox -e keras`: the test command has its time.
 """
@@ -20,7 +20,7 @@ def run(tmp_path_factory):
     import sys
 
     output = tmp_path_factory.mktemp("run") / "out"
-    # An empty cache: `all` would take up environments that were made on this machine, too.
+    # An empty cache, because `all` also includes environments that were created on this machine.
     empty = {**os.environ, "EVENBENCH_CACHE": str(tmp_path_factory.mktemp("cache"))}
     names = ",".join(recipe.name for recipe in INSTALLED)
     command = [sys.executable, "-m", "bench", "run", "--backends", names, "--repeats", "1"]
@@ -53,7 +53,7 @@ def test_every_backend_and_default_mode_learns(run):
 
 
 def test_all_contenders_reach_the_same_accuracy(run):
-    """Same weights and batches: what is left is rounding, which training multiplies."""
+    """With the same weights and batches only rounding differs, which training amplifies."""
     _, output = run
     lines = (output / "trials.jsonl").read_text().splitlines()
     accuracies = [json.loads(line)["test_accuracy"] for line in lines]

@@ -1,4 +1,4 @@
-"""Environments are made for real here, once for all tests of a session."""
+"""Fixtures that create real environments, once per session."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ def own_cache(shared_cache, monkeypatch):
 
 @pytest.fixture
 def records():
-    """The records of a run's folder, by backend."""
+    """Return the records of a run's folder by backend."""
 
     def read(folder: Path) -> dict[str, dict]:
         lines = (folder / "trials.jsonl").read_text().splitlines()

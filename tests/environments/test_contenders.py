@@ -1,4 +1,4 @@
-"""Each backend that `evenbench[all]` does not install: its environment made for real, used."""
+"""Each backend that `evenbench[all]` does not install, in its real environment."""
 
 import re
 
@@ -18,7 +18,7 @@ LACKING = {"pytensor": ("lenet5", "cnn")}
 
 
 @pytest.mark.parametrize("recipe", OWN, ids=lambda recipe: recipe.name)
-def test_a_backend_in_an_environment_of_its_own_does_the_work_and_trains(
+def test_a_backend_in_its_own_environment_passes_its_certificate_and_trains(
     recipe, bench, tmp_path, records
 ):
     missing = missing_system_packages(blueprint(recipe).system_packages)

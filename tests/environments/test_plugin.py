@@ -1,4 +1,4 @@
-"""The package of docs/adding-a-backend.md: built, installed into a fresh environment, verified."""
+"""The package of docs/adding-a-backend.md: built, installed into a new environment, verified."""
 
 import re
 import subprocess
@@ -12,7 +12,7 @@ _BLOCK = re.compile(r"```(?:python|toml)\n# (\S+)\n(.*?)```", re.DOTALL)
 
 @pytest.fixture(scope="session")
 def python(tmp_path_factory):
-    """The Python of an environment that holds this suite and the package."""
+    """Return the Python of an environment with this suite and the package."""
     package = tmp_path_factory.mktemp("package")
     page = (ROOT / "docs" / "adding-a-backend.md").read_text()
     for name, text in _BLOCK.findall(page):
@@ -29,7 +29,7 @@ def python(tmp_path_factory):
 
 @pytest.fixture
 def typed(python, tmp_path):
-    """Run `python -m ...` of the fresh environment."""
+    """Run `python -m ...` in the new environment."""
 
     def run(*arguments):
         return subprocess.run(
@@ -45,14 +45,14 @@ def test_the_backend_and_the_model_are_listed(typed):
     assert re.search(r"^two_layers .*784-32-10 with tanh", listed, re.MULTILINE)
 
 
-def test_it_does_the_work_that_the_spec_states(typed):
+def test_its_certificate_passes(typed):
     done = typed("bench", "verify", "--backends", "autograd", "--models", "mlp,two_layers")
     assert done.returncode == 0
     assert "2 of 3 certificates passed, 1 unsupported" in done.stderr
     assert "unsupported: layer conv at 0.conv" in done.stdout
 
 
-def test_it_is_measured_together_with_another_backend(typed, tmp_path, records):
+def test_it_is_measured_in_a_run_with_another_backend(typed, tmp_path, records):
     options = ["--backends", "numpy,autograd", "--models", "two_layers", "--repeats", "1"]
     few = ["--train-samples", "2000", "--epochs", "1", "--output", "out"]
     done = typed("bench", "run", *options, *few)

@@ -1,4 +1,4 @@
-"""Two versions of one framework, each in an environment of its own, in one run."""
+"""Two versions of one framework, each in its own environment, in one run."""
 
 import json
 import os
@@ -10,21 +10,21 @@ from support.places import ROOT
 ASKED = "numpy==2.2.*"
 
 
-def test_two_commands_at_once_make_one_environment(bench):
+def test_concurrent_commands_create_one_environment(bench):
     command = [sys.executable, "-m", "bench", "env", "create", ASKED]
     started = [
         subprocess.Popen(command, cwd=ROOT, env=os.environ, stderr=subprocess.PIPE, text=True)
         for _ in range(2)
     ]
-    told = [process.communicate(timeout=600)[1] for process in started]
-    assert [process.returncode for process in started] == [0, 0], told
-    assert sum("creating an environment" in text for text in told) == 1
+    messages = [process.communicate(timeout=600)[1] for process in started]
+    assert [process.returncode for process in started] == [0, 0], messages
+    assert sum("creating an environment" in text for text in messages) == 1
     listed = bench.run("env", "list").stdout
     assert listed.count(ASKED) == 1
     assert "numpy-" in listed
 
 
-def test_versions_are_contenders_of_one_run(bench, tiny, tmp_path, records):
+def test_versions_are_contenders_in_one_run(bench, tiny, tmp_path, records):
     out = tmp_path / "out"
     done = bench.run(
         "run", *tiny, "--backends", f"numpy,{ASKED}", "--repeats", "1", "--output", str(out)
@@ -41,7 +41,7 @@ def test_versions_are_contenders_of_one_run(bench, tiny, tmp_path, records):
     assert installations[ASKED]["packages"] == {"numpy": found[ASKED]["framework_version"]}
     assert not installations["numpy"]["own_environment"]
     assert ASKED in (out / "report.md").read_text()
-    # A later command finds all that it needs, and measures nothing again.
+    # A later command finds every environment and record, and measures nothing.
     again = bench.run("run", "--resume", str(out), "--dry-run")
     assert "2 records are still valid" in again.stderr
 

@@ -29,7 +29,7 @@ def entry(folder: Path) -> Path:
 
 
 def start(code: str) -> subprocess.Popen:
-    """Run code that prints a line when it is ready and then waits to be killed."""
+    """Run code that prints a line when it is ready, and then waits to be killed."""
     program = f"{code}\nprint('ready', flush=True)\nimport time; time.sleep(600)"
     process = subprocess.Popen(
         [sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, text=True
@@ -43,7 +43,7 @@ def kill(process: subprocess.Popen) -> None:
     process.communicate(timeout=60)
 
 
-def test_an_entry_is_loaded_as_it_was_stored(tmp_path):
+def test_an_entry_is_loaded_as_stored(tmp_path):
     assert cache.load(entry(tmp_path), Rates) is None
     cache.store(entry(tmp_path), RATES)
     assert cache.load(entry(tmp_path), Rates) == RATES
@@ -57,7 +57,7 @@ def test_each_value_changes_the_digest():
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"[1]", b'{"device": 1}', b"\xff"])
-def test_a_damaged_entry_is_none(tmp_path, damage):
+def test_a_damaged_entry_is_ignored(tmp_path, damage):
     cache.store(entry(tmp_path), RATES)
     entry(tmp_path).write_bytes(damage)
     assert cache.load(entry(tmp_path), Rates) is None
@@ -74,7 +74,7 @@ def test_a_cache_that_cannot_be_written_stores_nothing(tmp_path):
     assert cache.load(entry(tmp_path / "file"), Rates) is None
 
 
-def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path):
+def test_an_error_leaves_only_the_old_file(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"old")
     with pytest.raises(ZeroDivisionError), cache.replacing(path) as file:
@@ -84,7 +84,7 @@ def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path):
 
 
 @pytest.mark.parametrize("durable", [False, True])
-def test_a_file_is_replaced_whole(tmp_path, durable):
+def test_a_file_is_replaced_atomically(tmp_path, durable):
     path = tmp_path / "file"
     path.write_bytes(b"old")
     with cache.replacing(path, durable=durable) as file:
@@ -102,7 +102,7 @@ def test_a_link_is_replaced_and_not_followed(tmp_path):
     assert not (tmp_path / "file").is_symlink()
 
 
-def test_a_new_file_has_the_permissions_that_the_user_chose(tmp_path):
+def test_a_new_file_has_the_permissions_of_the_umask(tmp_path):
     before = os.umask(OTHERS_UMASK)
     try:
         cache.replace(tmp_path / "file", b"new")
@@ -112,7 +112,7 @@ def test_a_new_file_has_the_permissions_that_the_user_chose(tmp_path):
 
 
 @pytest.mark.process
-def test_processes_may_replace_a_file_at_once(tmp_path):
+def test_several_processes_can_replace_a_file_concurrently(tmp_path):
     path = tmp_path / "file"
     code = f"""
 import sys
@@ -134,7 +134,7 @@ for _ in range(200):
 
 
 @pytest.mark.process
-def test_what_a_killed_process_left_is_recognised(tmp_path):
+def test_files_left_by_a_killed_process_are_recognised(tmp_path):
     path = tmp_path / "file"
     process = start(f"""
 from pathlib import Path
@@ -150,7 +150,7 @@ writing.__enter__().write(b"half")
 
 
 @pytest.mark.process
-def test_a_lock_has_one_holder_and_is_free_after_its_death(tmp_path):
+def test_a_lock_is_exclusive_and_released_when_its_process_dies(tmp_path):
     path = tmp_path / "some.lock"
     process = start(f"""
 from pathlib import Path
@@ -168,7 +168,7 @@ assert held
     held.release()
 
 
-def test_a_free_lock_is_taken_without_waiting(tmp_path):
+def test_a_free_lock_is_acquired_without_waiting(tmp_path):
     with cache.lock(tmp_path / "some.lock", lambda: pytest.fail("nobody holds it")):
         pass
 
@@ -187,7 +187,7 @@ def test_a_lock_does_not_follow_a_link(tmp_path):
     assert (tmp_path / "precious").read_bytes() == b"mine"
 
 
-def test_the_cache_is_the_users_unless_named(tmp_path, monkeypatch):
+def test_the_default_cache_is_in_the_users_cache_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(cache.CACHE_VARIABLE, "here")
     assert cache.cache_folder() == tmp_path / "here"

@@ -78,12 +78,12 @@ def test_a_user_error_ends_the_command_line_with_its_message(error, monkeypatch,
     assert capsys.readouterr().err == f"Error: {error}\n"
 
 
-def test_another_value_error_is_a_fault_of_the_program(monkeypatch):
+def test_any_other_value_error_is_a_bug(monkeypatch):
     monkeypatch.setattr(cli.cli, "main", _fail_with(ValueError("a fault")))
     with pytest.raises(ValueError, match="a fault"):
         cli.main()
 
 
-def test_an_unknown_name_is_answered_with_the_most_similar_one():
+def test_an_unknown_name_is_reported_with_the_most_similar_one():
     with pytest.raises(ChoiceError, match=r"unknown backend 'jaxx'.*did you mean jax\?"):
         check_known(["numpy", "jaxx"], ["numpy", "jax"], "backend")

@@ -13,7 +13,9 @@ def folder(make, tmp_path):
 
 
 @pytest.mark.process
-def test_the_file_is_the_one_that_is_written_otherwise(folder, tmp_path, monkeypatch):
+def test_a_file_written_by_a_second_process_equals_one_written_directly(
+    folder, tmp_path, monkeypatch
+):
     here = tmp_path / "here"
     write_report([folder], here, ["csv"])
     monkeypatch.setattr(writing, "FEWEST_TRIALS", 3)
@@ -23,7 +25,7 @@ def test_the_file_is_the_one_that_is_written_otherwise(folder, tmp_path, monkeyp
 
 
 @pytest.mark.process
-def test_what_it_could_not_write_is_told(folder, tmp_path, monkeypatch):
+def test_an_error_in_the_second_process_is_reported(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(writing, "FEWEST_TRIALS", 3)
     (tmp_path / "beside" / "results.csv").mkdir(parents=True)
     with pytest.raises(RecordError, match=r"results\.csv: cannot be written: Is a directory"):

@@ -1,4 +1,4 @@
-"""Every option with every kind of bad value: a sentence, status 2, and nothing written.
+"""Every option with every kind of invalid value: one message, status 2, and nothing written.
 
 In this process and with --dry-run, so that there can be many; test_cli does a few as a person
 would.
@@ -46,7 +46,7 @@ BAD = [
 
 @pytest.fixture
 def run(tmp_path, monkeypatch, capsys, cache):
-    """Run the command in this process; its status and what it said."""
+    """Run the command in this process; return its status and output."""
     write_set(tmp_path / "set", small_arrays(16, 4))
     monkeypatch.chdir(tmp_path)
 
@@ -65,7 +65,7 @@ def quick(tmp_path):
 
 
 @pytest.mark.parametrize(("option", "value"), BAD)
-def test_a_bad_value_is_answered_with_a_sentence(run, quick, tmp_path, option, value):
+def test_an_invalid_value_is_reported_in_one_message(run, quick, tmp_path, option, value):
     given = [] if option == "--resume" else quick
     status, said = run(*given, option, value)
     assert status == 2, said
@@ -74,7 +74,7 @@ def test_a_bad_value_is_answered_with_a_sentence(run, quick, tmp_path, option, v
     assert {path.name for path in tmp_path.iterdir()} <= {"set", "cache"}
 
 
-def test_without_a_bad_value_the_same_command_is_right(run, quick):
+def test_the_same_command_with_valid_values_succeeds(run, quick):
     assert run(*quick)[0] == 0
 
 
@@ -87,12 +87,12 @@ def test_without_a_bad_value_the_same_command_is_right(run, quick):
         ["--repeats", "100000", "--batch-sizes", "4,5"],
     ],
 )
-def test_what_contradicts_itself_is_refused(run, quick, options):
+def test_contradictory_options_are_rejected(run, quick, options):
     given = [] if "--resume" in options else quick
     assert run(*given, *options)[0] == 2
 
 
-def test_the_same_name_twice_is_one(run, quick, capsys):
+def test_duplicate_names_are_dropped(run, quick, capsys):
     assert run(*quick, "--backends", "numpy,numpy", "--batch-sizes", "4,4")[0] == 0
 
 
@@ -113,7 +113,7 @@ MODELS = {
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_model_file_that_gives_no_model_is_refused(run, quick, tmp_path, name):
+def test_a_model_file_without_a_valid_model_is_rejected(run, quick, tmp_path, name):
     (tmp_path / "models.py").write_text(
         f"from bench.spec.layers import *\n\ndef {name}(classes):\n    {MODELS[name]}\n"
         "    return layer\n"
@@ -124,8 +124,8 @@ def test_a_model_file_that_gives_no_model_is_refused(run, quick, tmp_path, name)
     assert len(said) < 3000
 
 
-def test_a_command_that_is_no_text_is_recorded(monkeypatch, tmp_path, cache):
-    """An option's value can hold any byte where it is no path or name, such as a model's file."""
+def test_a_command_with_undecodable_bytes_is_recorded(monkeypatch, tmp_path, cache):
+    """The value of an option, such as a model's file, can contain any byte."""
     from bench.cli.sessions import typed_command
 
     monkeypatch.setattr(sys, "argv", ["bench", "run", NOT_TEXT])

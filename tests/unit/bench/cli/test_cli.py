@@ -57,7 +57,7 @@ def test_a_process_exits_with_the_status_of_its_command(bench, options, status, 
     assert says in done.stderr
 
 
-def test_no_verify_is_told(bench, tiny, tmp_path):
+def test_a_run_without_certificates_is_reported_as_not_checked(bench, tiny, tmp_path):
     output = tmp_path / "out"
     options = ["--backends", "numpy", "--repeats", "1", "--no-verify", "--output", str(output)]
     done = bench("run", *tiny, *options)
@@ -76,7 +76,9 @@ def test_no_verify_is_told(bench, tiny, tmp_path):
         (["--backends", "broken"], 3),
     ],
 )
-def test_exit_codes_tell_what_was_measured(bench, tiny, tmp_path, options, status):
+def test_the_exit_status_depends_on_how_many_contenders_were_measured(
+    bench, tiny, tmp_path, options, status
+):
     output = ["--output", str(tmp_path / "out"), "--repeats", "1", "--no-verify"]
     done = bench("run", *tiny, *options, *output)
     assert done.returncode == status
@@ -130,14 +132,14 @@ def test_the_default_output_is_a_time_under_runs(bench, tiny, tmp_path):
         (["--data-dir", "nowhere"], "nowhere"),
     ],
 )
-def test_bad_input_is_answered_with_a_sentence(bench, tiny, tmp_path, options, says):
+def test_invalid_input_is_reported_in_one_message(bench, tiny, tmp_path, options, says):
     done = bench("run", *tiny, *options, "--output", "out", cwd=tmp_path)
     assert done.returncode == 2, done.stderr
     assert says in " ".join(done.stderr.split())
     assert not (tmp_path / "out").exists()
 
 
-def test_a_folder_that_holds_a_run_is_refused(bench, tiny, tmp_path):
+def test_a_folder_with_a_run_is_rejected(bench, tiny, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "trials.jsonl").write_text("precious")
     done = bench("run", *tiny, "--output", str(tmp_path / "out"))
@@ -145,14 +147,14 @@ def test_a_folder_that_holds_a_run_is_refused(bench, tiny, tmp_path):
     assert (tmp_path / "out" / "trials.jsonl").read_text() == "precious"
 
 
-def test_backends_are_listed_with_what_to_install(bench, plugin):
+def test_list_backends_shows_every_backend(bench, plugin):
     done = bench("list", "backends")
     assert done.returncode == 0
     for name in ("numpy", "torch", "tensorflow", "jax", "fake"):
         assert name in done.stdout
 
 
-def test_models_are_listed_with_their_sizes(bench):
+def test_list_models_shows_their_sizes(bench):
     done = bench("list", "models")
     assert done.returncode == 0
     assert "109,386" in done.stdout
@@ -171,7 +173,7 @@ def test_reports_are_written_for_one_run_and_for_several(bench, make, tmp_path):
     assert (tmp_path / "both" / "report.html").exists()
 
 
-def test_a_report_of_no_run_is_refused(bench, tmp_path):
+def test_a_folder_without_a_run_has_no_report(bench, tmp_path):
     done = bench("report", str(tmp_path))
     assert done.returncode == 2
     assert "manifest.json" in done.stderr
@@ -187,13 +189,13 @@ def test_verify_passes_numpy_and_fails_the_fake(bench, plugin):
     assert "FAIL: logits in inference" in done.stdout
 
 
-def test_verify_names_a_framework_that_cannot_be_imported(bench, plugin):
+def test_verify_reports_a_framework_that_cannot_be_imported(bench, plugin):
     done = bench("verify", "--backends", "broken")
     assert done.returncode == 1
     assert "not_there" in done.stdout
 
 
-def test_verify_tells_what_is_not_installed(bench, plugin):
+def test_verify_reports_a_backend_that_is_not_installed(bench, plugin):
     done = bench("verify", "--backends", "absent,numpy", "--models", "mlp")
     assert done.returncode == 1
     assert "not installed; install it with: python -m pip install 'evenbench-absent>=1'" in (
@@ -206,15 +208,15 @@ def test_verify_tells_what_is_not_installed(bench, plugin):
 @pytest.mark.parametrize(
     ("text", "seconds"), [("90", 90), ("90s", 90), ("10m", 600), ("1.5h", 5400)]
 )
-def test_durations(text, seconds):
+def test_durations_are_parsed(text, seconds):
     assert Seconds.parse(text) == seconds
 
 
-def test_counts_are_kept_once():
+def test_duplicate_counts_are_dropped():
     assert decode_option(MatrixOptions, "batch_sizes", "64, 32,64") == [64, 32]
 
 
-def test_a_cluster_without_ray_is_refused_with_the_command_that_installs_it(
+def test_a_cluster_without_ray_is_rejected_with_the_command_that_installs_it(
     bench, tiny, monkeypatch
 ):
     monkeypatch.setitem(sys.modules, "ray", None)  # as if it were not installed
@@ -223,7 +225,7 @@ def test_a_cluster_without_ray_is_refused_with_the_command_that_installs_it(
     assert "python -m pip install 'evenbench[ray]'" in done.stderr
 
 
-def test_nodes_are_chosen_of_a_cluster_only(bench, tiny):
+def test_node_options_need_a_cluster(bench, tiny):
     for option in (["--nodes", "each"], ["--accelerator-type", "H100"]):
         done = bench("run", *tiny, *option)
         assert done.returncode == 2

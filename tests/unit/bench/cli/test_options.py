@@ -1,4 +1,4 @@
-"""The command line's options are those of the structs, and help shows them in panels."""
+"""The command line has the options of the structs, and help shows them in panels."""
 
 import sys
 
@@ -11,7 +11,7 @@ from bench.run.request import MatrixOptions, RunOptions, request_of
 
 
 def options_of(*arguments):
-    """The options of `bench run` as click passes them on."""
+    """Return the options of `bench run` as click passes them on."""
     params = command.make_context("run", list(arguments)).params
     names = (*MatrixOptions.__struct_fields__, *RunOptions.__struct_fields__)
     return {name: value for name, value in params.items() if name in names}
@@ -25,11 +25,11 @@ def test_every_option_has_one_help_text():
     assert set(names) == fields
 
 
-def test_without_options_the_request_is_the_default():
+def test_a_command_without_options_is_the_default_request():
     assert request_from(options_of()) == request_of({})
 
 
-def test_click_fills_the_same_struct():
+def test_click_fills_the_struct_of_the_options():
     typed = ["--backends", "torch,jax", "--batch-sizes", "8,16", "--no-verify", "--nesterov"]
     typed += ["--arm", "controlled", "--arm", "native", "--timeout", "2m", "--repeats", "auto"]
     assert request_from(options_of(*typed)) == request_of(

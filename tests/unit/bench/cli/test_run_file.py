@@ -1,4 +1,4 @@
-"""Run files: what they ask, what is said of one that is wrong, and that nothing is asked twice."""
+"""Run files: the jobs they describe, errors with line numbers, and resuming."""
 
 import json
 from pathlib import Path
@@ -74,12 +74,12 @@ def test_matrices_includes_and_excludes_make_the_jobs(asked):
     assert prepared.experiment.epochs == 1
 
 
-def test_options_without_a_key_are_those_of_the_command(asked):
+def test_missing_options_have_the_defaults_of_the_command(asked):
     prepared = asked(RIGHT.replace("retries = 0\n", ""))
     assert prepared.experiment.retries == 2
 
 
-def test_several_matrices_and_widths(asked):
+def test_several_matrices_and_widths_can_be_combined(asked):
     text = RIGHT.replace("[matrix]", "[[matrix]]").replace("batch_size = 8", "batch_size = 16")
     text += '\n[[matrix]]\nbackends = ["numpy"]\nmodels = ["models.py:tiny"]\nwidths = [1, 2]\n'
     jobs = asked(text + "batch_sizes = [16]\nthreads = [1]\n").jobs
@@ -119,7 +119,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("right", "wrong", "line", "said"), WRONG)
-def test_what_is_wrong_is_said_with_its_line(asked, right, wrong, line, said):
+def test_an_error_is_reported_with_its_line(asked, right, wrong, line, said):
     assert right in RIGHT
     with pytest.raises(RunFileError) as caught:
         asked(RIGHT.replace(right, wrong, 1))
@@ -128,7 +128,7 @@ def test_what_is_wrong_is_said_with_its_line(asked, right, wrong, line, said):
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe", b"x" * (2**20 + 1)])
-def test_a_file_that_is_none_is_refused(bench, tmp_path, content):
+def test_an_unreadable_file_is_rejected(bench, tmp_path, content):
     (tmp_path / "file.toml").write_bytes(content)
     for verb in ("run", "plan"):
         assert bench(verb, str(tmp_path / "file.toml")).returncode == 2
@@ -176,7 +176,7 @@ def test_valid_records_are_not_measured_again(bench, tmp_path, tiny, scripted):
     assert "another epochs" in refused.stderr
 
 
-def test_a_run_file_stands_alone(bench, tmp_path):
+def test_options_cannot_be_combined_with_a_run_file(bench, tmp_path):
     (tmp_path / "file.toml").write_text(RIGHT)
     done = bench("run", "file.toml", "--epochs", "3", cwd=tmp_path)
     assert done.returncode == 2
@@ -184,11 +184,11 @@ def test_a_run_file_stands_alone(bench, tmp_path):
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_the_examples_are_right(path, cache):
+def test_the_examples_are_valid(path, cache):
     assert planned(path).trials
 
 
-def test_a_trial_is_estimated_by_those_most_alike(make, asked):
+def test_a_trial_is_estimated_from_the_most_similar_records(make, asked):
     experiment = asked(RIGHT).experiment  # one epoch
     known = [
         make.trial("numpy", "eager", model="tiny", batch_size=8, threads=9),
@@ -201,7 +201,7 @@ def test_a_trial_is_estimated_by_those_most_alike(make, asked):
         job = Job("tiny", batch_size, backend, mode, "cpu", threads=9)
         return estimator.estimate(job, experiment, examples=59_968)
 
-    # Of 4 seconds 1.3 went into three epochs of as many images: one of them takes a third.
+    # 1.3 of the 4 seconds were spent in three epochs of the same size: one epoch takes a third.
     assert estimate("numpy", "eager") == (pytest.approx(4.0 - 1.3 + 1.3 / 3), 0)
     assert estimate("numpy", "eager", 16) == (pytest.approx(11.3 - 1.3 + 1.3 / 3), 1)
     assert estimate("numpy", "other").likeness == 3

@@ -1,4 +1,4 @@
-"""The driver of a run on several nodes and the agent, without a cluster: nodes are threads here."""
+"""The driver and the agents of a run on several nodes; the nodes are threads, not a cluster."""
 
 import msgspec
 import pytest
@@ -28,7 +28,7 @@ ALIKE = [Node(key, f"node-{key}", cpus=1, place="kind", address="127.0.0.1") for
 
 
 class Threads:
-    """Nodes in this process: an agent's messages go straight to the driver."""
+    """Nodes in this process: an agent's messages go directly to the driver."""
 
     def __init__(self, manifest, dies=()):
         self.manifest = manifest
@@ -99,7 +99,7 @@ def make_request(plugin, tiny_data, tmp_path):
 
 
 def over(request, folder, nodes=(A, B), dies=(), change=lambda manifest: manifest):
-    """The records of a run over the nodes, what was said, and the observer."""
+    """Run over the nodes; return the records, the messages and the observer."""
     prepared = make_plan(request, LocalExecutor(), None, range(4))
     manifest = change(make_manifest(prepared, request, "", ClusterChoice()))
     said, observer = [], Shown()
@@ -110,7 +110,7 @@ def over(request, folder, nodes=(A, B), dies=(), change=lambda manifest: manifes
         return list(driver.run(prepared.trials)), said, observer
 
 
-def test_every_trial_costs_a_record_and_the_node_chooses_its_threads(make_request, tmp_path):
+def test_every_trial_has_a_record_and_the_node_chooses_its_threads(make_request, tmp_path):
     request = make_request("numpy", "fake", batch_sizes=[8, 16])
     records, _, observer = over(request, tmp_path / "run")
     assert len(read_run(tmp_path / "run").trials) == len(records) == 4
@@ -125,7 +125,7 @@ def test_a_trial_whose_node_is_lost_is_measured_on_another(make_request, tmp_pat
     assert "node-a: lost: the power is out" in said
 
 
-def test_a_node_that_cannot_do_the_run_is_left_out_and_says_why(make_request, tmp_path):
+def test_a_node_that_cannot_run_is_left_out_with_a_reason(make_request, tmp_path):
     def of_other_data(manifest):
         dataset = msgspec.structs.replace(manifest.dataset, name="another")
         return msgspec.structs.replace(manifest, dataset=dataset)
@@ -164,7 +164,7 @@ def certificate(*, difference=0.0, seconds=1.0, version="1"):
     )
 
 
-def test_certificates_of_all_nodes_are_kept_once(make_request, tmp_path):
+def test_certificates_of_all_nodes_are_stored_once(make_request, tmp_path):
     with RunFolder(tmp_path / "run") as folder:
         ledger = Ledger(None, folder, Shown(), print)
         for each in (certificate(), certificate(seconds=2.0), certificate(version="2")):
@@ -201,7 +201,9 @@ def test_each_kind_gets_the_jobs_that_it_has_devices_for(make_request):
         cluster(A, same).place(prepared, 2, 0)
 
 
-def test_a_record_holds_where_a_node_has_its_hardware_and_versions(make_request, tmp_path, make):
+def test_a_record_is_valid_on_a_node_with_the_same_hardware_and_versions(
+    make_request, tmp_path, make
+):
     record = make.TRIALS[0]
     digest, version = record.backend_digest, record.framework_version
     held = Holding("pod-7", record.hardware_digest, {record.job.backend: (version, digest)})
@@ -215,7 +217,7 @@ def test_a_record_holds_where_a_node_has_its_hardware_and_versions(make_request,
     assert "now None" in cluster(A, holdings={"a": without}).why_invalid(record)
 
 
-def test_a_node_answers_what_it_has_and_why_it_cannot_take_part(plugin, tmp_path):
+def test_a_node_reports_its_devices_or_why_it_cannot_take_part(plugin, tmp_path):
     found = answer(Question(backends=("numpy", "fake"), on_gpu=False, data_dir=""))
     assert found.refusal == ""
     assert found.holding.backends["fake"][0] == "1.0"

@@ -1,4 +1,4 @@
-"""Which trial goes to which node: decided without a cluster."""
+"""Scheduling of trials on nodes, without a cluster."""
 
 import pytest
 from hypothesis import given
@@ -35,7 +35,7 @@ def test_all_trials_of_a_ranking_go_to_one_node():
     assert [trial.repeat for trial in first] == [1, 1, 2, 2], "in the order of the plan"
 
 
-def test_a_node_that_is_through_takes_what_is_left():
+def test_an_idle_node_takes_a_remaining_ranking():
     made = lanes([A], job(), job("cnn"), repeats=1)
     for _ in range(2):
         for trial in made.take(A).trials:
@@ -45,7 +45,7 @@ def test_a_node_that_is_through_takes_what_is_left():
     assert made.take(A).trials == []
 
 
-def test_a_later_block_goes_to_the_node_that_had_the_ranking():
+def test_a_later_block_goes_to_the_node_of_its_ranking():
     made = lanes([A, B], job(), repeats=1)
     (trial,) = made.take(A).trials
     made.ended(A, trial)
@@ -55,7 +55,7 @@ def test_a_later_block_goes_to_the_node_that_had_the_ranking():
     assert made.take(A).trials
 
 
-def test_the_ranking_of_a_lost_node_goes_on_elsewhere_without_what_is_measured():
+def test_the_remaining_trials_of_a_lost_node_move_to_another_node():
     made = lanes([A, B], job(), repeats=3)
     first, *rest = made.take(A).trials
     made.ended(A, first)
@@ -65,7 +65,7 @@ def test_the_ranking_of_a_lost_node_goes_on_elsewhere_without_what_is_measured()
     assert made.moves[rest[0]] == ["node-a"]
 
 
-def test_a_trial_that_takes_its_nodes_down_is_given_up_and_the_others_go_on():
+def test_a_trial_that_crashes_its_nodes_is_abandoned_and_the_others_continue():
     made = lanes([A, B, C, Node("d", "node-d", 1)], job(), repeats=2)
     given_up = []
     for number, node in enumerate(made.nodes[: MOST_MOVES + 1], start=1):
@@ -76,7 +76,7 @@ def test_a_trial_that_takes_its_nodes_down_is_given_up_and_the_others_go_on():
     assert made.take(made.nodes[0]).trials == [good]
 
 
-def test_a_node_that_lives_on_gets_the_trial_again_only_when_no_other_can_do_it():
+def test_a_surviving_node_retries_a_trial_only_if_no_other_node_can():
     made = lanes([A, B], job(), repeats=1)
     made.take(A)
     made.lost(A, is_alive=True)
@@ -85,7 +85,7 @@ def test_a_node_that_lives_on_gets_the_trial_again_only_when_no_other_can_do_it(
     assert made.take(A).trials
 
 
-def test_a_refusal_costs_no_move():
+def test_a_refusal_does_not_count_as_a_move():
     made = lanes([A, B], job(), repeats=1)
     (trial,) = made.take(A).trials
     made.refused(A)
@@ -93,7 +93,7 @@ def test_a_refusal_costs_no_move():
     assert made.take(B).trials == [trial]
 
 
-def test_what_no_node_can_do_is_stranded():
+def test_trials_that_no_node_can_run_are_stranded():
     made = lanes([A], job(), job("cnn"), repeats=1)
     made.take(A)
     made.lost(A)
@@ -101,7 +101,7 @@ def test_what_no_node_can_do_is_stranded():
     assert made.is_done()
 
 
-def test_a_node_does_only_what_it_has_devices_for_and_is_of_the_kind_of():
+def test_a_node_runs_only_trials_of_its_devices_and_kind():
     gpus = Node("g", "g", cpus=8, gpus=2, place="kind-g")
     assert [can_do(gpus, job(device=name)) for name in ("cpu", "gpu:0", "gpu:1", "gpu:2")] == [
         True,
@@ -117,7 +117,7 @@ def test_a_node_does_only_what_it_has_devices_for_and_is_of_the_kind_of():
 ALIKE = [Node(key, f"node-{key}", cpus=2, place="kind") for key in "xyz"]
 
 
-def test_a_ranking_of_several_hosts_takes_as_many_nodes_of_one_kind():
+def test_a_ranking_of_several_hosts_uses_as_many_nodes_of_one_kind():
     first, second, third = ALIKE
     made = lanes([A, first, second, third], job(hosts=2), job("cnn"), repeats=1)
     (alone,) = made.take(A).trials
@@ -154,15 +154,15 @@ def test_a_ranking_that_loses_one_of_its_hosts_gets_another_node():
 
 
 @pytest.mark.parametrize("nodes", [[A, B], [A], ALIKE[:1]])
-def test_hosts_of_which_there_are_too_few_alike_are_stranded(nodes):
+def test_trials_of_more_hosts_than_equal_nodes_are_stranded(nodes):
     made = lanes(nodes, job(hosts=2), repeats=1)
     assert all(made.take(node).trials == [] for node in nodes)
     assert len(made.stranded()) == 1
 
 
 @given(st.data())
-def test_every_trial_ends_once_whatever_is_lost(data):
-    """Nodes take, end, finish and are lost in any order; at the end nothing is missing or twice."""
+def test_every_trial_ends_exactly_once_whichever_nodes_are_lost(data):
+    """Nodes start, finish and are lost in any order; no trial is missing or duplicated."""
     nodes = [
         Node(str(n), f"n{n}", 1, place=f"k{n % 2}") for n in range(data.draw(st.integers(1, 5)))
     ]

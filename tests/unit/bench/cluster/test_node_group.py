@@ -1,4 +1,4 @@
-"""Tasks that several nodes run together: workers of this machine stand for the other nodes'."""
+"""Tasks that several nodes run together; workers of this machine replace those of other nodes."""
 
 import os
 import signal
@@ -23,7 +23,7 @@ SECONDS = 60
 
 
 class OtherNode(NodeWorkers):
-    """A node that keeps the tasks that it runs."""
+    """A node that records its tasks."""
 
     def __init__(self, name, recipe):
         super().__init__(name, HERE, {"fake": recipe}, [0])
@@ -36,7 +36,7 @@ class OtherNode(NodeWorkers):
 
 @pytest.fixture
 def recipe(plugin, tmp_path):
-    """The fake backend, whose workers on this node name a folder in their environment."""
+    """The fake backend, whose workers have the folder of this test in their environment."""
     from evenbench_fake import RECIPE
 
     return msgspec.structs.replace(RECIPE, environment={"MARKER": str(tmp_path)})
@@ -61,7 +61,7 @@ def in_mode(task, mode):
 
 
 def run(task, recipe, *others, act=lambda event: None):
-    """The events of a task that this node runs together with the others, and its end."""
+    """Run a task on this node and the others; return its events and its end."""
     events = []
 
     def on_event(event):
@@ -125,7 +125,7 @@ def test_a_node_without_an_interpreter_is_named(task, recipe):
     assert failed.reason.startswith("host 2 of 3 (broken): the worker could not be started")
 
 
-def test_a_framework_without_shared_training_says_so(task, recipe):
+def test_a_framework_without_shared_training_is_unsupported(task, recipe):
     numpy = msgspec.structs.replace(task, adapter="backends.numpy.backend:NumpyBackend", hosts=2)
     events, _ = run(numpy, recipe, OtherNode("node-1", recipe))
     failed = failure(events)
@@ -163,7 +163,7 @@ def test_a_worker_that_is_killed_on_another_node_is_named(task, recipe, tmp_path
     assert none_left(tmp_path)
 
 
-def test_a_stopped_executor_starts_no_worker_that_stays(task, recipe, tmp_path):
+def test_a_stopped_executor_leaves_no_worker_running(task, recipe, tmp_path):
     executor = LocalExecutor()
     executor.stop()
     alone = msgspec.structs.replace(in_mode(task, "hangs"), hosts=1)
@@ -172,7 +172,7 @@ def test_a_stopped_executor_starts_no_worker_that_stays(task, recipe, tmp_path):
     assert none_left(tmp_path)
 
 
-def test_free_addresses_are_different_and_can_be_listened_at():
+def test_free_addresses_are_distinct_and_usable():
     found = free_addresses(HERE, 3)
     assert len(set(found)) == 3
     for address in found:

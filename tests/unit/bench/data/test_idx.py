@@ -1,4 +1,4 @@
-"""One IDX file: read as it was written, or refused with what is wrong."""
+"""One IDX file: read as written, or rejected with a reason."""
 
 import gzip
 import os
@@ -16,14 +16,14 @@ from bench.errors import DataError
 
 @pytest.mark.parametrize("shape", [(7,), (2, 3), (2, 3, 4), (2, 3, 4, 3)])
 @pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["raw", "gzip"])
-def test_an_array_is_read_as_it_was_written(tmp_path, shape, pack):
+def test_an_array_is_read_as_written(tmp_path, shape, pack):
     array = np.random.default_rng(1).integers(0, 256, shape, np.uint8)
     received = read_idx(written(tmp_path / "any-name", pack(encoded(array))))
     assert received.dtype == np.uint8
     np.testing.assert_array_equal(received, array)
 
 
-def test_a_file_longer_than_a_chunk_is_read_whole(tmp_path):
+def test_a_file_longer_than_a_chunk_is_read_completely(tmp_path):
     array = np.random.default_rng(2).integers(0, 256, (3, 1000, 1000), np.uint8)
     np.testing.assert_array_equal(read_idx(written(tmp_path / "x", encoded(array))), array)
 
@@ -50,7 +50,7 @@ BAD_CONTENTS = {
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["raw", "gzip"])
 @pytest.mark.parametrize("case", BAD_CONTENTS)
-def test_bad_contents_are_named(tmp_path, case, pack):
+def test_invalid_contents_are_reported(tmp_path, case, pack):
     contents, message = BAD_CONTENTS[case]
     path = written(tmp_path / "bad-file", pack(contents))
     with pytest.raises(DataError) as caught:
@@ -75,13 +75,13 @@ BAD_GZIP = {
 
 
 @pytest.mark.parametrize("case", BAD_GZIP)
-def test_damaged_gzip_is_named(tmp_path, case):
+def test_a_damaged_gzip_is_reported(tmp_path, case):
     path = written(tmp_path / "bad.gz", BAD_GZIP[case])
     with pytest.raises(DataError, match=r"bad\.gz: received contents that cannot be read"):
         read_idx(path)
 
 
-def test_what_is_no_regular_file_is_refused_at_once(tmp_path):
+def test_a_path_that_is_not_a_regular_file_is_rejected_without_reading(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "folder").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "pipe")
@@ -92,7 +92,7 @@ def test_what_is_no_regular_file_is_refused_at_once(tmp_path):
             read_idx(tmp_path / name)
 
 
-def test_a_socket_is_refused(tmp_path, monkeypatch):
+def test_a_socket_is_rejected(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # a socket's path must be short
     with socket.socket(socket.AF_UNIX) as server:
         server.bind("socket")
@@ -100,7 +100,7 @@ def test_a_socket_is_refused(tmp_path, monkeypatch):
             read_idx(Path("socket"))
 
 
-def test_what_cannot_be_opened_is_named(tmp_path):
+def test_a_file_that_cannot_be_opened_is_reported(tmp_path):
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     (tmp_path / "nowhere").symlink_to(tmp_path / "missing")
     for name in ("missing", "loop", "nowhere"):
@@ -124,13 +124,13 @@ def peak_bytes(path: Path) -> int:
         tracemalloc.stop()
 
 
-def test_a_gzip_bomb_stops_early(tmp_path):
+def test_decompressing_a_gzip_bomb_stops_early(tmp_path):
     bomb = gzip.compress(header(100) + bytes(100 * 2**20), compresslevel=1)
     assert len(bomb) < 2**20
     assert peak_bytes(written(tmp_path / "bomb", bomb)) < 4 * 2**20
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["raw", "gzip"])
-def test_a_header_alone_allocates_nothing(tmp_path, pack):
+def test_a_header_without_data_allocates_no_memory(tmp_path, pack):
     promise = pack(header(4, 2**30) + bytes(1000))
     assert peak_bytes(written(tmp_path / "promise", promise)) < 4 * 2**20

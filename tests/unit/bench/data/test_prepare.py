@@ -1,4 +1,4 @@
-"""The cache of decoded arrays: damaged, shared, killed while it is made, full, read-only."""
+"""The cache of decoded arrays: damage, sharing, killed processes, a full or read-only disk."""
 
 import os
 import shutil
@@ -76,7 +76,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("case", DAMAGES)
-def test_a_damaged_cache_is_noticed_and_made_anew(tmp_path, cache, case):
+def test_a_damaged_cache_is_detected_and_rebuilt(tmp_path, cache, case):
     source = write_set(tmp_path / "set")
     folder = prepare(source).folder
     DAMAGES[case](folder)
@@ -95,7 +95,7 @@ def test_opening_a_damaged_folder_is_a_data_error(tmp_path, case):
         open_decoded(folder)
 
 
-def test_a_whole_folder_is_used_again(tmp_path):
+def test_an_intact_folder_is_reused(tmp_path):
     source = write_set(tmp_path / "set")
     before = (prepare(source).folder / "train_images.npy").stat().st_ino
     assert (prepare(source).folder / "train_images.npy").stat().st_ino == before
@@ -111,7 +111,7 @@ def test_changed_files_are_decoded_again(tmp_path):
     assert open_decoded(second).test_labels.tolist() == [2, 2, 2, 2]
 
 
-def test_what_a_killed_process_left_is_cleared(tmp_path, cache):
+def test_files_left_by_a_killed_process_are_removed(tmp_path, cache):
     source = write_set(tmp_path / "set")
     folder = prepare(source).folder
     folder.rename(folder.with_suffix(".partial"))
@@ -119,7 +119,7 @@ def test_what_a_killed_process_left_is_cleared(tmp_path, cache):
     assert not folder.with_suffix(".partial").exists()
 
 
-def test_mapped_arrays_outlive_a_folder_made_anew(tmp_path):
+def test_mapped_arrays_stay_valid_when_their_folder_is_rebuilt(tmp_path):
     source = write_set(tmp_path / "set")
     folder = prepare(source).folder
     held = open_decoded(folder)
@@ -129,7 +129,7 @@ def test_mapped_arrays_outlive_a_folder_made_anew(tmp_path):
 
 
 @pytest.mark.process
-def test_processes_at_once_decode_once(tmp_path):
+def test_concurrent_processes_decode_once(tmp_path):
     code = """
 from bench.data.prepare import prepare
 folder, notes = prepare(None)
@@ -144,7 +144,7 @@ print(folder, folder.stat().st_ino, notes)
 
 
 @pytest.mark.process
-def test_a_process_killed_while_decoding_harms_nobody(tmp_path):
+def test_a_process_killed_while_decoding_does_not_affect_others(tmp_path):
     source = write_set(tmp_path / "set")
     code = f"""
 import os, signal
@@ -164,7 +164,7 @@ prepare.prepare(Path({str(source)!r}))
 
 
 @pytest.mark.process
-def test_a_cache_that_cannot_be_written_gives_a_note_and_a_temporary_folder(tmp_path):
+def test_an_unwritable_cache_is_replaced_by_a_temporary_folder_with_a_note(tmp_path):
     written(tmp_path / "in the way", b"")
     code = f"""
 from pathlib import Path

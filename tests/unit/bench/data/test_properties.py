@@ -1,4 +1,4 @@
-"""Any bytes as an IDX file and any four arrays as a data set: the right array or a sentence."""
+"""Any bytes as an IDX file and any four arrays as a data set: the correct array or an error."""
 
 import gzip
 import shutil
@@ -26,7 +26,7 @@ HEADERS = st.lists(st.integers(0, 2**32 - 1), max_size=6).map(lambda shape: head
 
 @st.composite
 def idx_bytes(draw) -> bytes:
-    """A valid file, a lying header or plain noise; then cut, lengthened, altered and packed."""
+    """A valid file, a wrong header or noise; then truncated, extended, modified and compressed."""
     start = draw(st.one_of(IDX_ARRAYS.map(encoded), HEADERS, st.binary(max_size=40)))
     data = bytearray(start + draw(st.one_of(st.just(b""), st.binary(max_size=8))))
     if draw(st.booleans()):
@@ -38,7 +38,7 @@ def idx_bytes(draw) -> bytes:
 
 
 def parsed(data: bytes) -> np.ndarray | None:
-    """The array that the bytes state by the format's definition, or None."""
+    """Decode the bytes by the format's definition; None if they are invalid."""
     if data[:2] == b"\x1f\x8b":
         try:
             data = gzip.decompress(data)
@@ -55,7 +55,7 @@ def parsed(data: bytes) -> np.ndarray | None:
     return np.array(values, np.uint8).reshape(shape) if values and count == len(values) else None
 
 
-# Each example overwrites what the one before left in `tmp_path`, so that all may share it.
+# Each example overwrites the files of the previous one in `tmp_path`, so all can share it.
 SHARED_FIXTURES = settings(
     max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -65,7 +65,7 @@ SHARED_FIXTURES = settings(
 @given(data=idx_bytes())
 @example(data=GOOD)
 @example(data=gzip.compress(GOOD))
-def test_any_bytes_give_the_right_array_or_a_data_error(tmp_path, data):
+def test_any_bytes_give_the_correct_array_or_a_data_error(tmp_path, data):
     path = written(tmp_path / "any", data)
     expected = parsed(data)
     if expected is None:
@@ -97,7 +97,7 @@ ANY_SET = st.fixed_dictionaries(
 @settings(SHARED_FIXTURES, max_examples=150)
 @given(arrays=ANY_SET)
 @example(arrays=small_arrays())
-def test_any_four_arrays_make_a_data_set_or_a_data_error(tmp_path, cache, arrays):
+def test_any_four_arrays_give_a_data_set_or_a_data_error(tmp_path, cache, arrays):
     shutil.rmtree(cache, ignore_errors=True)
     folder = write_set(tmp_path / "set", arrays)
     if fits(arrays):

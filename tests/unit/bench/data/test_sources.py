@@ -1,4 +1,4 @@
-"""The four files of a data set: found, checked against each other; the MNIST that is shipped."""
+"""The four files of a data set: how they are found and validated; the MNIST that is shipped."""
 
 import json
 from pathlib import Path
@@ -25,7 +25,7 @@ def test_a_folder_becomes_a_data_set(tmp_path):
         np.testing.assert_array_equal(getattr(data, name), arrays[name])
 
 
-def test_arrays_are_mapped_read_only_and_plain(tmp_path):
+def test_arrays_are_memory_mapped_and_read_only(tmp_path):
     data = open_decoded(str(prepare(write_set(tmp_path / "set")).folder))
     for name in ARRAYS:
         array = getattr(data, name)
@@ -34,7 +34,7 @@ def test_arrays_are_mapped_read_only_and_plain(tmp_path):
         assert not array.flags.writeable
 
 
-def test_npy_files_are_npy_files(tmp_path):
+def test_decoded_files_are_valid_npy_files(tmp_path):
     folder = prepare(write_set(tmp_path / "set")).folder
     for name, array in small_arrays().items():
         np.testing.assert_array_equal(np.load(folder / f"{name}.npy"), array)
@@ -74,13 +74,13 @@ def test_files_are_found_by_their_names(tmp_path, style, word):
     }
 
 
-def test_of_a_file_and_its_gzip_the_file_is_taken(tmp_path):
+def test_a_plain_file_is_preferred_to_its_gzip(tmp_path):
     write_set(tmp_path)
     written(tmp_path / "train-images-idx3-ubyte.gz", b"")
     assert find_source(tmp_path).files["train_images"].suffix == ""
 
 
-def test_two_candidates_are_an_error_that_names_both(tmp_path):
+def test_an_ambiguous_file_is_an_error_that_names_both_candidates(tmp_path):
     write_set(tmp_path)
     written(tmp_path / "emnist-digits-train-labels-idx1-ubyte.gz", b"")
     pattern = "several files of train labels .emnist-digits-train-labels-idx1-ubyte.gz, train-lab"
@@ -89,13 +89,13 @@ def test_two_candidates_are_an_error_that_names_both(tmp_path):
 
 
 @pytest.mark.parametrize("name", ARRAYS)
-def test_a_missing_file_is_named(tmp_path, name):
+def test_a_missing_file_is_reported(tmp_path, name):
     (write_set(tmp_path / "set") / STANDARD[name]).unlink()
     with pytest.raises(DataError, match=f"no file of {name.replace('_', ' ')}.*{STANDARD[name]}"):
         prepare(tmp_path / "set")
 
 
-def test_a_long_folder_is_not_listed_whole(tmp_path):
+def test_an_error_lists_only_the_first_files_of_a_large_folder(tmp_path):
     for number in range(1000):
         (tmp_path / f"picture-{number:04}.png").touch()
     with pytest.raises(DataError) as caught:
@@ -105,13 +105,13 @@ def test_a_long_folder_is_not_listed_whole(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["missing", "a file", "nul\0"])
-def test_a_folder_that_is_none_is_named(tmp_path, name):
+def test_a_path_that_is_not_a_folder_is_reported(tmp_path, name):
     written(tmp_path / "a file", b"")
     with pytest.raises(DataError, match="received a folder that cannot be read"):
         prepare(tmp_path / name)
 
 
-def test_a_file_that_cannot_be_looked_at_is_named(tmp_path):
+def test_an_inaccessible_file_is_reported(tmp_path):
     path = write_set(tmp_path / "set") / STANDARD["test_labels"]
     path.unlink()
     path.symlink_to(path)
@@ -128,7 +128,7 @@ MISMATCHES = {
 
 
 @pytest.mark.parametrize("name", MISMATCHES)
-def test_files_that_do_not_fit_are_named(tmp_path, cache, name):
+def test_inconsistent_files_are_reported(tmp_path, cache, name):
     array, message = MISMATCHES[name]
     folder = write_set(tmp_path / "set", {name: array})
     with pytest.raises(DataError, match=f"{STANDARD[name]}: received {message}"):
@@ -136,14 +136,14 @@ def test_files_that_do_not_fit_are_named(tmp_path, cache, name):
     assert [path.suffix for path in (cache / "datasets").iterdir()] == [".lock"]
 
 
-def test_a_test_label_out_of_range_is_named(tmp_path):
+def test_a_test_label_out_of_range_is_reported(tmp_path):
     folder = write_set(tmp_path / "set", {"test_labels": np.array([0, 1, 2, 9])})
     pattern = "t10k-labels-idx1-ubyte: received label 9, expected 0 to 2"
     with pytest.raises(DataError, match=pattern):
         prepare(folder)
 
 
-def test_a_truncated_file_is_named_by_prepare(tmp_path):
+def test_a_truncated_file_is_reported_by_prepare(tmp_path):
     path = write_set(tmp_path / "set") / STANDARD["test_images"]
     path.write_bytes(path.read_bytes()[:-5])
     with pytest.raises(DataError, match="t10k-images-idx3-ubyte: received only 19 values"):
@@ -179,7 +179,7 @@ def test_mnist_has_its_known_mean(real_mnist):
     assert real_mnist.train_images.mean() / 255 == pytest.approx(0.1306605, abs=1e-6)
 
 
-def test_the_files_shipped_have_the_known_digests(mnist_folder):
+def test_the_shipped_files_have_the_known_digests(mnist_folder):
     index = json.loads((mnist_folder / "index.json").read_bytes())["index"]
     assert {name: file["sha256"][:16] for name, file in index["arrays"].items()} == {
         "train_images": "ba891046e6505d7a",
@@ -189,14 +189,14 @@ def test_the_files_shipped_have_the_known_digests(mnist_folder):
     }
 
 
-def test_the_licence_lies_beside_the_files():
+def test_the_licence_is_in_the_folder_of_the_files():
     folder = mnist().files["train_images"].parent
     licence = (folder / "LICENSE.md").read_text()
     for word in ("LeCun", "Cortes", "Burges", "CC BY-SA 3.0", *STANDARD.values()):
         assert word in licence
 
 
-def test_other_contents_in_the_package_are_an_error(tmp_path):
+def test_modified_files_in_the_package_are_an_error(tmp_path):
     write_set(tmp_path / "set")
     copied = find_source(tmp_path / "set")._replace(sha256=mnist().sha256)
     with pytest.MonkeyPatch.context() as patch:

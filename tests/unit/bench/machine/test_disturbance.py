@@ -1,4 +1,4 @@
-"""Disturbances: found by their signs, a disturbed trial taken again, and told."""
+"""Disturbances: detected by their signs, retried, and recorded."""
 
 import subprocess
 import sys
@@ -41,25 +41,25 @@ def test_each_sign_raises_its_flag(changes, flags):
     assert flags_of(msgspec.structs.replace(QUIET, **changes), 1.0) == wanted
 
 
-def test_a_few_ticks_are_rounding():
-    """Of a train phase of 20 ms the kernel's ticks tell nothing."""
+def test_a_few_kernel_ticks_in_a_short_phase_raise_no_flag():
+    """The kernel's ticks are too coarse for a train phase of 20 ms."""
     noise = msgspec.structs.replace(QUIET, train_other_seconds=0.03, train_steal_seconds=0.03)
     assert flags_of(noise, 0.02) == ()
 
 
-def test_every_threshold_has_its_reason():
+def test_every_threshold_has_a_documented_reason():
     assert all(len(sign.reason) > 20 for sign in SIGNS)
 
 
 def spinning(seconds):
-    """A process for each CPU that does nothing but use it."""
+    """Start one busy process per CPU."""
     program = f"import time; end = time.time() + {seconds}\nwhile time.time() < end: pass"
     return [subprocess.Popen([sys.executable, "-c", program]) for _ in usable_cpus()]
 
 
 @pytest.mark.process
-def test_a_busy_process_on_each_core_is_seen_and_named(make):
-    """The real thing: the kernel's own accounts, whatever else the machine does meanwhile."""
+def test_a_busy_process_on_each_core_is_detected(make):
+    """With the kernel's own accounting, whatever else runs on the machine."""
     before = read_usage()
     busy = spinning(1)
     for process in busy:
@@ -71,8 +71,8 @@ def test_a_busy_process_on_each_core_is_seen_and_named(make):
     assert "other processes" in flags_of(noise, usage.wall_seconds)
 
 
-def test_own_work_is_no_disturbance():
-    """What this process uses is taken off, so a worker does not disturb itself."""
+def test_the_workers_own_load_is_no_disturbance():
+    """CPU time of this process is subtracted, so a worker does not disturb itself."""
     before = read_usage()
     total = 0
     while usage_since(before).cpu_seconds < 0.3:
@@ -84,7 +84,7 @@ def test_own_work_is_no_disturbance():
     assert usage.cpu_seconds + usage.other_seconds < 1.3 * capacity + 0.1
 
 
-def test_usage_adds_up_and_what_is_unknown_stays_so():
+def test_usage_adds_up_and_unknown_parts_stay_unknown():
     first, second = Usage(1.0, 2.0, 3, 0.5, None, 0.1), Usage(2.0, 1.0, 4, 0.5, 0.2, 0.1)
     assert total_usage([first, second]) == Usage(3.0, 3.0, 7, 1.0, None, 0.2)
     assert total_usage([]) is None
@@ -92,7 +92,7 @@ def test_usage_adds_up_and_what_is_unknown_stays_so():
 
 
 class Steady(Canary):
-    """Takes the same time always: what the machine does while a test runs is not the test's."""
+    """Takes the same time always, so that the machine's load does not affect a test."""
 
     def work(self):
         return 0.1
@@ -126,7 +126,7 @@ def disturbed(record):
     )
 
 
-def test_a_disturbed_trial_is_taken_again_and_the_attempts_are_kept(make):
+def test_a_disturbed_trial_is_retried_and_its_attempts_are_recorded(make):
     quiet = make.trial(noise=QUIET)
     measured = iter([disturbed(make.trial(throughput_images_per_second=7.0)), quiet])
     told = []
@@ -137,7 +137,7 @@ def test_a_disturbed_trial_is_taken_again_and_the_attempts_are_kept(make):
     assert "other processes" in record.noise.attempts[0].flags
 
 
-def test_a_trial_that_stays_disturbed_is_kept_with_its_flags(make):
+def test_a_trial_that_stays_disturbed_is_recorded_with_its_flags(make):
     told = []
     record = measured_by(watch(trials=4), lambda: disturbed(make.trial()), told)
     assert len(told) == 2
@@ -146,7 +146,7 @@ def test_a_trial_that_stays_disturbed_is_kept_with_its_flags(make):
     assert record.outcome == "ok"
 
 
-def test_a_machine_that_is_never_quiet_costs_half_the_trials_more(make):
+def test_at_most_half_of_the_trials_are_retried(make):
     watched, retried = watch(trials=10), 0
     for _ in range(10):
         attempts = []
@@ -156,7 +156,7 @@ def test_a_machine_that_is_never_quiet_costs_half_the_trials_more(make):
 
 
 @pytest.mark.parametrize("changes", [{"outcome": "failed", "reason": "it broke"}, {}])
-def test_what_failed_or_may_not_be_repeated_is_not(make, changes):
+def test_failed_trials_and_trials_without_retries_are_not_retried(make, changes):
     told = []
     retries = 2 if changes else 0
     measured_by(watch(4, retries), lambda: disturbed(make.trial(**changes)), told)

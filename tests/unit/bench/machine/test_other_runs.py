@@ -1,4 +1,4 @@
-"""Runs that measure on one machine at the same time see each other."""
+"""Runs that measure on one machine at the same time detect each other."""
 
 import os
 import signal
@@ -44,7 +44,7 @@ def test_a_run_counts_others_until_they_end_or_are_killed(tmp_path):
     assert os.listdir(tmp_path / "measuring") == []
 
 
-def test_a_cache_that_cannot_be_written_makes_a_run_invisible(tmp_path):
+def test_a_run_without_a_writable_cache_is_not_detected(tmp_path):
     (tmp_path / "file").write_text("")
     with presence(tmp_path / "file"):
         assert other_runs(tmp_path / "file") == 0

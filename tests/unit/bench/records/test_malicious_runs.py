@@ -1,4 +1,4 @@
-"""Run folders from somebody else: nothing is executed, and no symbolic link is followed."""
+"""Untrusted run folders: nothing is executed, and no symbolic link is followed."""
 
 import ast
 import os
@@ -44,7 +44,7 @@ def test_hostile_text_is_shown_as_text(make, tmp_path, payload):
     assert all(folder in path.parents for path in made)
 
 
-def test_a_report_replaces_a_link_and_does_not_write_through_it(make, tmp_path):
+def test_a_report_replaces_a_link_without_following_it(make, tmp_path):
     folder = make.store(tmp_path / "run", [make.trial()])
     precious = tmp_path / "precious"
     precious.write_text("mine")
@@ -56,7 +56,7 @@ def test_a_report_replaces_a_link_and_does_not_write_through_it(make, tmp_path):
 
 
 @pytest.mark.parametrize("name", [".lock", "trials.jsonl"])
-def test_resuming_does_not_write_through_a_link(make, tmp_path, name):
+def test_resuming_does_not_follow_a_link(make, tmp_path, name):
     folder = make.store(tmp_path / "run", [make.trial()])
     precious = tmp_path / "precious"
     precious.write_text("mine")
@@ -68,7 +68,7 @@ def test_resuming_does_not_write_through_a_link(make, tmp_path, name):
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "trials.jsonl", "certificates.json"])
-def test_a_pipe_or_device_is_refused_without_reading_it(make, tmp_path, name):
+def test_a_pipe_or_device_is_rejected_without_reading_it(make, tmp_path, name):
     folder = make.store(tmp_path / "run", [make.trial()])
     (folder / name).unlink(missing_ok=True)
     os.mkfifo(folder / name)
@@ -80,7 +80,7 @@ def test_a_pipe_or_device_is_refused_without_reading_it(make, tmp_path, name):
         read_run(folder)
 
 
-def test_a_huge_file_is_refused_without_reading_it(make, tmp_path):
+def test_a_huge_file_is_rejected_without_reading_it(make, tmp_path):
     folder = make.store(tmp_path / "run", [make.trial()])
     with (folder / "trials.jsonl").open("ab") as file:
         file.truncate(2**40)  # sparse: it occupies no disk space
@@ -88,7 +88,7 @@ def test_a_huge_file_is_refused_without_reading_it(make, tmp_path):
         read_run(folder)
 
 
-def test_a_line_longer_than_any_record_is_refused(make, tmp_path):
+def test_a_line_longer_than_any_record_is_rejected(make, tmp_path):
     folder = make.store(tmp_path / "run", [make.trial()])
     with (folder / "trials.jsonl").open("ab") as file:
         file.truncate(LARGEST_FILE)  # sparse zeros without a newline
@@ -96,21 +96,21 @@ def test_a_line_longer_than_any_record_is_refused(make, tmp_path):
         read_run(folder)
 
 
-def test_an_unreadable_newer_manifest_is_refused_for_its_version(make, tmp_path):
+def test_an_unreadable_newer_manifest_is_rejected_for_its_version(make, tmp_path):
     folder = make.store(tmp_path / "run", [])
     (folder / "manifest.json").write_text('{"schema_version": 7, "all": "new"}')
     with pytest.raises(RecordError, match="received schema version 7, expected 2"):
         read_run(folder)
 
 
-def test_deep_nesting_is_refused(make, tmp_path):
+def test_deep_nesting_is_rejected(make, tmp_path):
     folder = make.store(tmp_path / "run", [])
     (folder / "trials.jsonl").write_text('{"a":' * 100_000 + "\n")
     with pytest.raises(RecordError, match="line 1"):
         read_run(folder)
 
 
-def test_no_module_can_execute_what_it_reads():
+def test_no_module_can_execute_data_that_it_reads():
     """Search the source for pickle, eval and the like."""
     banned = {"pickle", "marshal", "shelve", "dill", "joblib", "yaml"}
     for path in [*ROOT.glob("bench/**/*.py"), *ROOT.glob("reports/**/*.py")]:

@@ -82,7 +82,7 @@ def test_coordinates_in_the_trial_names_of_version_1_are_found(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["[1]", '[{"checks": []}]', "[[]]"])
-def test_invalid_certificates_are_refused(tmp_path, text):
+def test_invalid_certificates_are_rejected(tmp_path, text):
     folder = shutil.copytree(STORED_RUNS / "version-1", tmp_path / "run")
     (folder / "certificates.json").write_text(text)
     with pytest.raises(RecordError, match=r"certificates.json certificate 1"):
@@ -90,7 +90,7 @@ def test_invalid_certificates_are_refused(tmp_path, text):
 
 
 @pytest.mark.parametrize("version", [0, 99])
-def test_a_version_without_migration_is_refused(tmp_path, version):
+def test_a_version_without_migration_is_rejected(tmp_path, version):
     folder = shutil.copytree(STORED_RUNS / "version-1", tmp_path / "run")
     path = folder / "trials.jsonl"
     path.write_text(path.read_text().replace('"schema_version":1', f'"schema_version":{version}'))

@@ -133,20 +133,20 @@ def test_a_full_disk_is_reported(tmp_path, record):
             folder.append(record)
 
 
-def test_a_folder_with_other_files_is_refused(tmp_path):
+def test_a_folder_with_other_files_is_rejected(tmp_path):
     (tmp_path / "thesis.tex").write_text("")
     with pytest.raises(RecordError, match=r"thesis\.tex.*--output"):
         RunFolder(tmp_path)
 
 
-def test_a_path_that_cannot_be_a_folder_is_refused(tmp_path):
+def test_a_path_that_cannot_be_a_folder_is_rejected(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(RecordError, match="Not a directory"):
         RunFolder(tmp_path / "file" / "run")
 
 
 @pytest.mark.parametrize(
-    ("line", "says"),
+    ("line", "message"),
     [
         (b'{"schema_version": 1}', "missing required field"),
         (b"{", "truncated"),
@@ -154,15 +154,15 @@ def test_a_path_that_cannot_be_a_folder_is_refused(tmp_path):
         (b'{"schema_version": 99}', "line 1"),
     ],
 )
-def test_an_invalid_record_is_reported(tmp_path, manifest, line, says):
+def test_an_invalid_record_is_reported(tmp_path, manifest, line, message):
     with RunFolder(tmp_path) as folder:
         folder.write_manifest(manifest)
     (tmp_path / "trials.jsonl").write_bytes(line + b"\n")
-    with pytest.raises(RecordError, match=says):
+    with pytest.raises(RecordError, match=message):
         read_run(tmp_path)
 
 
-def test_a_record_of_a_newer_version_is_refused(tmp_path, manifest, record):
+def test_a_record_of_a_newer_version_is_rejected(tmp_path, manifest, record):
     with RunFolder(tmp_path) as folder:
         folder.write_manifest(manifest)
         folder.append(msgspec.structs.replace(record, schema_version=99))
@@ -178,7 +178,7 @@ def test_the_documented_schemas_are_up_to_date(name):
     )
 
 
-def test_a_record_is_valid_by_its_schema(record):
+def test_a_record_matches_its_schema(record):
     document = json.loads(msgspec.json.encode(record))
     schema = json_schemas()["trials.jsonl"]
     jsonschema.validate(document, schema)
@@ -186,5 +186,5 @@ def test_a_record_is_valid_by_its_schema(record):
         jsonschema.validate({**document, "outcome": "splendid"}, schema)
 
 
-def test_a_manifest_is_valid_by_its_schema(manifest):
+def test_a_manifest_matches_its_schema(manifest):
     jsonschema.validate(json.loads(msgspec.json.encode(manifest)), json_schemas()["manifest.json"])

@@ -1,4 +1,4 @@
-"""The spec of a model: layers as values, shape inference, counts."""
+"""The spec of a model: layers as values, shape inference, counts of parameters and operations."""
 
 import re
 
@@ -66,7 +66,7 @@ def test_every_layer_round_trips_through_json(layer):
 
 @given(trees)
 @settings(max_examples=100, deadline=None)
-def test_a_tree_resolves_with_positive_shapes_or_says_why_not(layer):
+def test_a_tree_resolves_with_positive_shapes_or_reports_why_not(layer):
     nodes, fault = [], ""
     try:
         nodes = list(resolve(layer, MAP).walk())
@@ -101,7 +101,7 @@ def test_a_tree_resolves_with_positive_shapes_or_says_why_not(layer):
         (lambda: add(Flatten(), "relu"), "expected a tuple of layers"),
     ],
 )
-def test_a_value_out_of_range_says_what_was_received_and_expected(make, message):
+def test_a_value_out_of_range_is_reported_with_the_expected_range(make, message):
     with pytest.raises(ValueError, match=r"^received ") as fault:
         make()
     assert message in str(fault.value)
@@ -122,7 +122,7 @@ def test_layers_cannot_be_changed():
         ('{"kind": "conv", "filters": 8, "kernel": "3"}', "got `str` - at `$.kernel`"),
     ],
 )
-def test_faults_in_json_are_named_with_their_path(text, message):
+def test_errors_in_json_are_reported_with_their_path(text, message):
     with pytest.raises(msgspec.ValidationError) as fault:
         from_json(text)
     assert message in str(fault.value)
@@ -181,7 +181,7 @@ def test_each_layer_has_its_output_shape(layer, output):
         (multiply(Identity(), Conv(5, 3)), "0.multiply", "(28, 28, 5)", "(28, 28, 6) or (6,)"),
     ],
 )
-def test_a_shape_that_does_not_fit_is_named_with_path_received_expected(
+def test_a_shape_mismatch_is_reported_with_the_layers_path_and_the_expected_shape(
     layer, path, received, expected
 ):
     with pytest.raises(ShapeError) as fault:
@@ -193,12 +193,12 @@ def test_a_shape_that_does_not_fit_is_named_with_path_received_expected(
     assert expected in wanted
 
 
-def test_a_model_of_one_layer_is_named_without_a_path():
+def test_an_error_in_a_model_of_one_layer_has_no_path():
     with pytest.raises(ShapeError, match=r"^the model: received the shape \(28, 28\)"):
         resolve(Conv(3, 3), (28, 28))
 
 
-def test_what_is_no_layer_is_refused():
+def test_a_value_that_is_not_a_layer_is_rejected():
     with pytest.raises(ShapeError, match="received 3, expected a layer"):
         resolve(3, MAP)
 
@@ -215,7 +215,7 @@ def test_what_is_no_layer_is_refused():
         (concatenate(Identity(), MaxPool(3, 1, "same"), Activation("silu")), 0, 0),
     ],
 )
-def test_counts_are_those_by_hand(layer, parameters, macs):
+def test_counts_equal_those_computed_by_hand(layer, parameters, macs):
     model = resolve(layer, MAP)
     assert (count_parameters(model), count_macs(model)) == (parameters, macs)
 
@@ -231,12 +231,12 @@ DENSE = Dense(10, bias=False)
             sequential(Flatten(), Dense(128), Activation("relu"), Dense(64), Dense(10)),
             2 * (2 * 100_352 + 3 * (8_192 + 640)),
         ),
-        # All branches over the image are first; what follows them is not.
+        # All branches over the image are first layers; the layers after them are not.
         (
             sequential(concatenate(Conv(2, 1), Conv(3, 1)), Flatten(), DENSE),
             2 * (2 * 784 * 5 + 3 * 784 * 5 * 10),
         ),
-        # What is trained need not be a kernel.
+        # Trained weights are not always kernels.
         (sequential(BatchNorm(), Flatten(), DENSE), 2 * 3 * 784 * 10),
         (sequential(Activation("relu"), Flatten(), DENSE), 2 * 2 * 784 * 10),
         # The gate's second layer gets a gradient through its first.

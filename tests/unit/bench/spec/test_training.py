@@ -21,7 +21,7 @@ from bench.spec.weights import initial_weights
 MAP = (28, 28, 6)
 
 
-def test_weights_have_their_address_layout_and_order():
+def test_weights_have_the_specified_addresses_layout_and_order():
     block = add(Conv(4, 3, groups=2), sequential(DepthwiseConv(3), BatchNorm(), Conv(4, 1)))
     specs = weight_specs(resolve(sequential(block, Flatten(), Dense(2)), MAP))
     assert [(name, spec.shape, spec.trainable) for name, spec in specs.items()] == [
@@ -49,7 +49,7 @@ def test_initial_weights_are_the_same_on_every_machine():
     assert {weight.dtype for weight in weights.values()} == {np.dtype(np.float32)}
 
 
-def test_a_weight_depends_on_the_seed_and_its_address_alone():
+def test_a_weight_depends_only_on_the_seed_and_its_address():
     short = resolve(sequential(Flatten(), Dense(8)), MAP)
     long = resolve(sequential(Flatten(), Dense(8), BatchNorm(), Dense(8), Dense(8)), MAP)
     kernel = initial_weights(short, seed=1)["1.dense/kernel"]
@@ -80,7 +80,7 @@ def test_normalisation_starts_as_the_identity():
     assert values == {"scale": {1.0}, "shift": {0.0}, "mean": {0.0}, "variance": {1.0}}
 
 
-def test_an_epoch_is_every_example_once_in_full_batches():
+def test_an_epoch_contains_every_example_once_in_full_batches():
     batches = epoch_batches(103, TrainSpec(batch_size=10), epoch=0)
     assert batches.shape == (10, 10)
     assert batches.dtype == np.int32
@@ -101,13 +101,13 @@ def test_fewer_examples_than_a_batch_is_an_error():
         epoch_batches(63, TrainSpec(), 0)
 
 
-def test_learning_rates_are_the_optimizers():
+def test_learning_rates_are_those_of_the_optimizer():
     rates = learning_rates(TrainSpec(optimizer=Sgd(learning_rate=0.1)), 3)
     assert rates.dtype == np.float32
     assert rates.tolist() == [np.float32(0.1)] * 3
 
 
-def test_the_defaults_are_the_founding_articles():
+def test_the_defaults_are_those_of_the_original_papers():
     assert TrainSpec() == TrainSpec(batch_size=64, optimizer=Sgd(0.01, 0.9, False, 0.0))
 
 
@@ -137,7 +137,7 @@ def test_pixels_are_scaled_to_minus_one_to_one():
         (lambda: TrainSpec(seed=-1), "received seed=-1"),
     ],
 )
-def test_a_setting_out_of_range_says_what_was_received_and_expected(make, message):
+def test_a_setting_out_of_range_is_reported_with_the_expected_range(make, message):
     with pytest.raises(ValueError, match=r"^received ") as fault:
         make()
     assert message in str(fault.value)

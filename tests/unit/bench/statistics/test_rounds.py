@@ -30,7 +30,7 @@ def test_undisturbed_slices_give_the_rates_at_the_median_round():
     assert rates_of(slices_of(SPEEDS)) == pytest.approx(SPEEDS)
 
 
-def test_bursts_that_hit_single_slices_change_nothing():
+def test_bursts_in_single_slices_do_not_change_the_rates():
     slices = slices_of(SPEEDS)
     for contender, number in (("fast", 0), ("fast", 1), ("middle", 3), ("slow", 5)):
         slices[contender][number] /= 3

@@ -1,4 +1,4 @@
-"""The formulas against scipy's own, against each other, and at the edges of what can be told."""
+"""The statistics compared with SciPy, with each other, and in edge cases."""
 
 import math
 
@@ -19,7 +19,7 @@ FIRST = [102.0, 99.0, 105.0, 110.0]
 SECOND = [98.0, 97.0, 100.0, 103.0]
 
 
-def test_a_paired_ratio_is_scipys_paired_t_on_logarithms():
+def test_a_paired_ratio_equals_scipys_paired_t_test_on_logarithms():
     ratio = paired_ratio(FIRST, SECOND)
     expected = stats.ttest_rel(np.log(FIRST), np.log(SECOND))
     interval = expected.confidence_interval(0.95)
@@ -29,7 +29,7 @@ def test_a_paired_ratio_is_scipys_paired_t_on_logarithms():
     assert ratio.trials == 4
 
 
-def test_an_independent_ratio_is_scipys_welch_t_on_logarithms():
+def test_an_independent_ratio_equals_scipys_welch_test_on_logarithms():
     ratio = independent_ratio(FIRST, SECOND[:3])
     expected = stats.ttest_ind(np.log(FIRST), np.log(SECOND[:3]), equal_var=False)
     interval = expected.confidence_interval(0.95)
@@ -39,7 +39,7 @@ def test_an_independent_ratio_is_scipys_welch_t_on_logarithms():
 
 
 @given(st.lists(st.tuples(positive, positive), min_size=2, max_size=9), st.floats(1e-3, 1e3))
-def test_a_ratio_turns_over_with_its_pairs_and_does_not_know_units(pairs, unit):
+def test_swapping_contenders_inverts_a_ratio_and_units_cancel(pairs, unit):
     first, second = map(list, zip(*pairs, strict=True))
     ratio, turned = paired_ratio(first, second), paired_ratio(second, first)
     assert ratio.inverse[:3] == pytest.approx(turned[:3])
@@ -48,7 +48,7 @@ def test_a_ratio_turns_over_with_its_pairs_and_does_not_know_units(pairs, unit):
     assert scaled[:3] == pytest.approx(ratio[:3], rel=1e-6)
 
 
-def test_blocks_in_common_drop_out_of_pairs_only():
+def test_drift_between_blocks_cancels_only_in_paired_ratios():
     slow_hour = [1.0, 0.5, 0.7, 0.9]
     drifted = [
         [value * slow for value, slow in zip(values, slow_hour, strict=True)]
@@ -58,7 +58,7 @@ def test_blocks_in_common_drop_out_of_pairs_only():
     assert independent_ratio(*drifted).reach > 5 * independent_ratio(FIRST, SECOND).reach
 
 
-def test_one_trial_tells_nothing_but_its_ratio():
+def test_a_single_trial_gives_a_ratio_without_an_interval():
     for ratio in (paired_ratio([200.0], [100.0]), independent_ratio([200.0, 201.0], [100.0])):
         assert ratio.estimate == pytest.approx(2, rel=0.01)
         assert (ratio.low, ratio.high, ratio.p_value) == (0, math.inf, 1)
@@ -66,14 +66,14 @@ def test_one_trial_tells_nothing_but_its_ratio():
         assert ratio.verdict() == "not known"
 
 
-def test_values_without_spread_differ_for_certain_or_not_at_all():
+def test_values_without_spread_differ_with_certainty_or_not_at_all():
     assert paired_ratio([2.0, 2.0], [1.0, 1.0])[:4] == (2, 2, 2, 0)
     assert paired_ratio([2.0, 2.0], [1.0, 1.0]).verdict() == "higher"
     assert independent_ratio([2.0, 2.0], [2.0, 2.0]).verdict() == "no measurable difference"
 
 
 @pytest.mark.parametrize("values", [[], [1.0, 0.0], [1.0, -1.0], [1.0, math.nan], [math.inf, 1.0]])
-def test_what_is_no_positive_number_is_refused(values):
+def test_a_value_that_is_not_a_positive_number_is_rejected(values):
     with pytest.raises(SampleError, match="expected positive numbers"):
         paired_ratio(values, values)
     with pytest.raises(SampleError, match="expected positive numbers"):
@@ -82,7 +82,7 @@ def test_what_is_no_positive_number_is_refused(values):
         median_interval(values)
 
 
-def test_pairs_need_one_value_of_each():
+def test_paired_samples_must_have_equal_lengths():
     with pytest.raises(SampleError, match="received 4 and 3 values"):
         paired_ratio(FIRST, SECOND[:3])
 
@@ -90,7 +90,7 @@ def test_pairs_need_one_value_of_each():
 # Medians
 
 
-def test_few_values_have_students_interval_on_logarithms():
+def test_the_median_of_few_values_has_students_interval_on_logarithms():
     logs = np.log(FIRST)
     expected = stats.t.interval(0.95, 3, np.mean(logs), stats.sem(logs))
     median = median_interval(FIRST)
@@ -98,7 +98,7 @@ def test_few_values_have_students_interval_on_logarithms():
     assert median.estimate == 103.5
 
 
-def test_many_values_have_an_interval_between_order_statistics():
+def test_the_median_of_many_values_has_an_interval_between_order_statistics():
     # The ranks 2 to 9 of ten cover 97.9 %, the ranks 3 to 8 cover 89.1 %.
     values = [float(2**power) for power in range(10)]
     median = median_interval(values)
@@ -111,7 +111,7 @@ def test_many_values_have_an_interval_between_order_statistics():
 
 
 @given(st.lists(positive, min_size=6, max_size=30))
-def test_an_interval_between_order_statistics_holds_the_median(values):
+def test_an_interval_between_order_statistics_contains_the_median(values):
     median = median_interval(values)
     assert min(values) <= median.low * (1 + 1e-9)
     assert median.low <= median.estimate * (1 + 1e-9)
@@ -128,7 +128,7 @@ def test_a_single_value_has_no_interval():
 # Families
 
 
-def test_holm_steps_down():
+def test_holms_correction_is_step_down():
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.9, 0.8]) == [1, 1]
     assert holm([]) == []
@@ -138,7 +138,7 @@ def of(*values, run="run", first=1):
     return Sample(run, dict(enumerate(values, first)))
 
 
-def test_contenders_that_cannot_be_told_apart_share_a_rank():
+def test_contenders_without_a_significant_difference_share_a_rank():
     fast, alike, slow = of(300, 303, 299, 302), of(299, 305, 300, 298), of(100, 101, 99, 100)
     family = compare_all([slow, fast, alike])
     assert family.ranks == (3, 1, 1)
@@ -148,7 +148,7 @@ def test_contenders_that_cannot_be_told_apart_share_a_rank():
     assert family.ratio(0, 1).estimate == pytest.approx(1 / 3, rel=0.02)
 
 
-def test_a_family_in_another_order_is_that_of_its_members_in_that_order():
+def test_reordering_a_family_equals_comparing_in_the_new_order():
     samples = [of(300, 303, 299, 302), of(100, 101, 99, 100), of(299, 305, 300, 298), of(200)]
     for members in (samples[:3], samples):  # alike in their blocks, and not
         order = list(range(len(members)))[::-1]
@@ -160,7 +160,7 @@ def test_a_family_in_another_order_is_that_of_its_members_in_that_order():
             assert family.ratio(*pair) == pytest.approx(ratio, nan_ok=True)
 
 
-def test_pairs_taken_together_are_those_taken_one_by_one():
+def test_all_pairs_at_once_equal_the_pairs_one_by_one():
     values = [[300, 303, 299, 302], [100, 101, 99, 100], [299, 305, 300, 298]]
     pairs = [(0, 1), (2, 1), (0, 2)]
     for (first, second), ratio in zip(pairs, paired_ratios(values, pairs), strict=True):
@@ -168,13 +168,13 @@ def test_pairs_taken_together_are_those_taken_one_by_one():
     assert paired_ratios(values, []) == []
 
 
-def test_a_rank_counts_only_those_shown_to_be_better():
-    # The middle one cannot be told from either; the first and last can be told apart.
+def test_a_rank_counts_only_significantly_better_contenders():
+    # The middle one differs significantly from neither; the first and last differ.
     first, middle, last = of(110, 111, 109, 110), of(150, 75, 120, 90), of(100, 101, 99, 100)
     assert compare_all([first, middle, last]).ranks == (1, 1, 2)
 
 
-def test_a_single_trial_has_no_rank_and_costs_the_others_nothing():
+def test_a_single_trial_has_no_rank_and_does_not_affect_the_others():
     two = [of(300, 303, 299), of(100, 101, 99)]
     family = compare_all([*two, of(200)])
     assert family.ranks == (1, 2, None)
@@ -183,7 +183,7 @@ def test_a_single_trial_has_no_rank_and_costs_the_others_nothing():
     assert compare_all([]).ranks == ()
 
 
-def test_pairs_are_made_of_blocks_that_both_have_in_one_run():
+def test_pairs_are_formed_from_blocks_that_both_contenders_have_in_one_run():
     first, second = of(100, 200, 400), of(220, 440, first=2)
     assert ratio_of(first, second).estimate == pytest.approx(1 / 1.1)
     assert ratio_of(first, second).trials == 2
@@ -196,14 +196,14 @@ def test_pairs_are_made_of_blocks_that_both_have_in_one_run():
 # Repeats
 
 
-def test_power_is_that_of_scipys_noncentral_t():
+def test_power_equals_that_of_scipys_noncentral_t():
     shift = math.sqrt(8) * -math.log(0.95) / 0.04
     expected = stats.nct.sf(stats.t.ppf(1 - 0.05 / 6, 7), 7, shift)
     assert power(0.05, 0.04, repeats=8, comparisons=3) == pytest.approx(expected, rel=1e-6)
 
 
 @given(st.floats(0.005, 0.5), st.floats(0.001, 0.3), st.integers(1, 50))
-def test_the_repeats_needed_are_the_fewest(effect, spread, comparisons):
+def test_repeats_needed_is_the_smallest_sufficient_number(effect, spread, comparisons):
     needed = repeats_needed(effect, spread, comparisons)
     if needed is None:
         assert power(effect, spread, 100_000, comparisons) < 0.9

@@ -58,7 +58,7 @@ def test_float64_passes_a_tolerance_of_1e_9():
     assert TOLERANCES["float64"].forward == 1e-9
 
 
-def test_values_that_are_not_finite_fail():
+def test_non_finite_values_fail():
     good = np.ones(3)
     assert relative_difference(np.array([1, np.nan, 1]), good, 1.0) is None
     assert relative_difference(np.array([1, np.inf, 1]), good, 1.0) is None

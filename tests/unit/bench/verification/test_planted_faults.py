@@ -19,7 +19,7 @@ from bench.spec.layers import BatchNorm, Conv, Dense, Flatten, MaxPool, sequenti
 from bench.spec.training import Adam, Sgd
 
 
-def test_a_swapped_kernel_layout_is_named():
+def test_a_swapped_kernel_layout_is_detected():
     def swap(weights):
         is_kernel = {name: value.ndim == 4 for name, value in weights.items()}
         return {
@@ -37,7 +37,7 @@ def test_a_swapped_kernel_layout_is_named():
     assert faults["logits in inference"].where == "0.conv"
 
 
-def test_wrong_padding_at_stride_2_is_named():
+def test_wrong_padding_at_stride_2_is_detected():
     inner = Windows.inner
 
     def off_by_one(self, padded):
@@ -51,7 +51,7 @@ def test_wrong_padding_at_stride_2_is_named():
     assert faults["logits in training"].where == "4.conv"
 
 
-def test_a_reversed_batch_norm_momentum_is_named():
+def test_a_reversed_batch_norm_momentum_is_detected():
     reverse = changed_layer(BatchNorm, lambda layer: BatchNorm(1 - layer.momentum, layer.epsilon))
     faults = failed(Mutant(reverse))
     assert "running statistics after step 1 of SGD with momentum" in faults
@@ -59,12 +59,12 @@ def test_a_reversed_batch_norm_momentum_is_named():
     assert not any(name.startswith(("weights", "logits")) for name in faults)
 
 
-def test_a_wrong_epsilon_is_named():
+def test_a_wrong_epsilon_is_detected():
     faults = failed(Mutant(changed_layer(BatchNorm, lambda layer: BatchNorm(layer.momentum, 1e-3))))
     assert faults["logits in inference"].where == "1.batch_norm"
 
 
-def test_a_missing_bias_is_named():
+def test_a_missing_bias_is_detected():
     without = changed_layer(Dense, lambda layer: Dense(layer.units, bias=False))
     faults = failed(Mutant(without))
     assert "instead of" in faults["number of parameters"].where
@@ -72,20 +72,20 @@ def test_a_missing_bias_is_named():
     assert faults["logits in inference"].where == "6.dense"
 
 
-def test_a_summed_loss_is_named():
+def test_a_summed_loss_is_detected():
     faults = failed(summed_loss())
     assert {"loss", "gradients"} <= set(faults)
     assert not any(name.startswith("logits") for name in faults)
 
 
-def test_missing_nesterov_momentum_is_named():
+def test_missing_nesterov_momentum_is_detected():
     plain = changed_optimizer(Sgd, lambda rule: msgspec.structs.replace(rule, nesterov=False))
     faults = failed(Mutant(plain))
     assert "weights after step 1 of SGD with Nesterov momentum" in faults
     assert all("Nesterov" in name for name in faults)
 
 
-def test_decoupled_weight_decay_is_named():
+def test_decoupled_weight_decay_is_detected():
     class Decoupled(NumpySession):
         def train(self, batches, learning_rates):
             values = self._store.values.flat
@@ -106,7 +106,7 @@ def test_decoupled_weight_decay_is_named():
     assert all("L2" in name or "Adam" in name for name in faults)
 
 
-def test_an_epsilon_inside_the_root_of_adam_is_named():
+def test_an_epsilon_inside_the_root_of_adam_is_detected():
     def inside(rule, weights, gradients):
         if not isinstance(rule, Adam):
             return right(rule, weights, gradients)
@@ -129,7 +129,7 @@ def test_an_epsilon_inside_the_root_of_adam_is_named():
     assert all("Adam" in name for name in faults)
 
 
-def test_a_flatten_in_another_order_is_named():
+def test_a_flatten_in_another_order_is_detected():
     def channels_first(right):
         def lower(layer, node, store, wanted):
             def forward(x, training):
@@ -145,7 +145,7 @@ def test_a_flatten_in_another_order_is_named():
     assert faults["logits in inference"].where == "5.flatten"
 
 
-def test_an_extra_relu_is_named():
+def test_an_extra_relu_is_detected():
     def with_relu(right):
         def lower(layer, node, store, wanted):
             plain = right(layer, node, store, wanted)
@@ -162,7 +162,7 @@ def test_an_extra_relu_is_named():
     assert faults["logits in inference"].where == "6.dense"
 
 
-def test_a_pool_gradient_for_every_equal_value_is_named():
+def test_a_pool_gradient_for_every_equal_value_is_detected():
     """Theano's own pooling does this. On a constant background all values of a window are equal."""
 
     def to_all(right):
@@ -184,7 +184,7 @@ def test_a_pool_gradient_for_every_equal_value_is_named():
     assert not any(name.startswith("logits") for name in faults)
 
 
-def test_a_skipped_batch_is_named():
+def test_a_skipped_batch_is_detected():
     class Skipping(NumpySession):
         def train(self, batches, learning_rates):
             others = [step for step in range(len(batches)) if step != 3]
@@ -196,7 +196,7 @@ def test_a_skipped_batch_is_named():
     assert "weights after step 10 of SGD with momentum" not in faults
 
 
-def test_a_velocity_that_includes_the_rate_is_named():
+def test_a_velocity_that_includes_the_rate_is_detected():
     """Keras defines momentum like this. It differs only after the learning rate has changed."""
 
     def holding(rule, weights, gradients):
@@ -216,7 +216,7 @@ def test_a_velocity_that_includes_the_rate_is_named():
     assert "weights after step 10 of SGD with momentum" in faults
 
 
-def test_gradients_that_update_the_statistics_are_named():
+def test_gradients_that_update_the_statistics_are_detected():
     class Careless(NumpySession):
         def gradients(self, batch):
             found = super().gradients(batch)

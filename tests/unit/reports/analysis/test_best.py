@@ -1,4 +1,4 @@
-"""Best in each quantity: by how much, and what cannot be told from it."""
+"""The best contender in each metric, its lead, and contenders that are not significantly worse."""
 
 import msgspec
 import pytest
@@ -35,7 +35,7 @@ def test_a_clear_best_has_an_interval_and_a_margin(make):
     assert 95 < int(low) < 100 < int(high) < 105
 
 
-def test_what_cannot_be_told_from_the_best_is_named_and_what_can_is_not(make):
+def test_only_contenders_not_significantly_worse_than_the_best_are_named(make):
     found = best_of(
         PEAK_MEMORY,
         ranking(
@@ -48,14 +48,14 @@ def test_what_cannot_be_told_from_the_best_is_named_and_what_can_is_not(make):
     assert found.margin == "cannot be told apart"
 
 
-def test_single_trials_are_told_apart_by_their_values_only(make):
+def test_single_trials_are_compared_by_value_without_an_interval(make):
     alone = ranking(contender(make, "jax", 100, [1]), contender(make, "torch", 300, [1]))
     found = best_of(PEAK_MEMORY, alone)
     assert (found.level, found.interval) == ((), "–")  # noqa: RUF001
     assert best_of(THROUGHPUT, alone).level == ("torch eager",), "nor does the ranking tell them"
 
 
-def test_a_quantity_that_nobody_knows_has_no_best(make):
+def test_a_metric_without_values_has_no_best(make):
     assert best_of(LATENCIES[0], ranking(contender(make, "jax", 100, NEAR))) is None
 
 

@@ -1,4 +1,4 @@
-"""Two runs compared, and decisions by weights: verdicts and exit codes known by hand."""
+"""Comparison of two runs, and decisions by weights, with verdicts computed by hand."""
 
 import json
 import math
@@ -39,7 +39,7 @@ def two(make, tmp_path):
 
 
 def unchanged(make):
-    """A rerun: the same speeds within their noise."""
+    """Return a rerun with the same speeds within their noise."""
     return [
         *scaled(make, "torch", "eager", 1.003),
         *scaled(make, "jax", "jit", 1.99),
@@ -52,14 +52,14 @@ def verdicts(folders, metrics=(THROUGHPUT,), fail_on=0.05):
     return {one.contender: one for one in compare(old, new, metrics, fail_on)}
 
 
-def test_a_rerun_passes(make, two):
+def test_a_rerun_without_changes_passes(make, two):
     folders = two(unchanged(make))
     assert {one.verdict for one in verdicts(folders).values()} == {"no measurable difference"}
     gate = gate_of(*folders, [THROUGHPUT], 0.05)
     assert (gate.status, gate.differences, gate.same_machine) == (PASSED, (), True)
 
 
-def test_a_planted_regression_of_one_backend_is_found(make, two):
+def test_a_planted_regression_of_one_backend_is_detected(make, two):
     folders = two([*scaled(make, "torch", "eager", 0.9), *unchanged(make)[4:]])
     found = verdicts(folders)["torch eager"]
     assert (found.verdict, found.is_regression) == ("worse", True)
@@ -81,7 +81,7 @@ def test_faster_is_better_and_more_memory_is_worse(make, two):
     assert (memory.verdict, memory.is_regression) == ("worse", True)
 
 
-def test_contenders_that_cannot_be_compared_are_named(make, two):
+def test_contenders_that_cannot_be_compared_are_listed(make, two):
     folders = two(
         [
             make.failed("torch", "eager", "crashed", "out of luck"),
@@ -99,13 +99,13 @@ def test_contenders_that_cannot_be_compared_are_named(make, two):
     assert gate_of(*folders, [THROUGHPUT], 0.05).status == FAILED
 
 
-def test_single_trials_are_nothing_to_compare(make, two):
+def test_single_trials_cannot_be_compared(make, two):
     folders = two([trials[0] for trials in (unchanged(make)[i : i + 4] for i in (0, 4, 8))])
     assert {one.verdict for one in verdicts(folders).values()} == {"too few trials"}
     assert gate_of(*folders, [THROUGHPUT], 0.05).status == NOTHING
 
 
-def test_another_spec_is_not_compared_and_another_machine_is_told(make, two):
+def test_different_specs_are_not_compared_and_different_machines_are_reported(make, two):
     machine = msgspec.structs.replace(make.MACHINE, cpu_model="another")
     models = {"mlp": msgspec.structs.replace(make.MANIFEST.models["mlp"], num_parameters=1)}
     optimizer = msgspec.structs.replace(make.MANIFEST.optimizer, learning_rate=0.02)
@@ -136,7 +136,7 @@ def test_the_command_reports_the_verdict_in_every_format(make, two, bench, form)
         (["--metric", "data_seconds"], "of which more or less is better"),
     ],
 )
-def test_a_wrong_comparison_is_answered_with_a_sentence(two, bench, options, says):
+def test_an_invalid_comparison_is_reported_in_one_message(two, bench, options, says):
     done = bench("compare", *map(str, two([])), *options)
     assert done.returncode == 2
     assert says in " ".join(done.stderr.split())
@@ -166,7 +166,7 @@ def test_the_score_is_the_weighted_geometric_mean_of_the_ratios_to_the_best(thre
     assert [contender.label for contender, _ in made.excluded] == ["e m"]
 
 
-def test_the_winner_changes_where_the_room_ends(three):
+def test_the_winner_changes_at_the_limit_of_a_weight(three):
     room = {r.metric: r for r in decide(three, {THROUGHPUT: 2.0, PEAK_MEMORY: 1.0}).room}
     assert room[THROUGHPUT].below == "b m"
     for metric in (THROUGHPUT, PEAK_MEMORY):
@@ -196,11 +196,11 @@ def test_an_unknown_value_cannot_be_scored(make):
     assert decide(contenders, {COMPILE: 1.0}).excluded[0][1] == "compile is not known"
 
 
-def test_no_other_beats_one_on_the_front_in_both(three):
+def test_no_contender_beats_one_on_the_front_in_both_metrics(three):
     assert [c.label for c in front(three, THROUGHPUT, PEAK_MEMORY)] == ["a m", "b m", "c m"]
 
 
-def test_words_become_weights_and_limits():
+def test_weights_and_limits_are_parsed():
     assert parse_weights("throughput=3, memory=1") == {THROUGHPUT: 3.0, PEAK_MEMORY: 1.0}
     (share, memory, time) = parse_limits(["test_accuracy>=97%", "memory <= 1GiB", "compile<=50ms"])
     assert (share.at_least, share.value) == (True, 0.97)
@@ -223,7 +223,7 @@ def test_invalid_limits_are_rejected(text):
         parse_limits([text])
 
 
-def test_the_command_decides_and_tells_when_nothing_is_left(make, bench, tmp_path):
+def test_the_command_decides_and_reports_when_no_contender_is_left(make, bench, tmp_path):
     folder = str(make.store(tmp_path / "run", make.TRIALS))
     done = bench("decide", folder, "--weights", "throughput=3,first_step=1")
     assert done.returncode == 0

@@ -56,7 +56,7 @@ def test_trials_of_several_runs_keep_their_run_and_machine(make, tmp_path):
     assert len(rankings_of(sources)) == 2
 
 
-def test_a_number_that_no_column_can_hold_is_unknown(make, tmp_path):
+def test_a_number_too_large_for_its_column_is_unknown(make, tmp_path):
     trials = [make.trial(peak_memory_bytes=2**70), make.trial(repeat=2)]
     frame = trial_frame(read_sources([make.store(tmp_path / "run", trials)]))
     assert frame["peak_memory_bytes"].isna().tolist() == [True, False]

@@ -1,4 +1,4 @@
-"""Contenders over many runs: series of like runs, and the levels that moved."""
+"""Contenders over many runs: series of comparable runs, and changes of their level."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from reports.metrics import THROUGHPUT
 
 @pytest.fixture
 def runs(make, tmp_path):
-    """Eight runs of two contenders: torch loses a fifth at the fifth run, jax only trembles."""
+    """Eight runs of two contenders: torch loses a fifth at the fifth run, jax only has noise."""
     random = np.random.default_rng(0)
     folders = []
     for day in range(1, 9):
@@ -26,7 +26,7 @@ def runs(make, tmp_path):
     return folders
 
 
-def test_a_planted_step_is_found_and_noise_is_not(runs):
+def test_a_planted_step_is_detected_and_noise_is_not(runs):
     series = {s.label: s for s in series_of(read_sources(runs[::-1]), THROUGHPUT)}
     (change,) = series["torch eager"].changes
     assert change.run == "day5"
@@ -35,7 +35,7 @@ def test_a_planted_step_is_found_and_noise_is_not(runs):
     assert [point.run for point in series["jax jit"].points] == [f"day{n}" for n in range(1, 9)]
 
 
-def test_unlike_runs_are_in_series_apart(make, tmp_path):
+def test_runs_that_are_not_comparable_are_in_separate_series(make, tmp_path):
     folders = [
         make.store(tmp_path / "a", [make.trial()]),
         make.store(tmp_path / "b", [make.trial(threads=1)]),
@@ -43,13 +43,13 @@ def test_unlike_runs_are_in_series_apart(make, tmp_path):
     assert [len(s.points) for s in series_of(read_sources(folders), THROUGHPUT)] == [1, 1]
 
 
-def test_noise_alone_seldom_makes_a_change():
+def test_noise_is_rarely_reported_as_a_change():
     random = np.random.default_rng(1)
     found = [bool(change_points(list(np.exp(random.normal(0, 0.02, 30))))) for _ in range(200)]
     assert np.mean(found) < 0.05
 
 
-def test_few_or_equal_values_have_no_change():
+def test_few_values_or_equal_values_have_no_change():
     assert change_points([1.0, 1.0, 5.0, 5.0]) == []
     assert change_points([3.0] * 20) == []
     assert change_points([3.0] * 10 + [6.0] * 10 + [3.0] * 10) == [10, 20]

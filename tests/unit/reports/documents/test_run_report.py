@@ -1,4 +1,4 @@
-"""The documents of a report: what is in them, that nothing breaks them, that they stay the same."""
+"""The documents of a report: their content, their robustness, and that they are reproducible."""
 
 import base64
 import csv
@@ -40,7 +40,7 @@ def certificate(passed=True):
 
 @pytest.fixture(scope="module")
 def written(make, tmp_path_factory):
-    """A report with something in every section: its folder and what `write_report` returned."""
+    """Write a report with every section; return its folder and the value of `write_report`."""
     folder = make.store(
         tmp_path_factory.mktemp("runs") / "the-run",
         [*make.TRIALS, *make.repeated("torch", "eager", [4_000.0, 5_000.0], model=NASTY)],
@@ -65,7 +65,7 @@ def markdown(written):
 
 
 class Reader(HTMLParser):
-    """Collects what a checker of pages asks for."""
+    """Collects tags, links, headings and texts of a page, and checks that its tags are balanced."""
 
     VOID = ("meta", "path", "use", "br", "input")
 
@@ -116,7 +116,7 @@ def charts(html):
     return re.findall(r'data-chart="([a-z-]+)"', html)
 
 
-def test_each_chart_stands_in_a_figure_above_a_table(html):
+def test_each_chart_is_in_a_figure_above_a_table(html):
     for figure in re.findall(r"<figure>.*?</figure>\s*(.{0,40})", html, re.DOTALL):
         assert figure.startswith('<div class="table"')
     assert set(charts(html)) == {
@@ -135,7 +135,7 @@ def test_the_page_loads_nothing(html):
     assert "default-src 'none'" in html
 
 
-def test_the_page_runs_its_own_script_and_no_other(html):
+def test_the_page_runs_only_its_own_script(html):
     kinds = [attributes for attributes, _ in re.findall(SCRIPTS, html, re.DOTALL)]
     assert kinds.count("") == 1
     assert all("type=" in attributes for attributes in kinds if attributes)
@@ -173,7 +173,7 @@ def test_the_page_shows_the_records_text_escaped(html):
         assert words in said
 
 
-def test_figures_follow_the_page_into_the_dark(html):
+def test_figures_follow_the_colour_scheme_of_the_page(html):
     inlined = "".join(re.findall(r"<svg.*?</svg>", html, re.DOTALL))
     assert "var(--ink)" in inlined
     assert "var(--surface)" in inlined
@@ -181,14 +181,14 @@ def test_figures_follow_the_page_into_the_dark(html):
 
 
 def rows_of(markdown, title, part=""):
-    """The cells of the section's first table below the part, its header and rule left out."""
+    """Return the cells of the section's first table below the part, without its header."""
     after = markdown[markdown.index(f"## {title}\n") :]
     after = after[after.index(part) :]
     table = re.search(r"(?m)(?:^\|.*\n)+", after)[0].splitlines()
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in table[2:]]
 
 
-def test_the_tables_hold_the_numbers(markdown):
+def test_the_tables_contain_the_numbers(markdown):
     assert rows_of(markdown, "Ranking", "### mlp")[1][:6] == [
         *("torch eager", "1", "100,000", "27,810–356,000", "2 of 3", "0.510 (0.198–1.32)")  # noqa: RUF001
     ]
@@ -206,7 +206,7 @@ def test_the_tables_hold_the_numbers(markdown):
     ]
 
 
-def test_what_is_not_known_is_never_nought(make, tmp_path):
+def test_unknown_values_are_shown_as_dashes_and_not_as_zero(make, tmp_path):
     unknown = ("compile_seconds", "baseline_memory_bytes", "test_accuracy", "final_train_loss")
     folder = make.store(tmp_path / "run", [make.trial(**dict.fromkeys(unknown), per_epoch=[])])
     write_report([folder], formats=["markdown"])
@@ -225,7 +225,7 @@ def test_markdown_shows_the_records_text_unchanged(markdown):
     assert "&lt;b&gt;not done&lt;/b&gt; &#124; after" in markdown
 
 
-def test_markdown_tables_are_whole_and_aligned(markdown):
+def test_markdown_tables_are_complete_and_aligned(markdown):
     tables = re.findall(r"(?m)(?:^\|.*\n)+", markdown)
     assert len(tables) >= 14
     for table in tables:
@@ -241,7 +241,7 @@ def test_markdown_links_the_figures_that_were_written(written, markdown):
     assert {folder / link for link in links} == {path for path in paths if path.suffix == ".png"}
 
 
-def test_the_csv_holds_every_scalar_of_every_trial(written):
+def test_the_csv_contains_every_scalar_of_every_trial(written):
     read = pd.read_csv(written[0] / "results.csv")
     nested = {"versions", "per_epoch", "variables", "native_settings", "log"}
     parts = {"inference", "limit", "noise", "time_to_accuracy"}
@@ -257,7 +257,7 @@ def test_the_csv_holds_every_scalar_of_every_trial(written):
     assert read.loc[7, "reason"] == "<b>not done</b> | after 600 s & more"
 
 
-def test_the_csv_holds_what_was_measured_of_prediction(make, tmp_path):
+def test_the_csv_contains_measurements_of_prediction(make, tmp_path):
     found = Inference(
         latency_p50_seconds=1e-3,
         latency_p95_seconds=2e-3,
@@ -281,7 +281,7 @@ def test_the_csv_holds_what_was_measured_of_prediction(make, tmp_path):
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
-def test_the_csv_carries_no_formula(make, tmp_path, start):
+def test_the_csv_contains_no_formula(make, tmp_path, start):
     reason = f"{start}cmd|' /C calc'!A0"
     record = make.failed(reason=reason, seed=0, exit_status=-9)
     write_report([make.store(tmp_path / "run", [record])], formats=["csv"])
@@ -303,7 +303,7 @@ def test_the_same_records_give_the_same_bytes(written, tmp_path):
         assert path.read_bytes() == (folder / "figures" / path.name).read_bytes()
 
 
-def test_every_file_that_is_written_is_named(written):
+def test_every_written_file_is_returned(written):
     folder, paths = written
     stored = {"manifest.json", "trials.jsonl", "certificates.json"}
     there = {path for path in folder.rglob("*") if path.is_file() and path.name not in stored}
@@ -311,7 +311,7 @@ def test_every_file_that_is_written_is_named(written):
     assert len(paths) == 3 + 8 * 2
 
 
-def test_several_runs_go_into_one_report_that_names_them(make, tmp_path):
+def test_a_report_of_several_runs_names_them(make, tmp_path):
     folders = [make.store(tmp_path / name, [make.trial()]) for name in ("monday", "friday")]
     with pytest.raises(ValueError, match="received 2 runs and no output"):
         write_report(folders)
@@ -321,12 +321,12 @@ def test_several_runs_go_into_one_report_that_names_them(make, tmp_path):
     assert set(pd.read_csv(tmp_path / "both" / "results.csv")["run"]) == {"monday", "friday"}
 
 
-def test_no_run_is_refused():
+def test_a_report_needs_a_run():
     with pytest.raises(ValueError, match="no run folder"):
         write_report([])
 
 
-def test_a_report_that_cannot_be_written_says_where(make, tmp_path):
+def test_a_report_that_cannot_be_written_is_an_error_with_its_path(make, tmp_path):
     folder = make.store(tmp_path / "run", [])
     (tmp_path / "file").write_text("")
     with pytest.raises(RecordError, match=r"file/report.html: cannot be written"):
@@ -366,7 +366,7 @@ def test_long_names_and_many_contenders_fit(make, tmp_path):
 
 
 @pytest.mark.process
-def test_importing_reports_loads_next_to_nothing():
+def test_importing_reports_does_not_load_heavy_packages():
     program = "import sys, {}; print(*(name for name in {} if name in sys.modules))"
     heavy = ["numpy", "pandas", "matplotlib", "jinja2", "plotly", "torch", "tensorflow", "jax"]
 

@@ -1,4 +1,4 @@
-"""The report's other formats: read back by what they are for."""
+"""The report's other formats, read by the programs that they are for."""
 
 import json
 import subprocess
@@ -15,14 +15,14 @@ HOSTILE = r"\input{a} & 5% _x_ $y$ <b>"
 
 @pytest.fixture(scope="module")
 def folder(make, tmp_path_factory):
-    """A run and its report in every format of one file that needs no other package."""
+    """Write a run and its report in every single-file format that needs no other package."""
     hostile = make.repeated("torch", "eager", [4_000.0, 5_000.0], model=HOSTILE)
     made = make.store(tmp_path_factory.mktemp("runs") / "run", [*make.TRIALS, *hostile])
     write_report([made], formats=NAMES)
     return made
 
 
-def test_json_holds_rankings_and_trials(folder):
+def test_json_contains_rankings_and_trials(folder):
     read = json.loads((folder / "results.json").read_text())
     (mlp,) = (ranking for ranking in read["rankings"] if ranking["choices"]["model"] == "mlp")
     first = mlp["contenders"][0]
@@ -33,7 +33,7 @@ def test_json_holds_rankings_and_trials(folder):
     assert not any("environment" in trial for trial in read["trials"])
 
 
-def test_parquet_holds_the_columns_of_the_csv_with_their_types(make, tmp_path):
+def test_parquet_has_the_columns_of_the_csv_with_types(make, tmp_path):
     parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
     folder = make.store(tmp_path / "run", make.TRIALS)
     write_report([folder], formats=["parquet", "csv"])
@@ -46,7 +46,7 @@ def test_parquet_holds_the_columns_of_the_csv_with_their_types(make, tmp_path):
     assert str(table.schema.field("peak_memory_bytes").type) == "int64"
 
 
-def test_latex_shows_the_records_text_and_runs_none_of_it(folder):
+def test_latex_shows_the_records_text_and_executes_none_of_it(folder):
     assert escape(HOSTILE) == (
         r"\textbackslash{}input\{a\} \& 5\% \_x\_ \$y\$ \textless{}b\textgreater{}"
     )
@@ -74,7 +74,7 @@ def test_pytest_benchmark_compares_the_contenders(folder, tmp_path):
     assert found["stats"]["rounds"] == 3
 
 
-def test_mllog_tells_each_trial_from_its_start_to_its_end(folder):
+def test_mllog_has_the_events_of_each_trial_from_start_to_end(folder):
     lines = (folder / "mllog.txt").read_text().splitlines()
     assert all(line.startswith(":::MLLOG {") for line in lines)
     events = [json.loads(line.removeprefix(":::MLLOG ")) for line in lines]
@@ -86,12 +86,12 @@ def test_mllog_tells_each_trial_from_its_start_to_its_end(folder):
     assert (first, last) == (0.93, 0.975)
     stop = {e["metadata"]["status"] for e in events if e["key"] == "run_stop"}
     assert stop == {"success", "failed"}
-    # 1.9375 s of phases lie between the two starts.
+    # 1.9375 s of phases are between the two starts.
     started = {event["key"]: event["time_ms"] for event in own}
     assert started["run_start"] - started["init_start"] == pytest.approx(1937.5, abs=1)
 
 
-def test_export_writes_one_format_and_nothing_else(bench, make, tmp_path):
+def test_export_writes_only_the_requested_format(bench, make, tmp_path):
     folder = make.store(tmp_path / "run", make.TRIALS)
     before = sorted(folder.iterdir())
     done = bench("report", str(folder), "--export", "-", "--format", "markdown")
@@ -113,7 +113,7 @@ def test_export_writes_one_format_and_nothing_else(bench, make, tmp_path):
         (["--format", "cvs"], "did you mean csv?"),
     ],
 )
-def test_a_wrong_format_is_answered_with_a_sentence(bench, make, tmp_path, options, says):
+def test_an_invalid_format_is_reported_in_one_message(bench, make, tmp_path, options, says):
     folder = make.store(tmp_path / "run", [])
     done = bench("report", str(folder), *options)
     assert done.returncode == 2

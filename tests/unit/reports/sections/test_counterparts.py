@@ -16,7 +16,7 @@ def rows(section):
     return [row for part in section.parts for row in part.table.rows]
 
 
-def test_each_contender_stands_against_its_counterpart(make, tmp_path):
+def test_each_contender_is_compared_with_its_counterpart(make, tmp_path):
     trials = [
         *make.repeated("torch", "eager", [100.0, 101.0, 99.0]),
         *make.repeated("jax", "scan", [300.0, 302.0, 299.0]),
@@ -37,7 +37,7 @@ def test_each_contender_stands_against_its_counterpart(make, tmp_path):
     assert (second[0], second[2], second[3]) == ("torch eager", "400.0", "100.0")
 
 
-def test_what_cannot_be_told_apart_is_said_to_be_so(make, tmp_path):
+def test_contenders_without_a_measurable_difference_are_reported_as_such(make, tmp_path):
     trials = [
         *make.repeated("torch", "eager", [100.0, 120.0, 80.0]),
         *make.repeated("jax", "scan", [110.0, 90.0, 101.0]),
@@ -48,7 +48,9 @@ def test_what_cannot_be_told_apart_is_said_to_be_so(make, tmp_path):
     assert [row[5] for row in found] == ["no measurable difference", "too few trials"]
 
 
-def test_scaling_is_strong_with_the_batch_and_weak_with_the_share(make, tmp_path):
+def test_scaling_is_strong_with_the_same_batch_and_weak_with_the_same_batch_per_process(
+    make, tmp_path
+):
     trials = [
         *make.repeated("torch", "eager", [100.0, 101.0]),
         *make.repeated("torch", "eager", [150.0, 151.5], world_size=2),
@@ -71,7 +73,7 @@ def test_scaling_is_strong_with_the_batch_and_weak_with_the_share(make, tmp_path
     assert shown[0] == ("jax jit", dash, dash, dash)
 
 
-def test_hosts_are_held_against_one_machine_of_their_kind(make, tmp_path):
+def test_several_machines_are_compared_with_one_machine_of_their_kind(make, tmp_path):
     of_kind = {"hardware_digest": "a" * 64, "machine": "first"}
     trials = [
         *make.repeated("torch", "eager", [100.0, 101.0], **of_kind),
@@ -86,18 +88,18 @@ def test_hosts_are_held_against_one_machine_of_their_kind(make, tmp_path):
     assert row[4].startswith("1.80")
 
 
-def test_without_baselines_and_world_sizes_the_sections_are_not_there(make, tmp_path):
+def test_sections_without_baselines_or_world_sizes_are_omitted(make, tmp_path):
     found = sections(make, tmp_path / "run", make.TRIALS)
     assert not {"baselines", "parallel"} & found.keys()
 
 
-def test_the_title_of_the_run_is_that_of_the_report(make, tmp_path):
+def test_the_report_has_the_title_of_the_run(make, tmp_path):
     folder = make.store(tmp_path / "run", make.TRIALS, title="The question")
     assert Edition(read_sources([folder])).report.title == "The question"
 
 
 def crossovers(make, folder, swept):
-    """What "Scaling" says where each contender was measured so at these batch sizes."""
+    """Return the text of "Scaling" for contenders measured at several batch sizes."""
     trials = [
         each
         for (backend, mode), by_size in swept.items()
@@ -108,7 +110,7 @@ def crossovers(make, folder, swept):
     return part.paragraphs
 
 
-def test_a_crossover_is_between_the_nearest_settings_where_the_order_is_clear(make, tmp_path):
+def test_a_crossover_is_between_the_nearest_settings_with_a_clear_order(make, tmp_path):
     swept = {
         ("jax", "scan"): {16: [60.0, 64.0], 64: [90.0, 99.0], 256: [100.0, 120.0], 1024: [119.0]},
         ("torch", "compile"): {16: [19.0, 20.0], 1024: [150.0, 160.0]},
@@ -120,7 +122,7 @@ def test_a_crossover_is_between_the_nearest_settings_where_the_order_is_clear(ma
     }
 
 
-def test_an_order_that_is_never_clear_the_other_way_does_not_turn(make, tmp_path):
+def test_there_is_no_crossover_unless_the_order_is_clear_on_both_sides(make, tmp_path):
     swept = {
         ("jax", "scan"): {16: [60.0, 64.0], 64: [90.0, 99.0]},
         ("torch", "eager"): {16: [15.0], 64: [95.0, 105.0]},

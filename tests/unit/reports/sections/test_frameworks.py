@@ -1,4 +1,4 @@
-"""What adopting a backend costs, beside its speed; and how to have the same versions again."""
+"""The cost of adopting a backend besides its speed, and the pins that reproduce its versions."""
 
 from importlib.metadata import distribution
 
@@ -37,7 +37,7 @@ def sections(make, folder, **changes):
     return {section.anchor: section for section in report.sections}
 
 
-def test_packages_size_start_and_lines_are_columns_of_one_table(make, tmp_path):
+def test_packages_size_start_time_and_lines_are_columns_of_one_table(make, tmp_path):
     found = sections(
         make,
         tmp_path / "run",
@@ -61,7 +61,7 @@ def test_packages_size_start_and_lines_are_columns_of_one_table(make, tmp_path):
     assert origins[0][3] == "the suite's"
 
 
-def test_pins_are_those_of_the_suites_environment_and_the_others_are_told_apart(make, tmp_path):
+def test_pins_of_the_suites_environment_and_of_other_environments_are_separate(make, tmp_path):
     installed = {"torch": SHARED, "jax==0.9.*": OWN}
     found = sections(make, tmp_path / "run", installations=installed)
     lines = found["command"].parts[0].code.splitlines()
@@ -69,11 +69,11 @@ def test_pins_are_those_of_the_suites_environment_and_the_others_are_told_apart(
     assert "# jax==0.9.*, Python 3.9.18: jax==0.9.2 jaxlib==0.9.1" in lines
 
 
-def test_a_run_that_does_not_tell_has_no_such_section(make, tmp_path):
+def test_a_run_without_installations_has_no_such_section(make, tmp_path):
     assert "adopting" not in sections(make, tmp_path / "run")
 
 
-def test_the_size_is_that_of_the_files_which_the_packages_list():
+def test_the_size_is_the_sum_of_the_files_that_the_packages_list():
     found = installation_of(recipes()["numpy"])
     listed = [distribution(name).files for name in found.packages]
     assert found.size_bytes == sum(file.size or 0 for files in listed for file in files)

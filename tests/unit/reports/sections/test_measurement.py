@@ -1,4 +1,4 @@
-"""The report's evidence on noise, clocks and the limit."""
+"""The report's evidence on noise, clocks and peak rates."""
 
 import msgspec
 from support.records import NOISE, PEAK_SHARE
@@ -12,7 +12,7 @@ def section(make, folder, *trials):
     return next((part for part in report.sections if part.anchor == "measurement"), None)
 
 
-def test_disturbed_trials_and_the_limit_are_shown(make, tmp_path):
+def test_disturbed_trials_and_shares_of_the_peak_are_shown(make, tmp_path):
     trials = [
         make.trial(noise=NOISE, limit=PEAK_SHARE, leftover_seconds=0.002),
         make.trial(repeat=2, noise=msgspec.structs.replace(NOISE, flags=(), attempts=())),
@@ -24,7 +24,7 @@ def test_disturbed_trials_and_the_limit_are_shown(make, tmp_path):
     assert limit[2:] == ("90.0", "22.5", "400", "jax", "200")
 
 
-def test_trials_beside_another_run_are_told(make, tmp_path):
+def test_trials_during_another_run_are_reported(make, tmp_path):
     alone = make.trial(noise=NOISE)
     beside = make.trial(repeat=2, noise=NOISE, other_runs=1)
     told = "1 trial ran while another run measured on the machine."
@@ -32,5 +32,5 @@ def test_trials_beside_another_run_are_told(make, tmp_path):
     assert "another run" not in section(make, tmp_path / "alone", alone).intro
 
 
-def test_records_without_noise_make_no_section(make, tmp_path):
+def test_records_without_noise_have_no_section(make, tmp_path):
     assert section(make, tmp_path / "run", make.trial()) is None

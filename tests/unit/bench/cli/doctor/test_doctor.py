@@ -1,4 +1,4 @@
-"""The doctor: knobs read from files, unknown where there are none; clocks that are caught."""
+"""The doctor: settings of the machine, unknown where unreadable; clocks that stop too early."""
 
 import pytest
 
@@ -51,7 +51,7 @@ GROUPS = "sys/fs/cgroup"
         (memory_limit, f"{GROUPS}/memory/memory.limit_in_bytes", f"{2**63}\n", "none", False),
     ],
 )
-def test_a_knob_says_its_value_and_what_to_do(tmp_path, knob, file, text, value, advises):
+def test_a_knob_reports_its_value_and_advice(tmp_path, knob, file, text, value, advises):
     path = tmp_path / file
     path.parent.mkdir(parents=True)
     path.write_text(text)
@@ -63,12 +63,12 @@ def test_a_knob_says_its_value_and_what_to_do(tmp_path, knob, file, text, value,
 @pytest.mark.parametrize(
     "knob", [governor, turbo, core_threads, huge_pages, cpu_limit, memory_limit]
 )
-def test_what_cannot_be_read_is_unknown(tmp_path, knob):
+def test_a_knob_that_cannot_be_read_is_unknown(tmp_path, knob):
     assert knob(tmp_path).value == UNKNOWN
     assert knob(tmp_path).advice == ""
 
 
-def test_a_gpu_that_does_not_tell_is_unknown():
+def test_a_gpu_that_does_not_report_its_state_is_unknown():
     assert [processes(0, None).value, temperature(0, None).value, clocks(0, None, 1).value] == [
         UNKNOWN
     ] * 3
@@ -77,7 +77,7 @@ def test_a_gpu_that_does_not_tell_is_unknown():
     assert not temperature(0, 40).advice
 
 
-def test_this_machine_is_examined():
+def test_the_doctor_examines_this_machine():
     assert timer().value.endswith(" ns")
     assert load().value != ""
     assert swap().value != ""
@@ -93,7 +93,7 @@ def test_this_machine_is_examined():
         ((1.0, 1.0, 1.0), (2.5, 2.5), 0.0, False),
     ],
 )
-def test_twice_the_steps_take_twice_the_time(single, double, leftover, passes):
+def test_a_clock_passes_if_twice_the_steps_take_twice_the_time(single, double, leftover, passes):
     assert verdict(ClockChecked(10, single, double, leftover)).passed == passes
 
 
@@ -106,14 +106,16 @@ def test_twice_the_steps_take_twice_the_time(single, double, leftover, passes):
         ("evenbench_fake.session:FakeBackend", "dispatches", False),
     ],
 )
-def test_a_backend_that_returns_before_its_device_is_idle_is_caught(plugin, adapter, mode, passes):
+def test_a_backend_that_returns_before_its_device_is_idle_is_detected(
+    plugin, adapter, mode, passes
+):
     found = check_clock(adapter, Launch(), (mode, "cpu"), usable_cpus()[:1], LocalExecutor(), 0.1)
     assert found.error == ""
     assert found.passed == passes, found
 
 
 @pytest.mark.process
-def test_a_backend_that_breaks_has_no_verdict(plugin):
+def test_a_backend_that_fails_has_no_verdict(plugin):
     found = check_clock(
         "evenbench_fake.session:FakeBackend",
         Launch(),
@@ -126,8 +128,8 @@ def test_a_backend_that_breaks_has_no_verdict(plugin):
 
 
 @pytest.mark.process
-def test_the_command_prints_what_it_examined_and_fails_with_a_clock(plugin, bench, cache):
-    """The fake trains in no time, so that twice its steps cannot take twice as long."""
+def test_the_command_prints_its_findings_and_fails_if_a_clock_fails(plugin, bench, cache):
+    """The fake trains instantly, so twice the steps do not take twice as long."""
     done = bench("doctor", "--backends", "fake")
     assert done.returncode == 1, done.stderr
     for word in ("swap in use", "advice", "GFLOP/s float32", "time of twice the steps", "FAIL"):
@@ -136,7 +138,7 @@ def test_the_command_prints_what_it_examined_and_fails_with_a_clock(plugin, benc
 
 
 @pytest.mark.process
-def test_a_device_that_a_backend_does_not_see_is_told(plugin, bench, cache):
+def test_a_device_that_a_backend_does_not_see_is_reported(plugin, bench, cache):
     done = bench("doctor", "--backends", "fake", "--device", "gpu:7")
     assert "gpu:7" in done.stdout
     assert "Traceback" not in done.stderr + done.stdout

@@ -1,4 +1,4 @@
-"""Backends with a version or an interpreter: what is typed, what is made of it, what is refused."""
+"""Backends with a version or an interpreter: selectors, their environments, invalid input."""
 
 import os
 import sys
@@ -23,7 +23,7 @@ JAX = recipes()["jax"]
 
 @pytest.fixture(autouse=True)
 def no_index(monkeypatch):
-    """These tests ask no package index, and find each thing missing at once."""
+    """These tests query no package index: every package is missing."""
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("UV_OFFLINE", "1")
 
@@ -45,20 +45,20 @@ def no_index(monkeypatch):
         ("jax@/a b/python[A=]", Selector("jax@/a b/python", "jax", "", "/a b/python", ("A=",))),
     ],
 )
-def test_a_selector_says_name_version_and_interpreter(text, selector):
+def test_a_selector_has_a_name_a_version_and_an_interpreter(text, selector):
     assert parse_selector(text) == selector
 
 
 @pytest.mark.parametrize(
     "text", ["", "==1", "jax==", "jax==one", "jax@", "jax 1", "jax >= 1", "9jax", "jax="]
 )
-def test_what_is_no_selector_is_refused(text):
+def test_an_invalid_selector_is_rejected(text):
     with pytest.raises(ChoiceError, match="received"):
         parse_selector(text)
 
 
 @pytest.mark.parametrize("text", ["jax[]", "jax[A]", "jax[1A=2]", "jax[=2]"])
-def test_what_is_no_variable_is_refused(text):
+def test_an_invalid_variable_is_rejected(text):
     with pytest.raises(ChoiceError, match="write environment variables as NAME=value"):
         parse_selector(text)
 
@@ -68,7 +68,7 @@ def test_contenders_that_differ_in_their_variables_share_a_recipe():
     assert [recipe.name for recipe in chosen.recipes] == ["numpy"]
 
 
-def test_a_version_replaces_the_recipes_own_and_frees_its_bounds_but_not_its_pins():
+def test_a_requested_version_overrides_the_bounds_of_a_recipe_but_not_its_pins():
     recipe = msgspec.structs.replace(
         JAX, requirements=("jax[extra]>=1", "jaxlib>=1", "numpy==1.23.5"), python=">=3.9"
     )
@@ -78,7 +78,7 @@ def test_a_version_replaces_the_recipes_own_and_frees_its_bounds_but_not_its_pin
     assert asked.python == ">=3.9"
 
 
-def test_a_gpu_has_requirements_of_its_own():
+def test_a_gpu_has_its_own_requirements():
     assert blueprint(JAX, on_gpu=True).requirements == ("jax[cuda13]>=0.10",)
     assert blueprint(JAX, "==0.9.*", on_gpu=True).requirements == ("jax[cuda13]==0.9.*",)
     assert blueprint(JAX, on_gpu=True).name != blueprint(JAX).name
@@ -86,21 +86,21 @@ def test_a_gpu_has_requirements_of_its_own():
     assert blueprint(numpy, on_gpu=True) == blueprint(numpy)
 
 
-def test_an_environments_name_is_the_digest_of_what_it_is_made_from():
+def test_the_name_of_an_environment_is_the_digest_of_its_requirements():
     assert blueprint(JAX, "==0.9.*").name == blueprint(JAX, "==0.9.*").name
     assert blueprint(JAX, "==0.9.*").name != blueprint(JAX, "==0.9.2").name
     assert blueprint(JAX).name.startswith("jax-")
 
 
 @pytest.mark.process
-def test_this_python_serves_where_it_fits():
+def test_this_python_is_used_if_it_satisfies_the_requirements():
     assert find_python("") == sys.executable
     assert find_python(f"=={sys.version_info[0]}.{sys.version_info[1]}.*") == sys.executable
     assert find_python("==2.7.*") is None
 
 
 @pytest.mark.process
-def test_an_interpreter_tells_what_it_holds():
+def test_an_interpreter_reports_its_packages():
     held = inspect_interpreter(sys.executable)
     assert held.python == ".".join(map(str, sys.version_info[:3]))
     assert {"numpy", "msgspec"} <= set(held.packages)
@@ -108,7 +108,7 @@ def test_an_interpreter_tells_what_it_holds():
 
 @pytest.mark.process
 @pytest.mark.parametrize("program", ["#!/bin/sh\nexit 3", "#!/bin/sh\necho hello", "no program"])
-def test_what_is_no_python_is_told(tmp_path, program):
+def test_a_program_that_is_not_python_is_reported(tmp_path, program):
     fake = tmp_path / "python"
     fake.write_text(program)
     fake.chmod(0o755)
@@ -117,7 +117,7 @@ def test_what_is_no_python_is_told(tmp_path, program):
 
 
 @pytest.mark.process
-def test_a_python_that_is_too_old_is_told(tmp_path):
+def test_a_python_that_is_too_old_is_reported(tmp_path):
     fake = tmp_path / "python"
     fake.write_text("#!/bin/sh\necho '[[3, 8, 1], [], {}]'")
     fake.chmod(0o755)
@@ -125,7 +125,7 @@ def test_a_python_that_is_too_old_is_told(tmp_path):
         inspect_interpreter(str(fake))
 
 
-def test_a_python_that_is_not_there_makes_the_backend_absent():
+def test_a_missing_python_makes_the_backend_unavailable():
     (recipe,) = choose_backends(["numpy@/no/such/python"]).recipes
     assert recipe.name == "numpy@/no/such/python"
     assert installed_version(recipe) is None
@@ -133,7 +133,7 @@ def test_a_python_that_is_not_there_makes_the_backend_absent():
 
 
 @pytest.mark.process
-def test_what_an_environment_lacks_is_named_with_the_command_that_installs_it(tmp_path):
+def test_missing_packages_are_reported_with_the_command_that_installs_them(tmp_path):
     empty = tmp_path / "python"
     empty.write_text('#!/bin/sh\necho \'[[3, 11, 1], [], {"NumPy": "2.0"}]\'')
     empty.chmod(0o755)
@@ -145,13 +145,13 @@ def test_what_an_environment_lacks_is_named_with_the_command_that_installs_it(tm
 
 
 @pytest.mark.process
-def test_the_users_own_interpreter_serves():
+def test_an_interpreter_of_the_user_can_be_used():
     (recipe,) = choose_backends([f"numpy@{sys.executable}"]).recipes
     assert recipe.interpreter == sys.executable
     assert installed_version(recipe) == inspect_interpreter(sys.executable).packages["numpy"]
 
 
-def test_an_environment_that_is_not_made_yet_is_absent_until_it_runs():
+def test_an_environment_is_created_when_it_is_first_needed():
     (recipe,) = choose_backends(["numpy==1.0"]).recipes
     assert installed_version(recipe) is None
     assert "created when it runs" in not_installed(recipe)
@@ -159,7 +159,7 @@ def test_an_environment_that_is_not_made_yet_is_absent_until_it_runs():
 
 
 @pytest.mark.process
-def test_requirements_that_cannot_be_met_leave_nothing_but_the_reason():
+def test_requirements_that_cannot_be_installed_leave_no_environment_but_a_reason():
     told = []
     (recipe,) = choose_backends(["numpy==1.0"], notify=told.append).recipes
     assert "no versions of the packages" in recipe.absence or "cannot be reached" in recipe.absence
@@ -169,7 +169,7 @@ def test_requirements_that_cannot_be_met_leave_nothing_but_the_reason():
 
 
 @pytest.mark.process
-def test_a_python_that_is_missing_says_how_to_get_one(monkeypatch):
+def test_a_missing_python_version_is_reported_with_how_to_install_it(monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.setenv("PYENV_ROOT", "/nowhere")
     recipe = msgspec.structs.replace(JAX, python="==3.7.*")
@@ -180,7 +180,7 @@ def test_a_python_that_is_missing_says_how_to_get_one(monkeypatch):
 
 
 @pytest.mark.process
-def test_a_system_package_that_is_missing_is_named():
+def test_a_missing_system_package_is_reported():
     marks = {"libnowhere-dev": "lib:nowhere", "nowhere": "no-such-program", "sh": "sh"}
     recipe = msgspec.structs.replace(JAX, system_packages=marks)
     with pytest.raises(
@@ -189,13 +189,13 @@ def test_a_system_package_that_is_missing_is_named():
         create_environment(blueprint(recipe), lambda text: None)
 
 
-def test_a_half_made_environment_is_none(tmp_path):
+def test_an_incomplete_environment_is_ignored(tmp_path):
     assert store.read(tmp_path) is None
     (tmp_path / "environment.json").write_text("{")
     assert store.read(tmp_path) is None
 
 
-def test_another_interpreter_sees_the_suites_code_and_no_package_of_this_environment(tmp_path):
+def test_another_interpreter_imports_the_suite_but_no_package_of_this_environment(tmp_path):
     launch = Launch({"OWN": "1"}, "/elsewhere/python")
     variables = prepared_variables(launch, "backends.numpy.backend:NumpyBackend", 1, tmp_path)
     folder = Path(variables["PYTHONPATH"])
@@ -205,18 +205,18 @@ def test_another_interpreter_sees_the_suites_code_and_no_package_of_this_environ
     assert "VIRTUAL_ENV" not in variables
 
 
-def test_the_package_of_a_third_partys_adapter_comes_along(tmp_path, plugin):
+def test_another_interpreter_imports_a_third_partys_adapter(tmp_path, plugin):
     launch = Launch({}, "/elsewhere/python")
     variables = prepared_variables(launch, "evenbench_fake.session:FakeBackend", 1, tmp_path)
     assert (Path(variables["PYTHONPATH"]) / "evenbench_fake" / "session.py").is_file()
 
 
-def test_this_interpreter_sees_what_it_always_sees(tmp_path):
+def test_this_interpreter_keeps_its_import_path(tmp_path):
     variables = prepared_variables(launch_of(JAX), JAX.adapter, 1, tmp_path)
     assert str(SOURCE_ROOT) in variables["PYTHONPATH"].split(os.pathsep)
 
 
-def test_an_isolated_backend_is_had_by_making_its_environment():
+def test_an_isolated_backend_is_available_through_its_own_environment():
     assert installation_hint(msgspec.structs.replace(JAX, isolated=True)) == "bench env create jax"
     assert installation_hint(JAX).startswith("python -m pip install")
 
@@ -232,7 +232,7 @@ def test_an_installation_counts_the_framework_and_what_it_requires():
     assert {"pandas", "numpy", "python-dateutil"} <= set(installation_of(suite).packages)
 
 
-def test_env_commands_answer_bad_input_with_a_sentence(bench):
+def test_env_commands_report_invalid_input(bench):
     for arguments, sentence in (
         (["create", "nosuch"], "unknown backend 'nosuch'"),
         (["create", "jax==x"], "expected a version"),
@@ -245,14 +245,16 @@ def test_env_commands_answer_bad_input_with_a_sentence(bench):
         assert sentence in done.stderr
 
 
-def test_env_list_says_that_there_is_none(bench):
+def test_env_list_reports_that_there_is_no_environment(bench):
     done = bench("env", "list")
     assert done.returncode == 0
     assert "no environment in" in done.stdout
 
 
 @pytest.mark.process
-def test_a_backend_that_cannot_be_made_costs_its_records_and_no_more(tiny, tmp_path, bench, cache):
+def test_an_environment_that_cannot_be_made_affects_only_its_own_records(
+    tiny, tmp_path, bench, cache
+):
     out = tmp_path / "out"
     backends = "fake,numpy==1.0,numpy@/no/python"
     done = bench("run", *tiny, "--backends", backends, "--repeats", "1", "--output", str(out))

@@ -1,4 +1,4 @@
-"""The models: sizes as published, shapes, JSON, and what the user may type for one."""
+"""The models: published sizes, shapes, JSON, and how a user specifies one."""
 
 from collections import Counter
 
@@ -24,7 +24,7 @@ from bench.spec.models import MODELS, build, load, names_for, widen
 from bench.spec.parameters import count_macs, count_parameters
 from bench.spec.shapes import resolve
 
-# Parameters as the papers' networks are known to have them; multiply-accumulates of the common
+# Parameters of the papers' networks; multiply-accumulates of the common
 # implementations (ResNet-50 4.1 billion, MobileNet v1 569 million, v2 300 million).
 SIZES = {
     "mlp": (109_386, 109_184),
@@ -43,7 +43,7 @@ SIZES = {
     "efficientnet_b0": (5_288_548, 385_814_752),
 }
 
-# What has no parameters, so that the sizes do not see it missing: activations, merges, pools.
+# Layers without parameters, which the sizes do not count: activations, merges, pools.
 PARTS = {
     "mlp": {"relu": 2},
     "linear_mlp": {},
@@ -112,13 +112,13 @@ def root_of(name):
 
 
 @pytest.mark.parametrize("name", SIZES)
-def test_sizes_are_the_published_ones(name):
+def test_sizes_are_as_published(name):
     model = root_of(name)
     assert (count_parameters(model), count_macs(model)) == SIZES[name]
 
 
 @pytest.mark.parametrize("name", PARTS)
-def test_activations_merges_pools_and_dropout_are_the_published_ones(name):
+def test_activations_merges_pools_and_dropout_are_as_published(name):
     layers = [node.layer for node in root_of(name).walk()]
     parts = [getattr(layer, "function", layer.kind) for layer in layers if type(layer) in COUNTED]
     assert Counter(parts) == PARTS[name]
@@ -126,13 +126,13 @@ def test_activations_merges_pools_and_dropout_are_the_published_ones(name):
     assert rates == DROPOUT.get(name, [])
 
 
-def test_every_published_form_is_pinned():
+def test_every_published_form_has_its_sizes_in_this_file():
     assert set(PUBLISHED) <= set(SIZES)
     assert set(PUBLISHED) <= set(PARTS)
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_published_forms_end_in_the_published_map(name):
+def test_published_forms_end_in_a_feature_map_of_the_published_size(name):
     last_maps = [
         node.input_shape[:2]
         for node in root_of(name).children
@@ -160,13 +160,13 @@ def test_models_round_trip_through_json(name):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_models_give_one_logit_a_class(name):
+def test_models_return_one_logit_per_class(name):
     for classes in (None, 47):
         model = resolve(build(name, classes), MODELS[name].input_shape)
         assert model.output_shape == (classes or MODELS[name].classes,)
 
 
-def test_the_models_for_a_shape_are_those_that_fit_it():
+def test_models_are_selected_by_the_shape_that_they_fit():
     mnist = names_for((28, 28, 1))
     assert set(mnist) == set(MODELS) - set(PUBLISHED)
     assert set(names_for((32, 32, 3))) == {*mnist, "wrn28_10"}
@@ -177,7 +177,7 @@ def test_the_models_for_a_shape_are_those_that_fit_it():
 @pytest.mark.parametrize(
     ("typed", "nearest"), [("lenet", "lenet5"), ("resnet-50", "resnet50"), ("mpl", "mlp")]
 )
-def test_an_unknown_name_is_answered_with_the_known_and_the_nearest(typed, nearest):
+def test_an_unknown_name_is_reported_with_the_valid_names_and_the_closest_one(typed, nearest):
     with pytest.raises(ModelError) as fault:
         load(typed, 10)
     message = str(fault.value)
@@ -186,7 +186,7 @@ def test_an_unknown_name_is_answered_with_the_known_and_the_nearest(typed, neare
     assert all(name in message for name in MODELS)
 
 
-def test_a_name_that_resembles_none_gets_no_suggestion():
+def test_a_name_unlike_any_other_gets_no_suggestion():
     with pytest.raises(ModelError, match="received the model 'qqq'") as fault:
         load("qqq", 10)
     assert "did you mean" not in str(fault.value)
@@ -210,7 +210,7 @@ def test_a_function_in_a_file_is_a_model(user_file, function, name, outputs):
     assert resolve(loaded.layer, (28, 28, 1)).output_shape == (outputs,)
 
 
-def test_a_users_model_does_not_take_the_name_of_one_of_the_suite(user_file):
+def test_a_users_model_cannot_have_the_name_of_a_model_of_the_suite(user_file):
     assert load(f"{user_file}:mlp", 10).name == "mine.mlp"
 
 
@@ -230,7 +230,7 @@ def test_a_users_model_does_not_take_the_name_of_one_of_the_suite(user_file):
         ("wrong_type", r"Expected `bool`, got `str` - at `\$.bias`", "fields of valid types"),
     ],
 )
-def test_a_fault_in_a_users_function_is_a_sentence(user_file, function, received, expected):
+def test_an_error_in_a_users_function_is_reported(user_file, function, received, expected):
     with pytest.raises(ModelError, match=f"received .*{received}.*, expected .*{expected}"):
         load(f"{user_file}:{function}", 10)
 
@@ -244,27 +244,27 @@ def test_a_fault_in_a_users_function_is_a_sentence(user_file, function, received
         ("raise SystemExit", "SystemExit from running"),
     ],
 )
-def test_a_file_that_does_not_run_is_a_sentence(tmp_path, text, received):
+def test_a_file_that_cannot_be_executed_is_reported(tmp_path, text, received):
     path = tmp_path / "broken.py"
     path.write_text(text)
     with pytest.raises(ModelError, match=f"received {received}.*, expected a file that runs"):
         load(f"{path}:model", 10)
 
 
-def test_a_file_without_functions_says_so(tmp_path):
+def test_a_file_without_functions_is_reported(tmp_path):
     path = tmp_path / "empty.py"
     path.touch()
     with pytest.raises(ModelError, match="expected a function; the file has none"):
         load(f"{path}:model", 10)
 
 
-def test_a_path_that_is_no_python_file_is_a_sentence(tmp_path):
+def test_a_path_that_is_not_a_python_file_is_reported(tmp_path):
     for path in (tmp_path / "absent.py", tmp_path, "notes.txt"):
         with pytest.raises(ModelError, match="expected a Python file that exists"):
             load(f"{path}:model", 10)
 
 
-def test_a_file_without_a_function_is_told_the_form():
+def test_a_file_without_a_function_name_is_reported_with_the_expected_format():
     with pytest.raises(ModelError, match=r"path/to/file.py:function: add a colon"):
         load("mine.py", 10)
 
@@ -282,6 +282,6 @@ def test_the_last_layer_keeps_its_width():
     assert [part.units for part in wide.parts if isinstance(part, Dense)] == [9, 10]
 
 
-def test_a_width_that_leaves_nothing_is_refused():
+def test_a_width_that_leaves_no_unit_is_rejected():
     with pytest.raises(ModelError, match="6 units"):
         widen(sequential(Dense(6), Dense(10)), 0.05)
