@@ -1,4 +1,4 @@
-// Charts of horizontal bars, a row a contender: any metric, memory in parts, phases end to end.
+// Charts of horizontal bars, one row per contender: any metric, memory in parts, phases end to end.
 
 const ROW = 30;
 const MOST_ROWS = 40;
@@ -28,7 +28,7 @@ function barHover(contender, metric) {
   );
 }
 
-// Best first, in the chosen metric.
+// Best first, in the selected metric.
 function inOrder(key) {
   const metric = metrics.get(key);
   const known = comparable().filter((contender) => contender.values[key]);
@@ -70,7 +70,7 @@ chart("ranking", () => {
     hoverinfo: "skip",
     cliponaxis: false,
   };
-  const room = window.innerWidth < 640 ? 1.35 : 1.14; // for the values behind the bars
+  const room = window.innerWidth < 640 ? 1.35 : 1.14; // for the values to the right of the bars
   const reach = Math.max(0, ...values.x) * room || 1;
   const layout = rowsLayout(drawn, {
     xaxis: { title: verbatim(heading(metric)), range: [0, reach] },

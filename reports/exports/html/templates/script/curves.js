@@ -1,4 +1,4 @@
-// Over time: accuracy and loss, the break-even point, and scaling.
+// Curves: accuracy and loss over time, the break-even point, and scaling.
 
 chart("accuracy", () => {
   const drawn = comparable().filter((contender) => contender.curve.epochs.length);
@@ -27,7 +27,7 @@ chart("accuracy", () => {
   return { traces, layout, height: 420 + 12 * Math.ceil(drawn.length / 3) };
 });
 
-// Seconds until so many steps are done: the wait, then the steps.
+// Seconds until a number of steps is done: the wait for the first step, then the steps.
 chart("break-even", () => {
   const batch = Number(current().choices.batch_size);
   const courses = comparable()
@@ -57,7 +57,7 @@ chart("break-even", () => {
   return { traces, layout, height: 420 + 12 * Math.ceil(courses.length / 3) };
 });
 
-// The steps after which the later starter has caught up; 0 if it never does.
+// The number of steps after which the later starter overtakes; 0 if it never does.
 function turn(late, early) {
   const gained = early.step - late.step;
   return late.wait > early.wait && gained > 0 ? (late.wait - early.wait) / gained : 0;
@@ -121,7 +121,7 @@ function knownMetrics(keys) {
   return keys.filter(isKnown).map((key) => [key, metrics.get(key).title]);
 }
 
-// Controls above a section's charts, made anew with the state.
+// Controls above a section's charts, recreated when the state changes.
 function controlsOf(section, make) {
   const place = document.querySelector(`#${section} .controls`);
   if (!place || !data.rankings.length) return;

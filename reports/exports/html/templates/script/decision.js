@@ -1,11 +1,11 @@
-// Trade-offs and the reader's own weights: the same rules as reports/analysis/trade_offs.py and weighing.py.
+// Trade-offs and ranking by weights, with the rules of reports/analysis/trade_offs.py and weighing.py.
 
 function cost(contender, metric) {
   const value = median(contender, metric.key);
   return metric.direction === "higher" ? -value : value;
 }
 
-// Those that no other beats in one metric without losing in the other.
+// The Pareto front: contenders that no other contender beats in both metrics.
 function front(contenders, x, y) {
   const points = contenders.map((contender) => [cost(contender, x), cost(contender, y)]);
   const beats = (a, b) => a[0] <= b[0] && a[1] <= b[1] && (a[0] < b[0] || a[1] < b[1]);
@@ -72,7 +72,7 @@ function buildTradeOffs() {
   refreshFront();
 }
 
-// The table of the chart: the chosen two quantities, and who is on the front.
+// The table of the chart: the two selected metrics, and whether a contender is on the Pareto front.
 function refreshFront() {
   const part = document.querySelector(`#trade-offs [data-ranking="${state.ranking}"]`);
   if (!part) return;
@@ -114,13 +114,13 @@ function excluded(contender, keys) {
       return `not ${metric.title.toLowerCase()} ${sign} ${quoted(metric, limit)}: ${quoted(metric, value)}`;
     }
   }
-  const lacking = keys.find((key) => !(median(contender, key) > 0));
-  if (!lacking) return "";
-  const why = median(contender, lacking) === null ? "not known" : "not above 0";
-  return `${metrics.get(lacking).title.toLowerCase()} is ${why}`;
+  const unknown = keys.find((key) => !(median(contender, key) > 0));
+  if (!unknown) return "";
+  const why = median(contender, unknown) === null ? "not known" : "not above 0";
+  return `${metrics.get(unknown).title.toLowerCase()} is ${why}`;
 }
 
-// The ranking by weights, and for each weight how far it can move before another wins.
+// The ranking by weights, and for each weight the range in which the winner stays the same.
 function decide() {
   const weights = new Map([...state.weights].filter(([, weight]) => weight > 0));
   const keys = [...weights.keys()];
@@ -169,9 +169,9 @@ function weightRow(key) {
   const metric = metrics.get(key);
   const unit = metric.unit ? `, ${metric.unit}` : "";
   const sign = metric.direction === "higher" ? "at least" : "at most";
-  const told = element("output", {}, String(state.weights.get(key)));
+  const output = element("output", {}, String(state.weights.get(key)));
   const weigh = (event) => {
-    told.textContent = event.target.value;
+    output.textContent = event.target.value;
     change({ weights: new Map(state.weights).set(key, Number(event.target.value)) });
   };
   const limit = (event) => {
@@ -194,16 +194,16 @@ function weightRow(key) {
     { class: "weight", role: "group", "aria-label": metric.title, "data-metric": key },
     element("span", { class: "weight-name" }, metric.title),
     labelled("weight", slider),
-    told,
+    output,
     labelled(`${sign}${unit}`, bound),
   );
 }
 
 function refreshDecision(place) {
   const { ranked, left, room, total } = decide();
-  if (!total) return place.replaceChildren(element("p", {}, "Give at least one quantity a weight."));
+  if (!total) return place.replaceChildren(element("p", {}, "Give at least one metric a weight above 0."));
   if (!ranked.length) {
-    place.replaceChildren(element("p", { class: "lead" }, "No contender keeps these limits"), exclusions(left));
+    place.replaceChildren(element("p", { class: "lead" }, "No contender is within these limits"), exclusions(left));
     return;
   }
   place.replaceChildren(
@@ -224,7 +224,7 @@ function sensitivity(ranked, room) {
     ].filter(Boolean);
     return `${title}: ${ends.length ? listed(ends) : "any weight gives the same winner"}`;
   });
-  return `How far one weight can move, the others held: ${words.join("; ")}.`;
+  return `How far one weight can change if the others stay the same: ${words.join("; ")}.`;
 }
 
 function scores(ranked) {
@@ -241,5 +241,5 @@ function scores(ranked) {
 function exclusions(left) {
   if (!left.length) return "";
   const texts = left.map(([contender, reason]) => `${contender.label} (${reason})`);
-  return element("p", { class: "note" }, `Left out: ${texts.join("; ")}.`);
+  return element("p", { class: "note" }, `Excluded: ${texts.join("; ")}.`);
 }

@@ -1,4 +1,4 @@
-// The data from inside the page.
+// Downloads of the data that is stored in the page.
 
 function buildDownloads() {
   for (const button of document.querySelectorAll("button[data-file]")) {
@@ -11,7 +11,7 @@ async function offer(button) {
   try {
     save(button.dataset.file, button.dataset.kind, await unpacked(button.dataset.packed));
   } catch {
-    button.replaceWith("This browser cannot unpack the file: it lies beside this page.");
+    button.replaceWith("This browser cannot unpack the file: it is in the folder of this page.");
   }
 }
 
@@ -21,7 +21,7 @@ function save(file, kind, text) {
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
 
-// The address of the view as it is now.
+// A button that copies the address of the current view.
 function buildLink() {
   const button = document.getElementById("copy-link");
   if (!button || !navigator.clipboard) return;

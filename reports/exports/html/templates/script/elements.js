@@ -1,4 +1,4 @@
-// Elements are made from text alone: nothing of a record is ever read as HTML.
+// Elements are created from text only: no part of a record is ever parsed as HTML.
 
 function element(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
@@ -18,7 +18,7 @@ function labelled(text, control) {
   return element("div", { class: "field" }, element("label", { for: control.id }, text), control);
 }
 
-// A choice of [value, text] pairs.
+// A select element with [value, text] options.
 function choice(text, options, chosen, change) {
   const control = element("select", { onchange: (event) => change(event.target.value) });
   for (const [value, name] of options) {

@@ -1,4 +1,4 @@
-// The bar of filters, and what it hides.
+// The filter bar, and the rows that it hides.
 
 function buildFilters() {
   const bar = document.getElementById("filters");
@@ -28,7 +28,7 @@ function refreshFilters(bar) {
     "Show all",
   );
   bar.replaceChildren(...fields, ...groups, ...(isFiltered() ? [reset] : []));
-  // Drawn anew: the keyboard goes on where it was.
+  // The elements are new: restore the keyboard focus.
   if (focused) bar.querySelector(`[data-filter="${CSS.escape(focused)}"]`)?.focus();
 }
 
@@ -40,7 +40,7 @@ function resetFilters() {
   change({ hidden: { backend: new Set(), mode: new Set() } });
 }
 
-// A button for each backend or mode that the ranking holds.
+// A button for each backend or mode in the ranking.
 function toggles(name) {
   const values = [...new Set(current().contenders.map((contender) => contender[name]))].sort();
   if (values.length < 2) return null;
@@ -76,7 +76,7 @@ function toggle(name, value) {
   change({ hidden: { ...state.hidden, [name]: hidden } });
 }
 
-// Show the parts of the chosen ranking, and of their tables the rows that the filters leave.
+// Show only the parts of the selected ranking, and in their tables the rows that match the filters.
 function applyFilters() {
   for (const part of document.querySelectorAll("[data-ranking]")) {
     const isOwn = Number(part.dataset.ranking) === state.ranking;
@@ -107,7 +107,7 @@ function filterRows(part) {
   }
 }
 
-// The overview of the answers, and each card, lead to their ranking.
+// Each row of the overview and each card selects its ranking.
 function linkCards() {
   if (data.rankings.length < 2) return;
   document.querySelectorAll("#answer .part:not([data-ranking]) tbody tr").forEach((row, ranking) => {
@@ -124,6 +124,6 @@ function linkCards() {
   for (const card of document.querySelectorAll("#answer [data-ranking]")) {
     const ranking = Number(card.dataset.ranking);
     const show = () => change({ ranking });
-    card.append(element("button", { type: "button", class: "quiet", onclick: show }, "Look closer"));
+    card.append(element("button", { type: "button", class: "quiet", onclick: show }, "Show details"));
   }
 }

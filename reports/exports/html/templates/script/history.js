@@ -1,4 +1,4 @@
-// Contenders over many runs, with the runs at which a level moved.
+// Contenders over many runs, with the runs at which a level changed.
 
 function overRuns({ title, scale, series }) {
   const shades = series.map((one) => ({ ...one, label: shortened(one.label) }));

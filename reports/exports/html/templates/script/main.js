@@ -1,4 +1,4 @@
-// Put the page together: read the address, build the controls, draw.
+// Build the page: read the address, create the controls, draw the charts.
 
 function followAnchors() {
   for (const link of document.querySelectorAll('a[href^="#"]')) {
@@ -17,7 +17,7 @@ function goTo(target) {
   target.focus({ preventScroll: true });
 }
 
-// An address may be a plain anchor, as links into a page are.
+// An address can also be a plain anchor, as in links to a section.
 function plainAnchor() {
   const id = decodeURIComponent(location.hash.slice(1));
   return /^[a-z-]+$/.test(id) && document.getElementById(id) ? id : "";

@@ -1,4 +1,4 @@
-// Numbers as the rest of the report writes them: see reports/formats.py.
+// Numbers in the format of the rest of the report: see reports/display.py.
 
 const EN_DASH = "\u2013";
 
@@ -23,7 +23,7 @@ function fixed(value, decimals) {
   return grouped(value, decimals);
 }
 
-// The value, in base units, as the metric is written; a dash where it is not known.
+// Format a value in base units like the metric in the tables; a dash if it is unknown.
 function shown(metric, value) {
   if (value === null || value === undefined || !Number.isFinite(value)) return EN_DASH;
   const scaled = value * metric.scale;

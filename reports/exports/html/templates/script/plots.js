@@ -1,4 +1,4 @@
-// Charts: what they have in common. Each is drawn when it comes near the window.
+// Code shared by all charts. A chart is drawn when it scrolls near the window.
 
 const makers = new Map();
 const near = new Set();
@@ -10,7 +10,7 @@ function chart(name, make) {
   makers.set(name, make);
 }
 
-// Paper is white, and the style sheet for print does not hold yet when a chart is drawn for it.
+// Paper is white, and the print style sheet is not active yet when a chart is drawn for printing.
 const PRINTED = { ink: "#000000", muted: "#444444", grid: "#cccccc", surface: "#ffffff" };
 let isPrinting = false;
 
@@ -19,7 +19,7 @@ function ink(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 }
 
-// Plotly reads some tags in texts: show them as they are.
+// Plotly interprets some tags in texts: escape them.
 function verbatim(text) {
   return String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
 }
@@ -32,7 +32,7 @@ function name(contender) {
   return verbatim(shortened(contender.label));
 }
 
-// What was packed into the page: text, as base64 of gzip.
+// Return a text that is stored in the page as base64 of gzip.
 async function unpacked(id) {
   const packed = atob(document.getElementById(id).textContent.trim());
   const bytes = Uint8Array.from(packed, (letter) => letter.charCodeAt(0));
@@ -54,7 +54,7 @@ async function startCharts() {
     library = await loadLibrary();
   } catch {
     for (const place of places) {
-      place.replaceChildren("This browser cannot draw the chart; the table holds its numbers.");
+      place.replaceChildren("This browser cannot draw the chart; its numbers are in the table.");
     }
     return;
   }
@@ -107,7 +107,7 @@ function axis(own = {}) {
     tickfont: { color: ink("muted"), size: 12 },
     automargin: true,
     ticks: "",
-    // 200k is no number of this report
+    // this report does not write 200k
     exponentformat: "none",
     separatethousands: true,
     ...own,

@@ -1,4 +1,4 @@
-// Tables that a click on a column's title sorts. The order is kept in the address.
+// Tables that can be sorted by clicking a column's title. The order is stored in the address.
 
 function makeSortable() {
   for (const found of document.querySelectorAll("main table")) {
@@ -18,7 +18,7 @@ function addButtons(found) {
   for (const [place, row] of [...found.tBodies[0].rows].entries()) row.dataset.place = place;
 }
 
-// First the better end: numbers from the largest, words from A; then the other way; then as it was.
+// First click: numbers descending, words ascending; second click: reversed; third click: original order.
 function sortBy(found, column) {
   const section = found.closest("section").id;
   const cell = found.tHead.rows[0].cells[column];
@@ -55,7 +55,7 @@ function compareCells(a, b, sign) {
   const [x, y] = [a, b].map((cell) => cell?.textContent.trim() ?? "");
   if (!a?.classList.contains("number")) return x.localeCompare(y);
   const [p, q] = [x, y].map(numberOf);
-  // What is not known comes last, whichever way.
+  // Unknown values are last in both directions.
   if (Number.isNaN(p) || Number.isNaN(q)) return sign * (Number.isNaN(p) - Number.isNaN(q));
   return p - q;
 }

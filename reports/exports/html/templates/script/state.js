@@ -1,4 +1,4 @@
-// The reader's choices. They are kept in the address, so that a view can be linked.
+// The reader's selections. They are stored in the address, so that a view can be linked.
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const metrics = new Map(data.metrics.map((metric) => [metric.key, metric]));
@@ -13,7 +13,7 @@ function onChange(watcher) {
   watchers.push(watcher);
 }
 
-// Change the state, remember it in the address, and draw everything again.
+// Change the state, store it in the address, and redraw everything.
 function change(made) {
   Object.assign(state, made);
   history.replaceState(null, "", address() || location.pathname + location.search);
@@ -49,7 +49,7 @@ function standardWeight(key) {
   return key === THROUGHPUT || key === MEMORY ? 1 : 0;
 }
 
-// What the address says; what it names and the data lack is left at the standard.
+// Read the state from the address; values that are not in the data are replaced by the defaults.
 function readAddress() {
   const given = new URLSearchParams(location.hash.slice(1));
   state.ranking = nearest(Object.fromEntries(given));
@@ -84,7 +84,7 @@ function strings(text) {
   }
 }
 
-// Metrics that can be weighed: with a direction, and known to somebody.
+// Metrics that can have a weight: those with a direction and at least one known value.
 function weighed() {
   return data.ranked.filter((key) => metrics.get(key).direction && isKnown(key));
 }
@@ -93,7 +93,7 @@ function isKnown(key) {
   return data.rankings.some(({ contenders }) => contenders.some((c) => c.values[key]));
 }
 
-// The ranking that has the first of the wanted choices, then as many of the others as can be.
+// The ranking with the requested value of `first`, and as many of the other requested values as possible.
 function nearest(wanted, first = null) {
   const score = ({ choices }) =>
     data.choices.reduce((sum, { key }) => {
@@ -112,7 +112,7 @@ function isShown(contender) {
   return !state.hidden.backend.has(contender.backend) && !state.hidden.mode.has(contender.mode);
 }
 
-// The contenders that the filters leave; those that were shown to do other work last.
+// The contenders that match the filters; those with a failed certificate are last.
 function shownContenders() {
   return (current()?.contenders ?? []).filter(isShown);
 }
