@@ -115,7 +115,8 @@ def _compared(ranking: Ranking, place: int, contender: Contender) -> dict[str, A
     """Return rank, interval and ratio of a contender, as far as they are known."""
     if place >= len(ranking.timed):
         return {}
-    values: dict[str, Any] = {"rank": ranking.family.ranks[place], "ratio_to_first": 1.0}
+    ranks = ranking.family.ranks[place]
+    values: dict[str, Any] = {"rank": ranks and ranks.low, "ratio_to_first": 1.0}
     if len(contender.blocks) > 1:
         values |= zip(_INTERVAL, (contender.median.low, contender.median.high), strict=True)
     if place:

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import stdtr, stdtrit
 
-from bench.statistics.samples import SampleError, logarithms
+from bench.statistics.samples import RESOLUTION, SampleError, logarithms
 
 CONFIDENCE = 0.95
 SIGNIFICANCE = 0.05  # how often, at most, a difference is claimed although there is none
@@ -117,8 +118,8 @@ def paired_ratios(
     centres = differences.mean(axis=1).tolist()
     blocks = logs.shape[1]
     if blocks < 2:
-        return [_unknown(centre, blocks) for centre in centres]
-    spreads = differences.std(axis=1, ddof=1).tolist()
+        return [unknown_ratio(centre, blocks) for centre in centres]
+    spreads = np.maximum(differences.std(axis=1, ddof=1), RESOLUTION).tolist()
     return [
         _ratio(centre, spread / math.sqrt(blocks), blocks - 1, spread, blocks, confidence)
         for centre, spread in zip(centres, spreads, strict=True)
@@ -143,20 +144,41 @@ def independent_ratio(
     """
     samples = logarithms(first), logarithms(second)
     centre = float(np.mean(samples[0]) - np.mean(samples[1]))
-    sizes = [len(sample) for sample in samples]
-    if min(sizes) < 2:
-        return _unknown(centre, min(sizes))
-    variances = [float(np.var(sample, ddof=1)) for sample in samples]
+    trials = min(len(sample) for sample in samples)
+    if trials < 2:
+        return unknown_ratio(centre, trials)
+    error, freedom, spread = welch(*samples)
+    return _ratio(centre, error, freedom, spread, trials, confidence)
+
+
+class Welch(NamedTuple):
+    """The uncertainty of the difference of two means of independent samples.
+
+    Attributes:
+        error: standard error of the difference.
+        freedom: Satterthwaite's degrees of freedom (1946).
+        spread: standard deviation of the difference of one value of each sample.
+    """
+
+    error: float
+    freedom: float
+    spread: float
+
+
+def welch(first: NDArray[np.float64], second: NDArray[np.float64]) -> Welch:
+    """Compute the uncertainty of the difference of two means by Welch's method (1947).
+
+    Args:
+        first: two logarithms or more.
+        second: two logarithms or more.
+    """
+    sizes = [len(first), len(second)]
+    # Half of the square of the resolution each, so that the difference has the resolution.
+    variances = [max(float(np.var(each, ddof=1)), RESOLUTION**2 / 2) for each in (first, second)]
     shares = [variance / size for variance, size in zip(variances, sizes, strict=True)]
-    error = math.sqrt(sum(shares))
-    freedom = _satterthwaite(shares, sizes) if error else 1.0
-    return _ratio(centre, error, freedom, math.sqrt(sum(variances)), min(sizes), confidence)
-
-
-def _satterthwaite(shares: Sequence[float], sizes: Sequence[int]) -> float:
-    """Compute the degrees of freedom of a sum of variances of means (Satterthwaite 1946)."""
     weights = [share / sum(shares) for share in shares]
-    return 1 / sum(w**2 / (size - 1) for w, size in zip(weights, sizes, strict=True))
+    freedom = 1 / sum(w**2 / (size - 1) for w, size in zip(weights, sizes, strict=True))
+    return Welch(math.sqrt(sum(shares)), freedom, math.sqrt(sum(variances)))
 
 
 def _ratio(
@@ -168,19 +190,12 @@ def _ratio(
         estimate=math.exp(centre),
         low=math.exp(centre - reach),
         high=math.exp(centre + reach),
-        p_value=_p_value(centre, error, freedom),
+        p_value=float(2 * stdtr(freedom, -abs(centre) / error)),
         spread=spread,
         trials=trials,
     )
 
 
-def _p_value(centre: float, error: float, freedom: float) -> float:
-    """Compute the two-sided p-value; values that do not vary differ for certain or not at all."""
-    if error == 0:
-        return 1.0 if centre == 0 else 0.0
-    return float(2 * stdtr(freedom, -abs(centre) / error))
-
-
-def _unknown(centre: float, trials: int) -> Ratio:
+def unknown_ratio(centre: float, trials: int) -> Ratio:
     """Make a ratio without an interval: one trial does not show how much trials vary."""
     return Ratio(math.exp(centre), 0.0, math.inf, 1.0, math.nan, trials)

@@ -49,7 +49,7 @@ def level_of(ranking: Ranking) -> list[str]:
     return [
         contender.label
         for place, contender in enumerate(ranking.timed)
-        if place and ranking.family.verdict(0, place) in ("no measurable difference", "not known")
+        if place and ranking.family.verdict(0, place) in ("same", "undecided")
     ]
 
 

@@ -1,6 +1,5 @@
 """Rankings: comparable contenders in order of throughput, and why the others are not ranked."""
 
-import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -36,7 +35,7 @@ class Ranking:
         title: model and device, and the settings in which rankings of the same two differ.
         setting: what the contenders have in common, in words.
         choices: what distinguishes the ranking from others, by column of the trials.
-        contenders: the comparable contenders, by rank and then by median throughput.
+        contenders: the comparable contenders, by estimated throughput; see `Family.order`.
         family: the comparison of each pair with known throughput; these contenders come first.
         incomparable: contenders that were measured but failed their certificate.
         failures: trials without a measurement.
@@ -103,10 +102,9 @@ def _compared(contenders: Sequence[Contender]) -> dict[str, Any]:
     """Return the contenders in order, and the comparison of each pair that has throughputs."""
     timed = [contender for contender in contenders if contender.blocks]
     family = compare_all([Sample(contender.run, contender.blocks) for contender in timed])
-    places = sorted(range(len(timed)), key=lambda place: family.ranks[place] or math.inf)
-    ordered = [timed[place] for place in places]
+    ordered = [timed[place] for place in family.order]
     rest = [contender for contender in contenders if not contender.blocks]
-    return {"contenders": (*ordered, *rest), "family": family.reordered(places)}
+    return {"contenders": (*ordered, *rest), "family": family.reordered(family.order)}
 
 
 def _failures(trials: pd.DataFrame) -> defaultdict[int, list[Failure]]:

@@ -39,7 +39,7 @@ def lead(ranking: Ranking) -> str:
     timed = ranking.timed
     if not timed:
         return "Nothing was measured"
-    if len(timed) > 1 and ranking.family.verdict(0, 1) == "not known":
+    if len(timed) > 1 and not ranking.family.ratio(0, 1).is_known:
         return "Too few trials to tell"
     level = level_of(ranking)
     if level:
@@ -57,7 +57,7 @@ def sentence(ranking: Ranking) -> str:
     if len(timed) == 1:
         return f"{best.label} was the only contender that was measured: median {figures}."
     following = timed[1]
-    shown = ranking.family.verdict(0, 1) == "higher"
+    shown = ranking.family.verdict(0, 1) == "faster"
     claim = "was fastest: median" if shown and not level_of(ranking) else "comes first: median"
     return (
         f"{best.label} {claim} {figures}, {times(ranking.family.ratio(0, 1))} times the next, "
@@ -90,17 +90,13 @@ def _trials(contender: Contender) -> str:
 
 
 def _how_sure(ranking: Ranking) -> str:
-    if ranking.family.verdict(0, 1) == "not known":
+    if not ranking.family.ratio(0, 1).is_known:
         single = [c.label for c in ranking.timed[:2] if len(c.blocks) == 1]
         return f"with a single trial of {listed(single)} the spread is not known"
     level = level_of(ranking)
     if level:
         others = listed(level) if len(level) <= _MOST_NAMED else f"{len(level)} others"
-        claim = f"no measurable difference between it and {others}"
-        family = ranking.family
-        # The interval that is shown is of its pair alone, and can say otherwise.
-        alone = family.ratio(0, 1).verdict() == "higher" != family.verdict(0, 1)
-        return f"{claim} once all {len(family.p_values)} pairs are allowed for" if alone else claim
+        return f"no measurable difference between it and {others}"
     return "chance does not explain the difference"
 
 

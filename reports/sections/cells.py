@@ -39,9 +39,10 @@ def throughput(contender: Contender) -> tuple[str, str]:
 
 
 def rank(ranking: Ranking, place: int) -> str:
-    """Return the rank of the contender at that place; a dash with too few trials."""
+    """Return the best rank that the contender can have; a dash with too few trials."""
     ranks = ranking.family.ranks
-    return NOT_KNOWN if place >= len(ranks) else str(ranks[place] or NOT_KNOWN)
+    known = ranks[place] if place < len(ranks) else None
+    return str(known.low) if known else NOT_KNOWN
 
 
 def relative(ranking: Ranking, place: int) -> str:

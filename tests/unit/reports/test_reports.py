@@ -181,7 +181,8 @@ def five(make):
 
 def test_the_answer_names_the_fastest_its_lead_and_its_interval(five):
     ranking = only(five)
-    ratio = paired_ratio(FAST, LIKE)
+    ratio = ranking.family.ratio(0, 1)
+    assert ratio.estimate == pytest.approx(paired_ratio(FAST, LIKE).estimate)
     low, high = (THROUGHPUT.show(bound) for bound in median_interval(FAST)[1:])
     assert lead(ranking) == "jax scan: 180,000 images/s"
     assert sentence(ranking) == (
@@ -190,7 +191,7 @@ def test_the_answer_names_the_fastest_its_lead_and_its_interval(five):
         f"({ratio.low:.2f}–{ratio.high:.2f}) times the next, torch xla "  # noqa: RUF001
         "(90,000); chance does not explain the difference."
     )
-    assert dict(facts(ranking))["Repeats needed to see 5 %"] == "about 4"
+    assert dict(facts(ranking))["Repeats needed to see 5 %"] == "about 5"
 
 
 def test_contenders_without_a_significant_difference_share_a_rank(five):
@@ -207,16 +208,14 @@ def test_the_answer_can_be_that_no_difference_is_measurable(make, five):
     assert "no measurable difference between it and torch eager." in sentence(ranking)
 
 
-def test_an_interval_that_contradicts_the_shared_rank_is_explained(make):
+def test_an_interval_never_contradicts_a_shared_rank(make):
     # Alone, the first pair differs at the 5 % level; corrected for three pairs it does not.
-    alike = {"a": [110.0, 112.0, 110.0], "b": [101.0, 106.5, 102.0], "c": [101.0, 107.0, 99.0]}
+    alike = {"a": [108.0, 109.0, 105.0], "b": [101.0, 105.5, 102.0], "c": [101.0, 107.0, 99.0]}
     trials = [each for name, values in alike.items() for each in make.repeated(name, "m", values)]
     ranking = only(trials)
-    assert ranking.family.ratio(0, 1).low > 1
-    assert ranking.family.verdict(0, 1) == "no measurable difference"
-    assert sentence(ranking).endswith(
-        "between it and b m and c m once all 3 pairs are allowed for."
-    )
+    assert ranking.family.ratio(0, 1).p_value < 0.05
+    assert ranking.family.ratio(0, 1).low < 1
+    assert "no measurable difference between it and" in sentence(ranking)
 
 
 def test_a_noisy_contender_with_the_highest_median_is_ranked_below_a_faster_one(make):
@@ -224,7 +223,7 @@ def test_a_noisy_contender_with_the_highest_median_is_ranked_below_a_faster_one(
     uneven = [101.0, 60.0] * 10 + [101.0] * 2
     ranking = only([*make.repeated("a", "m", uneven), *make.repeated("b", "m", [100.0, 99.0] * 11)])
     assert [c.label for c in ranking.contenders] == ["b m", "a m"]
-    assert ranking.family.ranks == (1, 2)
+    assert ranking.family.ranks == ((1, 1), (2, 2))
 
 
 def test_failures_are_reported(make):
@@ -237,7 +236,7 @@ def test_contenders_of_different_runs_are_compared_without_blocks(make, tmp_path
         for name, values in (("one", FAST), ("two", HALF))
     ]
     (ranking,) = rankings_of(read_sources(folders))
-    assert ranking.family.ratio(0, 1) == independent_ratio(FAST, HALF)
+    assert ranking.family.ratio(0, 1) == pytest.approx(independent_ratio(FAST, HALF))
 
 
 def test_a_single_trial_is_reported_without_spread(make):
@@ -264,7 +263,7 @@ def test_the_summary_contains_every_contender_and_failure(make):
         *("0.510 (0.198–1.32)", "97.50", "300", "1.94", "2 of 3", ""),  # noqa: RUF001
     )
     assert [row[1] for row in rows[:3]] == ["jax scan", "torch eager", "numpy default"]
-    assert rows[2][2:6] == ("–", "50,000", "–", "0.243")  # noqa: RUF001
+    assert rows[2][2:6] == ("–", "50,000", "–", "0.273")  # noqa: RUF001
     assert rows[3][-1] == "1 trial timeout: <b>not done</b> | after 600 s & more"
     assert rows[4][-1] == "1 trial crashed: killed by [31mSIGSEGV"
 
