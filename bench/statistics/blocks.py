@@ -96,7 +96,9 @@ def _levels(logs: Values, known: NDArray[np.bool_], weights: Values) -> tuple[Va
     # The normal equations of the blocks' levels, after those of the contenders are eliminated.
     shared = (known * (weights / sizes)[:, None]).T @ known
     normal = np.diag(weights @ known) - shared
-    covariance = np.linalg.pinv(normal, hermitian=True)
+    # The blocks' levels are known up to a constant. Fixing their sum makes the matrix invertible,
+    # and changes no difference.
+    covariance = np.linalg.inv(normal + weights.mean())
     blocks = covariance @ (weights @ centred)
     return means - known @ blocks / sizes, blocks, covariance
 

@@ -77,7 +77,11 @@ def _connected(known: NDArray[np.bool_]) -> Iterator[tuple[list[int], list[int]]
         if not useless.any():
             break
         known &= ~useless
-    _, groups = connected_components(known.astype(np.int_) @ known.T, directed=False)
+    shared = known.astype(np.int_) @ known.T
+    # The usual case, for which the search would take longer than all the rest.
+    groups = np.zeros(len(known), np.int_)
+    if not shared.all():
+        _, groups = connected_components(shared, directed=False)
     for group in sorted(set(groups[known.any(axis=1)].tolist())):
         members = np.flatnonzero(groups == group)
         yield members.tolist(), np.flatnonzero(known[members].any(axis=0)).tolist()

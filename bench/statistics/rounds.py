@@ -45,7 +45,9 @@ def rates_of(slices: Mapping[str, Mapping[int, float]]) -> dict[str, float]:
     ratios, shared = _pairs(logs)
     effects = _effects(ratios, shared)
     own_levels = _median_of_known(logs) - effects
-    _, groups = connected_components(shared > 0, directed=False)
+    groups = np.zeros(len(logs), np.int_)
+    if not shared.all():  # the search takes longer than all the rest
+        _, groups = connected_components(shared > 0, directed=False)
     levels = {group: np.median(own_levels[groups == group]) for group in set(groups.tolist())}
     return {
         name: float(np.exp(levels[group] + effect))
