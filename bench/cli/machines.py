@@ -43,11 +43,13 @@ def machines_for(
 
     Raises:
         bench.errors.ClusterError: the cluster cannot be reached or has no suitable node.
-        bench.run.decode.OptionError: an option needs --cluster.
+        bench.run.decode.OptionError: an option needs --cluster, or cannot be combined with it.
     """
     if where.cluster is None:
         _check_no_cluster_options(request, where)
         return ThisMachine(LocalExecutor(interrupts))
+    if request.options.rounds:
+        raise OptionError("rounds", "cannot be combined with --cluster")
     typed = [count for each in request.matrices for count in each.threads]
     choice = ClusterChoice(
         nodes=where.nodes,

@@ -63,6 +63,9 @@ HELP = {
         "always runs. Default: 1h.",
         "timeout": "Time limit of a trial: 90s, 10m, 1h.",
         "retries": "Retry a disturbed trial up to N times. At most half of all trials are retried.",
+        "rounds": "Measure in rounds: all contenders of a ranking stay alive and take turns in "
+        "slices of about 0.3 s, so that drift of the machine affects all alike. They must fit into "
+        "memory together. 0 measures one contender after the other.",
         "verify": "Check first that each contender does the work that the spec states. Cached "
         "certificates are used.",
     },

@@ -173,6 +173,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         threads: CPU threads per process, unless a job has its own number.
         timeout_seconds: time limit per trial.
         retries: number of times that a disturbed trial is retried, at most.
+        rounds: rounds of each repeat, in which the contenders of a ranking take turns; 0 if one is
+            measured after the other.
         verified: whether the run checked its contenders against the reference.
         framework_versions: version of each backend's framework, by backend.
         installations: the packages of each backend, by backend.
@@ -202,6 +204,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     threads: int
     timeout_seconds: float
     retries: int = 0
+    rounds: int = 0
     verified: bool = False
     framework_versions: dict[str, str]
     installations: dict[str, Installation] = {}

@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 
 from bench.spec.job import SCHEMA_VERSION, Job
+from bench.worker.protocol import SliceKind
 
 MANIFEST = "manifest.json"
 TRIALS = "trials.jsonl"
@@ -145,6 +146,31 @@ class Inference(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     seconds: float
 
 
+class Slice(msgspec.Struct, frozen=True, gc=False):
+    """One turn of a trial that was measured in rounds; see docs/methodology.md.
+
+    Attributes:
+        kind: what was measured: training, prediction of batches, or of single images.
+        round: number of the round, from 1; training and prediction have rounds of their own.
+        at_seconds: start of the slice, from the start of the rounds.
+        images: number of images.
+        seconds: duration of the calls.
+        flags: disturbances of the machine meanwhile; a disturbed slice does not count.
+    """
+
+    kind: SliceKind
+    round: int
+    at_seconds: float
+    images: int
+    seconds: float
+    flags: tuple[str, ...] = ()
+
+    @property
+    def rate(self) -> float:
+        """Images per second."""
+        return self.images / self.seconds
+
+
 class TimeToAccuracy(msgspec.Struct, frozen=True, gc=False):
     """The training time until the test accuracy reached a target.
 
@@ -208,6 +234,10 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         num_parameters: trainable parameters of the model.
         macs_per_image: multiply-accumulates of a forward pass per image.
         per_epoch: one entry per epoch.
+        rounds_began_at: start of the rounds in which the trial took turns with others, ISO 8601 in
+            UTC with microseconds; trials with the same value were measured together. Null if it
+            was measured alone.
+        slices: its turns.
         leftover_seconds: work unfinished when the training clock stopped; should be 0.
         communication_seconds: time per step spent on exchanging gradients.
         limit: the trial's arithmetic rate as a share of its devices' peak rate.
@@ -259,6 +289,8 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     num_parameters: int | None = None
     macs_per_image: int | None = None
     per_epoch: list[EpochRecord] = []
+    rounds_began_at: str | None = None
+    slices: list[Slice] = []
     leftover_seconds: float | None = None
     communication_seconds: float | None = None
     limit: PeakShare | None = None

@@ -21,7 +21,7 @@ from bench.run.worker_process import (
     worker_variables,
 )
 from bench.spec.process_group import ProcessGroup
-from bench.worker.protocol import Event, Task
+from bench.worker.protocol import Command, Event, Task
 
 LOOPBACK = "127.0.0.1"
 # So that of processes that all hang, the first one is reported.
@@ -102,6 +102,35 @@ class LocalExecutor:
         except NoWorkerError as error:
             return WorkerEnd(None, False, "", {}, str(error))
 
+    def open(self, task: Task, launch: Launch, timeout: float) -> "LiveWorker":
+        """Start a worker in rounds; see `LiveWorker`.
+
+        Args:
+            task: of the worker.
+            launch: interpreter and variables that it starts with.
+            timeout: seconds that it may run, without its pauses.
+
+        Raises:
+            NoWorkerError: the system cannot start it.
+        """
+        with contextlib.ExitStack() as stack:
+            scratch = stack.enter_context(scratch_folder())
+            environment = worker_variables(launch, task, scratch)
+            with event_pipe() as (reading, writing):
+                process = subprocess.Popen(
+                    [launch.python, "-m", "bench.worker", str(writing)],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    env=environment,
+                    pass_fds=(writing,),
+                    start_new_session=True,
+                )
+            worker = Worker(process, reading)
+            stack.callback(worker.kill, scratch)
+            worker.send(task)
+            return LiveWorker(worker, environment, timeout, self._waiting, stack.pop_all())
+
     def stop(self) -> None:
         """Kill the workers, from another thread than the one that runs them, for good."""
         self._is_stopped = True
@@ -118,6 +147,59 @@ class LocalExecutor:
             LocalMember(_name(first), LocalExecutor(self._interrupts), first, launch, timeout),
             *(LocalMember(_name(each), LocalExecutor(), each, launch, longer) for each in others),
         ]
+
+
+class LiveWorker:
+    """A worker that takes turns with others. It is paused except while it follows a command."""
+
+    def __init__(
+        self,
+        worker: Worker,
+        environment: dict[str, str],
+        timeout: float,
+        waiting: Callable[[], contextlib.AbstractContextManager[None]],
+        resources: contextlib.ExitStack,
+    ) -> None:
+        """Take over a worker that has received its task.
+
+        Args:
+            worker: the process.
+            environment: variables that it started with.
+            timeout: seconds that it may run, without its pauses.
+            waiting: context in which a signal may interrupt.
+            resources: kills the worker and frees its folder.
+        """
+        self._worker = worker
+        self._environment = environment
+        self._seconds_left = timeout
+        self._waiting = waiting
+        self._resources = resources
+        self._timed_out = False
+
+    def follow(self, on_event: Callable[[Event], None]) -> bool:
+        """Pass on events until the worker waits or ends; return whether it waits.
+
+        Raises:
+            KeyboardInterrupt: the user interrupted the run.
+        """
+        began = time.monotonic()
+        with self._waiting():
+            self._timed_out = self._worker.follow(began + self._seconds_left, on_event)
+        self._seconds_left -= time.monotonic() - began
+        if self._worker.is_waiting:
+            self._worker.pause()
+        return self._worker.is_waiting
+
+    def command(self, command: Command, on_event: Callable[[Event], None]) -> bool:
+        """Send a command to a waiting worker; see `follow`."""
+        self._worker.command(command)
+        return self.follow(on_event)
+
+    def close(self) -> WorkerEnd:
+        """Kill what is left of the worker, and return how it ended."""
+        self._resources.close()
+        worker = self._worker
+        return WorkerEnd(worker.exit_status(), self._timed_out, worker.log(), self._environment)
 
 
 class LocalMember(NamedTuple):

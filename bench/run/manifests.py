@@ -45,6 +45,7 @@ def make_manifest(
         threads=experiment.threads,
         timeout_seconds=experiment.timeout,
         retries=options.retries,
+        rounds=options.rounds,
         verified=options.verify,
         framework_versions={name: version for name, version in installed if version is not None},
         installations={name: each for name, each in installations.items() if each is not None},

@@ -1,13 +1,21 @@
 """Folds the events of a worker, and how its process ended, into one record."""
 
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from statistics import median
+from typing import Any
 
 import msgspec
 
 from bench.machine.disturbance import train_noise
-from bench.records.trial import EpochRecord, Inference, Outcome, TimeToAccuracy, TrialRecord
+from bench.records.trial import (
+    EpochRecord,
+    Inference,
+    Outcome,
+    Slice,
+    TimeToAccuracy,
+    TrialRecord,
+)
 from bench.run.worker_process import WorkerEnd
 from bench.worker.protocol import (
     EpochEnded,
@@ -21,7 +29,7 @@ from bench.worker.protocol import (
     PhaseEnded,
     Predicted,
 )
-from bench.worker.usage import total_usage
+from bench.worker.usage import Usage, total_usage
 
 _REASON_LINES = 3  # of a dead worker's output: reasons are shown in tables
 _LONGEST_REASON = 500  # characters; the record's log contains the rest
@@ -138,6 +146,39 @@ def with_events(record: TrialRecord, events: Sequence[Event]) -> TrialRecord:
         leftover_seconds=_leftover(epochs),
         noise=train_noise(total_usage(epoch.usage for epoch in epochs)),
     )
+
+
+def with_slices(
+    record: TrialRecord, slices: Sequence[Slice], usage: Usage | None, epochs_left: int
+) -> TrialRecord:
+    """Return the record of a trial in rounds, with the measurements of its slices.
+
+    Args:
+        record: with all measurements in the events.
+        slices: of the trial, at least one of training.
+        usage: of the CPUs, during the slices of training.
+        epochs_left: epochs that it has not trained; without them there is no accuracy.
+    """
+    changes: dict[str, Any] = {}
+    if epochs_left:
+        changes = {"test_accuracy": None, "final_train_loss": None, "time_to_accuracy": None}
+    return msgspec.structs.replace(
+        record,
+        slices=list(slices),
+        throughput_images_per_second=median_rate(slices),
+        noise=train_noise(usage),
+        **changes,
+    )
+
+
+def median_rate(slices: Iterable[Slice]) -> float | None:
+    """Return images/s: the median over the slices of training that were not disturbed.
+
+    If all were disturbed, all count.
+    """
+    training = [each for each in slices if each.kind == "train"]
+    rates = [each.rate for each in training if not each.flags] or [each.rate for each in training]
+    return median(rates) if rates else None
 
 
 def _leftover(epochs: Sequence[EpochEnded]) -> float | None:

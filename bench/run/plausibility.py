@@ -42,10 +42,12 @@ def _unfinished(record: TrialRecord) -> str:
     is_disturbed = record.noise is not None and record.noise.flags
     if record.leftover_seconds is None or is_disturbed or not record.per_epoch:
         return ""
-    epoch = min(epoch.seconds for epoch in record.per_epoch)
-    if record.leftover_seconds <= max(_LEAST_LEFTOVER_SECONDS, _MOST_LEFTOVER * epoch):
+    # The call directly before the evaluation: an epoch, or a slice of it.
+    timed = [each.seconds for each in record.slices if each.kind == "train"]
+    call = min(timed or (epoch.seconds for epoch in record.per_epoch))
+    if record.leftover_seconds <= max(_LEAST_LEFTOVER_SECONDS, _MOST_LEFTOVER * call):
         return ""
     return (
         f"the clock stopped too early: {record.leftover_seconds:.3f} s of work were left after "
-        f"each epoch of {epoch:.3f} s"
+        f"each {'slice' if timed else 'epoch'} of {call:.3f} s"
     )

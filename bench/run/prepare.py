@@ -131,6 +131,7 @@ def make_plan(
         cpus=cpus,
         timeout=float(options.timeout),
         retries=options.retries,
+        rounds=options.rounds,
     )
     return Plan(
         experiment=experiment,
@@ -186,6 +187,7 @@ def remake_plan(
             cpus=cpus,
             timeout=manifest.timeout_seconds,
             retries=manifest.retries,
+            rounds=manifest.rounds,
         ),
         jobs=jobs,
         trials=planned,

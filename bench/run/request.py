@@ -56,6 +56,9 @@ Duration = Annotated[Seconds, Meta(description="a time above 0 like 90s, 10m or 
 Retries = Annotated[int, Meta(ge=0, le=100, description="a whole number from 0 to 100")]
 
 
+RoundNumber = Annotated[int, Meta(ge=0, le=1000, description="a whole number from 0 to 1,000")]
+
+
 def _some(*values: Any) -> Any:
     """Return the default of a list."""
     return msgspec.field(default_factory=lambda: list(values))
@@ -116,6 +119,8 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
         max_time: with auto: seconds after which no repeat may end; None is an hour.
         timeout: seconds after which a trial is stopped.
         retries: of a disturbed trial.
+        rounds: of each repeat, in which the contenders of a ranking take turns; 0 measures one
+            contender after the other.
         verify: whether each contender's work is checked before the trials.
     """
 
@@ -134,6 +139,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     max_time: Duration | None = None
     timeout: Duration = Seconds(600)
     retries: Retries = 2
+    rounds: RoundNumber = 0
     verify: Switch = True
 
     def __post_init__(self) -> None:

@@ -14,7 +14,7 @@ import msgspec
 from backends.api import Recipe
 from backends.registry import not_installed
 from bench.cache import cache_folder
-from bench.machine.disturbance import Watch
+from bench.machine.disturbance import Canary, Watch
 from bench.machine.hardware import hardware_digest, machine_name
 from bench.machine.other_runs import other_runs
 from bench.records.manifest import ModelFacts
@@ -24,14 +24,16 @@ from bench.records.writer import RunFolder
 from bench.run.certificates import backend_digest
 from bench.run.executor import Executor
 from bench.run.launch import launch_of_job
-from bench.run.outcome import INTERRUPTED, Verdict, verdict_of, with_events
+from bench.run.outcome import INTERRUPTED, Verdict, verdict_of, with_events, with_slices
 from bench.run.peak_rates import PeakRates, peak_share
 from bench.run.plan import unsupported_by
 from bench.run.plausibility import checked
+from bench.run.rounds import Opener, Participant, Setting, run_rounds
 from bench.run.worker_process import WorkerEnd
 from bench.spec.job import Job, Trial
 from bench.spec.training import Optimizer
-from bench.worker.protocol import Event, Explained, Imported, TrainTask
+from bench.worker.protocol import Calls, Event, Explained, Imported, Rounds, TrainTask
+from bench.worker.usage import total_usage
 
 
 class Experiment(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +53,8 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
         cpus: CPUs for workers; each is bound to the first ones, as many as it has threads.
         timeout: seconds after which a worker is killed.
         retries: number of times that a disturbed trial is retried.
+        rounds: rounds of each repeat, in which the contenders take turns; 0 measures one after the
+            other.
         peak_rates: each backend's peak rates on each device, or why there are none.
         equivalence: whether each contender's certificate passed, by the certified job.
     """
@@ -68,6 +72,7 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     timeout: float
     until_accuracy: float | None = None
     retries: int = 0
+    rounds: int = 0
     peak_rates: tuple[PeakRates, ...] = ()
     equivalence: dict[Job, Equivalence] = {}
 
@@ -83,6 +88,10 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
             if rates.absent and (rates.backend, rates.device) == (job.backend, job.device)
         )
         return unsupported_by(job, self.recipes) or next(absent, "")
+
+
+class LiveExecutor(Executor, Opener, Protocol):
+    """Runs one task at a time, or keeps several workers alive."""
 
 
 class TrialObserver(Protocol):
@@ -114,7 +123,7 @@ class Observer(TrialObserver, Protocol):
 def run_trials(
     planned: Sequence[Trial],
     experiment: Experiment,
-    executor: Executor,
+    executor: LiveExecutor,
     folder: RunFolder,
     observer: Observer,
 ) -> Iterator[TrialRecord]:
@@ -130,15 +139,114 @@ def run_trials(
         folder: of the run.
         observer: watches.
     """
-    watch = Watch(len(planned), experiment.retries)
-    for trial in planned:
-        observer.trial_began(trial)
-        measurement = measure(trial, experiment, executor, observer, watch)
-        save(trial, measurement, folder)
-        observer.trial_ended(trial, measurement.record)
-        yield measurement.record
-        if measurement.record.outcome == "interrupted":
+    canary = Canary()
+    watch = Watch(len(planned), experiment.retries, canary)
+    calls: dict[Job, Calls] = {}
+    for trials in _groups(planned, experiment):
+        if len(trials) == 1 and not in_rounds(trials[0], experiment):
+            observer.trial_began(trials[0])
+            results = [(trials[0], measure(trials[0], experiment, executor, observer, watch))]
+        else:
+            results = measure_in_rounds(trials, experiment, executor, observer, canary, calls)
+        for trial, measurement in results:
+            save(trial, measurement, folder)
+            observer.trial_ended(trial, measurement.record)
+        for _, measurement in results:
+            yield measurement.record
+        if any(measurement.record.outcome == "interrupted" for _, measurement in results):
             return
+
+
+def in_rounds(trial: Trial, experiment: Experiment) -> bool:
+    """Return whether the trial takes turns with others: it is one process, of this machine."""
+    job = trial.job
+    processes = experiment.recipes[job.backend].processes_for(job.local_size)
+    return experiment.rounds > 0 and processes == 1 and job.hosts == 1
+
+
+def _groups(planned: Sequence[Trial], experiment: Experiment) -> list[list[Trial]]:
+    """Group the trials that are measured together: those of a ranking and repeat, in rounds."""
+    groups: dict[object, list[Trial]] = {}
+    for trial in planned:
+        together = trial.job.compared_with(), trial.repeat
+        groups.setdefault(together if in_rounds(trial, experiment) else trial, []).append(trial)
+    return list(groups.values())
+
+
+Results = list[tuple[Trial, "Measurement"]]
+
+
+def measure_in_rounds(
+    trials: Sequence[Trial],
+    experiment: Experiment,
+    executor: LiveExecutor,
+    observer: Observer,
+    canary: Canary,
+    calls: dict[Job, Calls],
+) -> Results:
+    """Measure the trials of a ranking and repeat together.
+
+    Args:
+        trials: with different jobs.
+        experiment: what all trials share.
+        executor: keeps their workers alive.
+        observer: watches.
+        canary: is timed once per round.
+        calls: the calls of a slice of each job, as far as they are chosen; extended.
+
+    Returns:
+        The trials with their results; after a KeyboardInterrupt those that ran are interrupted.
+    """
+    results: Results = []
+    participants: list[Participant] = []
+    setting = Setting(experiment.rounds, trials[0].seed)
+    others = other_runs(cache_folder())
+    is_interrupted = False
+    began_at = None
+    try:
+        for trial in trials:
+            observer.trial_began(trial)
+            if (verdict := _unmeasurable(trial, experiment)) is not None:
+                record = planned_record(trial, experiment, verdict)
+                results.append((trial, Measurement(record, None)))
+                continue
+            each = Participant(trial, observer.trial_event)
+            participants.append(each)
+            recipe = experiment.recipes[trial.job.backend]
+            task = msgspec.structs.replace(
+                task_of(trial, experiment), rounds=Rounds(calls=calls.get(trial.job))
+            )
+            launch = launch_of_job(recipe, trial.job, recipe.cold)
+            each.start(executor, task, launch, experiment.timeout)
+        began_at = run_rounds(participants, setting, canary)
+    except KeyboardInterrupt:
+        is_interrupted = True
+    finally:
+        for each in participants:
+            each.close()
+    others = max(others, other_runs(cache_folder()))
+    for each in participants:
+        if each.calls is not None:
+            calls[each.trial.job] = each.calls
+        record = _in_rounds_record(each, experiment, is_interrupted)
+        found = msgspec.structs.replace(record, rounds_began_at=began_at, other_runs=others)
+        results.append((each.trial, _compared(found, experiment, each.explained)))
+    return results
+
+
+def _in_rounds_record(
+    each: Participant, experiment: Experiment, is_interrupted: bool
+) -> TrialRecord:
+    """Return the record of a trial in rounds."""
+    began = planned_record(each.trial, experiment, INTERRUPTED)
+    if is_interrupted or each.end is None:
+        record = with_events(began, each.events)
+    else:
+        record = _with_end(began, each.events, each.end, experiment.timeout)
+    record = msgspec.structs.replace(record, wall_seconds=each.wall_seconds)
+    if not each.slices:
+        return record
+    return with_slices(record, each.slices, total_usage(each.usage), each.epochs_left)
 
 
 class Measurement(msgspec.Struct, frozen=True):
@@ -175,10 +283,17 @@ def measure(
         record, explained = _attempt(trial, experiment, executor, observer)
         record = watch.with_noise(record, disturbed)
         if not watch.wants_retry(record, len(disturbed)):
-            compared = msgspec.structs.replace(record, limit=_peak_share(record, experiment))
-            return Measurement(checked(compared), explained)
+            return _compared(record, experiment, explained)
         disturbed.append(record)
         observer.trial_disturbed(trial, record)
+
+
+def _compared(
+    record: TrialRecord, experiment: Experiment, explained: Explained | None
+) -> Measurement:
+    """Compare the record with the peak rate of its devices, and check that it is possible."""
+    compared = msgspec.structs.replace(record, limit=_peak_share(record, experiment))
+    return Measurement(checked(compared), explained)
 
 
 def save(trial: Trial, measurement: Measurement, folder: RunFolder) -> None:
@@ -197,11 +312,8 @@ def _attempt(
     trial: Trial, experiment: Experiment, executor: Executor, observer: TrialObserver
 ) -> tuple[TrialRecord, Explained | None]:
     """Run the trial's worker once; return the record, still without noise, and predictions."""
-    if experiment.framework_versions[trial.job.backend] is None:
-        reason = not_installed(experiment.recipes[trial.job.backend])
-        return planned_record(trial, experiment, Verdict("unavailable", reason)), None
-    if reason := experiment.unsupported(trial.job):
-        return planned_record(trial, experiment, Verdict("unsupported", reason)), None
+    if (verdict := _unmeasurable(trial, experiment)) is not None:
+        return planned_record(trial, experiment, verdict), None
     events: list[Event] = []
     explained: list[Explained] = []
 
@@ -231,6 +343,14 @@ def _attempt(
         other_runs=max(others, other_runs(cache_folder())),
     )
     return ended, explained[-1] if explained else None
+
+
+def _unmeasurable(trial: Trial, experiment: Experiment) -> Verdict | None:
+    """Return how a trial ends that needs no worker; None if it needs one."""
+    if experiment.framework_versions[trial.job.backend] is None:
+        return Verdict("unavailable", not_installed(experiment.recipes[trial.job.backend]))
+    reason = experiment.unsupported(trial.job)
+    return Verdict("unsupported", reason) if reason else None
 
 
 def _with_end(

@@ -11,12 +11,11 @@ from bench.machine.other_runs import other_runs, presence
 from bench.records.manifest import ClusterChoice
 from bench.records.writer import RunFolder
 from bench.run.certificates import certificates, equivalence_of, wanted_certificates
-from bench.run.executor import Executor
 from bench.run.interrupts import Interrupts
 from bench.run.preliminaries import peak_rates_of, run_certificate_settings
 from bench.run.prepare import Plan
 from bench.run.request import Report
-from bench.run.runner import Observer, run_trials
+from bench.run.runner import LiveExecutor, Observer, run_trials
 from bench.run.session import Measure, Session
 from bench.run.validity import Validity, holding_of, why_invalid
 
@@ -32,7 +31,7 @@ class ThisMachine:
 
     choice: ClusterChoice | None = None
 
-    def __init__(self, executor: Executor) -> None:
+    def __init__(self, executor: LiveExecutor) -> None:
         self.executor = executor
         self.cpus = usable_cpus()
 

@@ -21,7 +21,7 @@ import msgspec
 
 from bench.run.launch import Launch, prepared_variables
 from bench.run.strays import kill_strays, where_threads_are
-from bench.worker.protocol import Event, Task, decode_event, encode
+from bench.worker.protocol import Command, Event, Ready, Task, decode_event, encode
 
 LOG_TAIL = 16_384  # bytes of a worker's output that are stored
 _GRACE_SECONDS = 2.0  # for a stack dump on a time-out, and for the pipes to drain at the end
@@ -99,7 +99,11 @@ def worker_variables(launch: Launch, task: Task, scratch: Path) -> dict[str, str
 
 
 class Worker:
-    """One worker process, with one thread each for its events, its output and its end."""
+    """One worker process, with one thread each for its events, its output and its end.
+
+    Attributes:
+        is_waiting: whether it waits for a command.
+    """
 
     def __init__(self, process: "subprocess.Popen[bytes]", events: int) -> None:
         """Start the threads that read from the process.
@@ -108,6 +112,7 @@ class Worker:
             process: the worker.
             events: the descriptor from which its events are read.
         """
+        self.is_waiting = False
         self._inbox: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         self._tail = bytearray()
         self._places = ""
@@ -120,8 +125,21 @@ class Worker:
         """Send the worker its task, in a thread, because a worker that hangs does not read it."""
         _thread(self._write, encode(task), self._process.stdin)
 
+    def command(self, command: Command) -> None:
+        """Continue the worker, which is paused and waits, and send it a command."""
+        self._signal(signal.SIGCONT)
+        _thread(self._write, encode(command), self._process.stdin)
+
+    def pause(self) -> None:
+        """Stop the worker and its children: their threads may otherwise spin while they wait."""
+        self._signal(signal.SIGSTOP)
+
     def follow(self, deadline: float, on_event: Callable[[Event], None]) -> bool:
-        """Pass on events until the process ends; return True if the deadline came first."""
+        """Pass on events until the process ends; return True if the deadline came first.
+
+        A worker in rounds is followed until it waits, which `is_waiting` then tells.
+        """
+        self.is_waiting = False
         while True:
             try:
                 event = self._inbox.get(timeout=max(0.0, deadline - time.monotonic()))
@@ -132,6 +150,9 @@ class Worker:
                 self._drain(on_event)
                 return False
             on_event(event)
+            if isinstance(event, Ready):
+                self.is_waiting = True
+                return False
 
     def give_up(self) -> None:
         """Make `follow` return, as if the process had ended."""
@@ -139,9 +160,11 @@ class Worker:
 
     def kill(self, scratch: Path) -> None:
         """Kill the worker and everything that it started, in its process group or outside."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        self._signal(signal.SIGKILL)
         self._process.wait()
+        if self._process.stdin is not None:
+            with contextlib.suppress(OSError):  # what it did not read
+                self._process.stdin.close()
         kill_strays(scratch)
         self._output.join(_GRACE_SECONDS)
 
@@ -171,9 +194,15 @@ class Worker:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_GRACE_SECONDS)
 
+    def _signal(self, number: signal.Signals) -> None:
+        """Send a signal to the worker's process group, if it still exists."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, number)
+
     def _write(self, text: bytes, pipe: IO[bytes]) -> None:
-        with contextlib.suppress(BrokenPipeError), pipe:  # a dead worker is noticed by its end
+        with contextlib.suppress(BrokenPipeError):  # a dead worker is noticed by its end
             pipe.write(text)
+            pipe.flush()
 
     def _await_end(self) -> None:
         self._process.wait()

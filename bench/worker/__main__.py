@@ -1,5 +1,7 @@
 """Run one task: read it from standard input, write events to the file descriptor in argv[1].
 
+A task with rounds is followed by commands.
+
 The framework's own output goes to standard output and error, apart from the events.
 """
 
@@ -31,10 +33,12 @@ from bench.worker.protocol import (
     Probe,
     Task,
     VerifyTask,
+    decode_command,
     decode_task,
     encode,
 )
 from bench.worker.training import train
+from bench.worker.turns import take_turns
 from bench.worker.verify import verify
 
 _MAX_REASON = 500  # characters, since tables show the reason; the log contains the whole message
@@ -104,6 +108,8 @@ def _run(task: Task, backend: Backend, emit: Emit) -> None:
         measure_peak_rates(task, backend, emit)
     elif isinstance(task, ClockTask):
         check_clock(task, backend, emit)
+    elif task.rounds is not None:
+        take_turns(task, task.rounds, backend, emit, map(decode_command, sys.stdin.buffer))
     else:
         train(task, backend, emit)
 

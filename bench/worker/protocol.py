@@ -1,8 +1,12 @@
-"""The protocol between runner and worker, in JSON lines: one task in, a stream of events out."""
+"""The protocol between runner and worker, in JSON lines: one task in, a stream of events out.
+
+A worker whose task has `rounds` then takes commands. It answers each with events, and says by the
+event `Ready` that it waits for the next one.
+"""
 
 from __future__ import annotations
 
-from typing import Any, Callable, Optional, Union
+from typing import Any, Callable, Literal, Optional, Union
 
 import msgspec
 
@@ -44,6 +48,30 @@ class Probe(TaskBase, frozen=True):
     """Report the framework's versions and devices."""
 
 
+class Calls(msgspec.Struct, frozen=True):
+    """The training calls of a slice; see `bench.worker.turns`.
+
+    Attributes:
+        steps: steps of each call.
+        number: number of calls.
+    """
+
+    steps: int
+    number: int = 1
+
+
+class Rounds(msgspec.Struct, frozen=True, kw_only=True):
+    """How a worker takes part in rounds.
+
+    Attributes:
+        slice_seconds: approximate duration of a slice.
+        calls: the calls of a slice, as an earlier repeat chose them; None lets the worker choose.
+    """
+
+    slice_seconds: float = 0.3
+    calls: Optional[Calls] = None
+
+
 class TrainTask(TaskBase, frozen=True, kw_only=True):
     """Train and evaluate one model.
 
@@ -58,6 +86,7 @@ class TrainTask(TaskBase, frozen=True, kw_only=True):
         evaluation_batch: images per prediction.
         until_accuracy: end after the epoch that reaches this test accuracy; None trains all epochs.
         explain: report the trained model's predictions, and the times of single steps, at the end.
+        rounds: train in slices, on command; None trains all epochs and ends.
     """
 
     job: Job
@@ -70,6 +99,7 @@ class TrainTask(TaskBase, frozen=True, kw_only=True):
     evaluation_batch: int = 1000
     until_accuracy: Optional[float] = None
     explain: bool = False
+    rounds: Optional[Rounds] = None
 
     @property
     def train(self) -> TrainSpec:
@@ -141,6 +171,21 @@ class ClockTask(TaskBase, frozen=True, kw_only=True):
 
 
 Task = Union[Probe, TrainTask, VerifyTask, PeakRateTask, ClockTask]
+
+
+SliceKind = Literal["train", "predict", "latency"]
+
+
+class Command(msgspec.Struct, frozen=True):
+    """What a worker in rounds does next.
+
+    Attributes:
+        action: "train" and "predict" run a slice of training, or of prediction, after which there
+            is no training; "complete" trains the epochs that are left; "end" reports what was
+            measured and ends the process.
+    """
+
+    action: Literal["train", "complete", "predict", "end"]
 
 
 class EventBase(msgspec.Struct, frozen=True, tag_field="event", tag=kind_of):
@@ -260,6 +305,34 @@ class Predicted(EventBase, frozen=True, kw_only=True):
     seconds: float
 
 
+class Ready(EventBase, frozen=True):
+    """The worker waits for a command. This is the last event of the task and of each command.
+
+    Attributes:
+        calls: the training calls of a slice.
+        epochs_left: number of epochs that are not complete.
+    """
+
+    calls: Calls
+    epochs_left: int
+
+
+class SliceEnded(EventBase, frozen=True):
+    """A slice ended.
+
+    Attributes:
+        kind: what was measured: training, prediction of batches, or of single images.
+        images: number of images.
+        seconds: duration of the calls.
+        usage: usage of the CPUs meanwhile; None for latency, which shares that of prediction.
+    """
+
+    kind: SliceKind
+    images: int
+    seconds: float
+    usage: Optional[Usage] = None
+
+
 class Explained(EventBase, frozen=True, kw_only=True):
     """The predictions of the trained model; see `bench.worker.predictions`.
 
@@ -374,6 +447,8 @@ Event = Union[
     EpochEnded,
     FirstStep,
     Predicted,
+    Ready,
+    SliceEnded,
     Explained,
     NativeSettings,
     CheckBegan,
@@ -387,6 +462,7 @@ Event = Union[
 Emit = Callable[[Event], None]  # reports an event to the runner
 
 _TASKS: msgspec.json.Decoder[Task] = msgspec.json.Decoder(Task)
+_COMMANDS: msgspec.json.Decoder[Command] = msgspec.json.Decoder(Command)
 _EVENTS: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
 
 
@@ -402,6 +478,15 @@ def decode_task(line: bytes) -> Task:
         msgspec.MsgspecError: the line is no valid task.
     """
     return _TASKS.decode(line)
+
+
+def decode_command(line: bytes) -> Command:
+    """Decode a command from a line of JSON.
+
+    Raises:
+        msgspec.MsgspecError: the line is no valid command.
+    """
+    return _COMMANDS.decode(line)
 
 
 def decode_event(line: bytes) -> Event:

@@ -56,8 +56,54 @@ def phase(name: str, emit: Emit) -> Iterator[None]:
     emit(PhaseEnded(name, perf_counter() - start))
 
 
+class Prepared(NamedTuple):
+    """What a trial trains and is tested with.
+
+    Attributes:
+        session: of the backend, not yet compiled.
+        model: the resolved model.
+        test: the test images.
+        examples: number of training images.
+    """
+
+    session: Session
+    model: Node
+    test: Split
+    examples: int
+
+
 def train(task: TrainTask, backend: Backend, emit: Emit) -> None:
     """Train, evaluate and measure inference. A loss that is not finite ends the task as diverged.
+
+    Args:
+        task: the task.
+        backend: the backend.
+        emit: called with each event.
+    """
+    session, model, test, examples = prepare(task, backend, emit)
+    batches = epoch_batches(examples, task.train, 0)
+    began = perf_counter()
+    with phase("compile", emit):
+        session.compile(*batches.shape)
+        if task.is_recorded:
+            session.predict(padded(test.images, 0, task.evaluation_batch))
+    compile_seconds = perf_counter() - began
+    predicted = _epochs(session, task, examples, test, emit)
+    if predicted is None:
+        return
+    peaks = peak_memory(), session.device_memory(), session.communication_seconds()
+    if task.is_recorded:
+        emit(PhaseBegan("inference"))
+        emit(measure(session, test.images, min(task.evaluation_batch, len(test.images))))
+    emit(Finished(*peaks))
+    if task.explain and task.is_recorded:
+        emit(explain(session, model, task.train, examples, *test, predicted, compile_seconds))
+    elif task.explain:  # the steps that rank 0 times need every process
+        step_times(session, task.train, examples, compile_seconds)
+
+
+def prepare(task: TrainTask, backend: Backend, emit: Emit) -> Prepared:
+    """Read the data and build the session, each as a phase.
 
     Args:
         task: the task.
@@ -87,27 +133,9 @@ def train(task: TrainTask, backend: Backend, emit: Emit) -> None:
                 world_size=task.job.world_size,
             )
         )
-    del images  # the session has its own copy, and the peak memory should not contain both
-    batches = epoch_batches(len(labels), task.train, 0)
-    began = perf_counter()
-    with phase("compile", emit):
-        session.compile(*batches.shape)
-        if task.is_recorded:
-            session.predict(padded(test.images, 0, task.evaluation_batch))
-    compile_seconds = perf_counter() - began
-    predicted = _epochs(session, task, len(labels), test, emit)
-    if predicted is None:
-        return
-    peaks = peak_memory(), session.device_memory(), session.communication_seconds()
-    if task.is_recorded:
-        emit(PhaseBegan("inference"))
-        emit(measure(session, test.images, min(task.evaluation_batch, len(test.images))))
-    emit(Finished(*peaks))
-    if task.explain and task.is_recorded:
-        trained = (start.model, task.train, len(labels))
-        emit(explain(session, *trained, *test, predicted, compile_seconds))
-    elif task.explain:  # the steps that rank 0 times need every process
-        step_times(session, task.train, len(labels), compile_seconds)
+    # The session has its own copy of the images, and the peak memory should not contain both: they
+    # are freed when this function returns.
+    return Prepared(session, start.model, test, len(labels))
 
 
 def find_device(backend: Backend, name: str) -> Device:

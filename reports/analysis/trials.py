@@ -12,9 +12,11 @@ from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from msgspec import inspect
 
+from bench.records.rates import compared_throughput
 from bench.records.reader import Run
 from bench.records.trial import TrialRecord
 from bench.spec.job import Job
@@ -148,10 +150,12 @@ def trial_frame(sources: Sequence[Source]) -> pd.DataFrame:
     """Return the trials of all runs, one row each, with the columns of results.csv.
 
     The columns are `run`, then those of `trial_fields`, where `machine` is the machine's name in
-    this report, then `spec`, a name for what the record does not contain: the model's layers, the
+    this report and the throughput of trials in rounds is that of `compared_throughput`, then
+    `spec`, a name for what the record does not contain: the model's layers, the
     optimizer and the data set.
     """
     frame = record_frame([record for source in sources for record in source.run.trials])
+    frame["throughput_images_per_second"] = _throughput(sources)
     sizes = [len(source.run.trials) for source in sources]
     names = [source.name for source, size in zip(sources, sizes, strict=True) for _ in range(size)]
     machines, specs = frame["machine"].tolist(), frame["model"].tolist()
@@ -166,6 +170,18 @@ def trial_frame(sources: Sequence[Source]) -> pd.DataFrame:
         start += size
     texts = {"run": names, "machine": machines, "spec": specs}
     return frame.assign(**{name: pd.Series(values, dtype=object) for name, values in texts.items()})
+
+
+def _throughput(sources: Sequence[Source]) -> npt.NDArray[np.float64]:
+    """Return the throughput of each trial; in rounds, without what affected all contenders."""
+    values: list[float | None] = []
+    for source in sources:
+        compared = compared_throughput(source.run.trials)
+        values += [
+            compared.get(record.trial, record.throughput_images_per_second)
+            for record in source.run.trials
+        ]
+    return np.array(values, float)
 
 
 def record_frame(records: Sequence[TrialRecord]) -> pd.DataFrame:

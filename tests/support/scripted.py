@@ -11,8 +11,10 @@ from bench.run.executor import WorkerEnd
 from bench.run.launch import Launch
 from bench.verification.certificate import Check
 from bench.worker.protocol import (
+    Calls,
     CheckBegan,
     Checked,
+    Command,
     Devices,
     EpochEnded,
     Event,
@@ -26,6 +28,8 @@ from bench.worker.protocol import (
     Predicted,
     Probe,
     Rates,
+    Ready,
+    SliceEnded,
     Task,
     TrainTask,
     VerifyTask,
@@ -125,6 +129,69 @@ class ScriptedExecutor:
             dict(launch.variables),
             answer.start_error,
         )
+
+    def open(self, task: TrainTask, launch: Launch, timeout: float) -> "ScriptedWorker":
+        """See `LocalExecutor.open`; the answers are those to training tasks."""
+        self.tasks.append(task)
+        next_answer = self.answers.pop(0) if self.answers else None
+        return ScriptedWorker(next_answer or answer_to(task), task, dict(launch.variables))
+
+
+class ScriptedWorker:
+    """A worker in rounds that passes on the events of an answer, part by part.
+
+    It reports the events before the first epoch when it starts, the epochs when it completes them,
+    and the others at the end. A slice of training takes a quarter of a second.
+    """
+
+    def __init__(self, answer: Answer, task: TrainTask, environment: dict[str, str]) -> None:
+        self._answer = answer
+        self._task = task
+        self._environment = environment
+        self._left = list(answer.events)
+        self._calls = Calls(4)
+
+    def follow(self, on_event: Callable[[Event], None]) -> bool:
+        """See `bench.run.executor.LiveWorker`."""
+        self._pass_on(on_event, until=EpochEnded)
+        if not self._left:
+            if self._answer.interrupt:
+                raise KeyboardInterrupt
+            return False
+        on_event(Ready(self._calls, self._task.epochs))
+        return True
+
+    def command(self, command: Command, on_event: Callable[[Event], None]) -> bool:
+        """See `bench.run.executor.LiveWorker`."""
+        images = self._calls.steps * self._task.job.batch_size
+        if command.action == "train":
+            usage = next(each.usage for each in self._answer.events if isinstance(each, EpochEnded))
+            on_event(SliceEnded("train", images, EPOCH_SECONDS, usage))
+            on_event(Ready(self._calls, self._task.epochs))
+        elif command.action == "complete":
+            self._pass_on(on_event, until=PhaseBegan)
+            on_event(Ready(self._calls, 0))
+        elif command.action == "predict":
+            on_event(SliceEnded("latency", 100, 0.1))
+            on_event(SliceEnded("predict", 1000, 0.1, QUIET))
+            on_event(Ready(self._calls, 0))
+        else:
+            self._pass_on(on_event)
+            return False
+        if self._answer.interrupt:
+            raise KeyboardInterrupt
+        return True
+
+    def close(self) -> WorkerEnd:
+        """See `bench.run.executor.LiveWorker`."""
+        answer = self._answer
+        return WorkerEnd(
+            answer.exit_status, answer.timed_out, answer.log, self._environment, answer.start_error
+        )
+
+    def _pass_on(self, on_event: Callable[[Event], None], until: type[Event] | None = None) -> None:
+        while self._left and not (until and isinstance(self._left[0], until)):
+            on_event(self._left.pop(0))
 
 
 def answer_to(task: Task) -> Answer:

@@ -243,7 +243,7 @@ def test_markdown_links_the_figures_that_were_written(written, markdown):
 
 def test_the_csv_contains_every_scalar_of_every_trial(written):
     read = pd.read_csv(written[0] / "results.csv")
-    nested = {"versions", "per_epoch", "variables", "native_settings", "log"}
+    nested = {"versions", "per_epoch", "slices", "variables", "native_settings", "log"}
     parts = {"inference", "limit", "noise", "time_to_accuracy"}
     own = set(TrialRecord.__struct_fields__) - nested - parts - {"job"}
     assert own | set(Job.__struct_fields__) < set(read.columns)

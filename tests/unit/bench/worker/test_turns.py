@@ -1,0 +1,148 @@
+"""Training in slices does the same work as training without interruption."""
+
+import numpy as np
+import pytest
+from support.idx_files import write_tiny
+
+from backends.numpy.backend import NumpyBackend
+from bench.data.prepare import prepare
+from bench.spec.job import Job
+from bench.spec.layers import Dense, Flatten, sequential
+from bench.spec.training import Sgd
+from bench.worker import turns
+from bench.worker.protocol import (
+    Calls,
+    Command,
+    EpochEnded,
+    Explained,
+    Failed,
+    Finished,
+    Predicted,
+    Ready,
+    Rounds,
+    SliceEnded,
+    TrainTask,
+)
+from bench.worker.training import train
+from bench.worker.turns import take_turns
+
+
+def actions(*names):
+    return [Command(name) for name in names]
+
+
+@pytest.fixture
+def task(tmp_path):
+    data = str(prepare(write_tiny(tmp_path / "tiny")).folder)
+
+    def make(**changes):
+        values = {
+            "adapter": "backends.numpy.backend:NumpyBackend",
+            "job": Job("tiny", 8, "numpy", "eager", "cpu"),
+            "model": sequential(Flatten(), Dense(3)),
+            "epochs": 3,
+            "seed": 0,
+            "optimizer": Sgd(),
+            "data": data,
+            "evaluation_batch": 5,
+        }
+        return TrainTask(**{**values, **changes})
+
+    return make
+
+
+def events_of(task, rounds, commands):
+    events = []
+    take_turns(task, rounds, NumpyBackend(1), events.append, commands)
+    return events
+
+
+def of(kind, events):
+    return [event for event in events if isinstance(event, kind)]
+
+
+@pytest.mark.parametrize("calls", [Calls(1), Calls(2, 3), Calls(4), None])
+def test_slices_train_the_same_steps_as_whole_epochs(task, calls):
+    whole = []
+    train(task(), NumpyBackend(1), whole.append)
+    sliced = events_of(task(), Rounds(calls=calls), actions("train", "complete", "end"))
+    found = [(each.epoch, each.mean_loss, each.test_accuracy) for each in of(EpochEnded, sliced)]
+    expected = [(each.epoch, each.mean_loss, each.test_accuracy) for each in of(EpochEnded, whole)]
+    assert len(found) == 3
+    assert np.allclose(found, expected, rtol=1e-6)
+
+
+def test_the_worker_says_when_it_waits(task):
+    events = events_of(task(), Rounds(calls=Calls(2)), actions("train", "complete", "end"))
+    assert [each.epochs_left for each in of(Ready, events)][-1] == 0
+    assert len(of(Ready, events)) == 3
+    assert isinstance(events[-1], Finished)
+
+
+def test_a_contender_that_has_trained_its_epochs_continues(task):
+    commands = actions("complete", *["train"] * 20, "end")
+    events = events_of(task(epochs=1), Rounds(calls=Calls(2)), commands)
+    assert len(of(EpochEnded, events)) == 1
+    assert [each.images for each in of(SliceEnded, events)] == [16] * 20
+
+
+def test_prediction_is_measured_in_slices(task):
+    commands = actions("complete", "predict", "predict", "end")
+    events = events_of(task(explain=True), Rounds(calls=Calls(2)), commands)
+    slices = of(SliceEnded, events)
+    assert [each.kind for each in slices] == ["latency", "predict"] * 2
+    (predicted,) = of(Predicted, events)
+    assert predicted.latency_calls == sum(each.images for each in slices[::2])
+    assert predicted.calls * 5 == sum(each.images for each in slices[1::2])
+    assert len(of(Explained, events)) == 1
+
+
+def test_training_ends_at_the_accuracy(task):
+    events = events_of(
+        task(until_accuracy=0.01), Rounds(calls=Calls(2)), actions("complete", "end")
+    )
+    assert len(of(EpochEnded, events)) == 1
+
+
+def test_a_training_that_diverges_ends(task):
+    model = sequential(Flatten(), Dense(8), Dense(8), Dense(3))
+    diverging = task(model=model, optimizer=Sgd(learning_rate=900.0), epochs=200)
+    events = events_of(diverging, Rounds(calls=Calls(2)), actions("complete", "train", "end"))
+    (failed,) = of(Failed, events)
+    assert failed.outcome == "diverged"
+    assert events[-1] == failed
+
+
+class Paced:
+    """A session whose calls take a fixed time and a time per step, on a clock of its own."""
+
+    def __init__(self, fixed, per_step):
+        self.now = 0.0
+        self._fixed = fixed
+        self._per_step = per_step
+
+    def compile(self, steps, batch_size):
+        pass
+
+    def train(self, batches, rates):
+        self.now += self._fixed + self._per_step * len(batches)
+        return np.ones(len(batches), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("fixed", "per_step", "expected"),
+    [
+        (0.0, 0.001, Calls(300)),
+        (0.0, 1.0, Calls(1)),
+        (0.1, 0.004, Calls(475)),  # two seconds, of which the fixed cost is a twentieth
+        (0.0, 0.00001, Calls(1000, 30)),
+    ],
+)
+def test_slices_are_long_enough_for_their_fixed_cost(monkeypatch, task, fixed, per_step, expected):
+    session = Paced(fixed, per_step)
+    monkeypatch.setattr(turns, "perf_counter", lambda: session.now)
+    # No epoch is evaluated here.
+    monkeypatch.setattr(turns.Training, "_evaluate", lambda self: None)
+    prepared = turns.Prepared(session, None, None, 8000)
+    training = turns.Training(prepared, task(), lambda event: None)
+    assert training._chosen_calls(0.3) == expected
