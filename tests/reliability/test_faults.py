@@ -12,7 +12,6 @@ from support.command_line import CommandLine, records
 from support.places import ROOT
 from support.processes import none_left, started_here
 
-pytestmark = pytest.mark.xdist_group("faults")  # the tests share one run
 DOCS = ROOT / "docs" / "reliability.md"
 BEGIN, END = "<!-- faults of a worker: begin -->", "<!-- end -->"
 

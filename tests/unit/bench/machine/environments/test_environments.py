@@ -253,8 +253,13 @@ def test_env_list_reports_that_there_is_no_environment(bench):
 
 @pytest.mark.process
 def test_an_environment_that_cannot_be_made_affects_only_its_own_records(
-    tiny, tmp_path, bench, cache
+    tiny, tmp_path, bench, cache, scripted, monkeypatch
 ):
+    uv = tmp_path / "bin" / "uv"
+    uv.parent.mkdir()
+    uv.write_text("#!/bin/sh\necho 'No solution found: there is no numpy 1.0' >&2\nexit 1\n")
+    uv.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{uv.parent}{os.pathsep}{os.environ['PATH']}")
     out = tmp_path / "out"
     backends = "fake,numpy==1.0,numpy@/no/python"
     done = bench("run", *tiny, "--backends", backends, "--repeats", "1", "--output", str(out))
@@ -262,6 +267,7 @@ def test_an_environment_that_cannot_be_made_affects_only_its_own_records(
     records = {each["job"]["backend"]: each for each in map(msgspec.json.decode, _lines(out))}
     assert records["fake"]["outcome"] == "ok"
     assert records["numpy==1.0"]["outcome"] == "unavailable"
+    assert "there is no numpy 1.0" in records["numpy==1.0"]["reason"]
     assert records["numpy@/no/python"]["reason"].startswith("/no/python does not exist")
     assert "unavailable" in (out / "report.md").read_text()
 
