@@ -129,8 +129,10 @@ def test_a_full_disk_is_reported(tmp_path, record):
     with RunFolder(tmp_path) as folder:
         os.close(folder._trials)
         folder._trials = os.open("/dev/full", os.O_WRONLY)
-        with pytest.raises(RecordError, match="No space left on device; the record was saved to"):
+        message = "No space left on device; the record was saved to"
+        with pytest.raises(RecordError, match=message) as caught:
             folder.append(record)
+    Path(str(caught.value).rpartition("the record was saved to ")[2]).unlink()
 
 
 def test_a_folder_with_other_files_is_rejected(tmp_path):
