@@ -5,6 +5,7 @@ import pytest
 from support.idx_files import write_tiny
 
 from backends.numpy.backend import NumpyBackend
+from backends.numpy.session import NumpySession
 from bench.data.prepare import prepare
 from bench.spec.job import Job
 from bench.spec.layers import Dense, Flatten, sequential
@@ -146,3 +147,23 @@ def test_slices_are_long_enough_for_their_fixed_cost(monkeypatch, task, fixed, p
     prepared = turns.Prepared(session, None, None, 8000)
     training = turns.Training(prepared, task(), lambda event: None)
     assert training._chosen_calls(0.3) == expected
+
+
+def test_the_evaluation_follows_a_whole_call(monkeypatch, task):
+    """An odd call there is too short to show that an adapter does not wait for the device."""
+    lengths, last = [], []
+    usual_train, usual_evaluate = NumpySession.train, turns.evaluate
+
+    def training(session, batches, rates):
+        lengths.append(len(batches))
+        return usual_train(session, batches, rates)
+
+    def evaluating(*arguments):
+        last.append(lengths[-1])
+        return usual_evaluate(*arguments)
+
+    monkeypatch.setattr(NumpySession, "train", training)
+    monkeypatch.setattr(turns, "evaluate", evaluating)
+    events_of(task(), Rounds(calls=Calls(3)), actions("complete", "end"))
+    assert set(lengths) != {3}
+    assert last == [3, 3, 3]
