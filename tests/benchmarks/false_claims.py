@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import click
 import numpy as np
 from support import claims
-from support.recorded import DISTURBANCES, RECORDINGS, Runs, recording, simulate
+from support.recorded import DISTURBANCES, RECORDINGS, Runs, errors_of_slices, recording, simulate
 
 NOISES = [*((name, "nothing") for name in RECORDINGS), *(("mlp", name) for name in DISTURBANCES)]
 CONTENDERS = (2, 3, 10)
@@ -41,6 +41,11 @@ def main(runs: int) -> None:
                 for family, cells in _rows(made, name, disturbance):
                     print(f"| {name}{added}: {family} | {' | '.join(cells)} |", flush=True)
     _print_looks(runs)
+    _header("error of a ratio by disturbed slices, %", ["rounds", "median", "maximum"])
+    for name in RECORDINGS:
+        for rounds in (5, *ROUNDS):
+            errors = 100 * errors_of_slices(name, rounds, runs)
+            print(f"| {name} | {rounds} | {np.median(errors):.1f} | {errors.max():.1f} |")
 
 
 def _rows(made: Runs, name: str, disturbance: str) -> Iterator[tuple[str, Sequence[str]]]:

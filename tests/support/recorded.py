@@ -148,6 +148,20 @@ def simulate(
     return Runs(logs, noise_of)
 
 
+def errors_of_slices(name: str, rounds: int, repeats: int) -> Values:
+    """Simulate how far disturbed slices move the ratio of two contenders in one repeat.
+
+    Returns:
+        (pairs) the root mean square of the error of the logarithm of the ratio.
+    """
+    random = np.random.default_rng([rounds, *name.encode()])
+    recorded = recording(name)
+    logs = np.array([_measured(_slices(random, recorded.slices, rounds)) for _ in range(repeats)])
+    first, second = np.triu_indices(len(recorded.rates), 1)
+    errors: Values = np.sqrt(np.mean((logs[:, first] - logs[:, second]) ** 2, axis=0))
+    return errors
+
+
 def _measured(slices: Values) -> Values:
     """Return the logarithms of the rates that evenbench makes of (rounds, contenders) slices."""
     columns = np.exp(slices).T.tolist()
