@@ -63,9 +63,10 @@ def fit(logs: Values) -> Fit:
     """Fit the model by weighted least squares, with weights that follow the variances.
 
     Each step fits the levels with the inverse variances as weights, and then estimates the
-    variances from the residuals (restricted maximum likelihood if nothing were shrunk; for equal
-    weights Grubbs 1948, doi 10.1080/01621459.1948.10483261). With two contenders, only the sum of
-    their variances can be known; it is not changed by the shrinking.
+    variances from the residuals: restricted maximum likelihood, if nothing were shrunk. Grubbs
+    (1948, doi 10.1080/01621459.1948.10483261) solved the same problem by differences, but his
+    estimates can be negative. With two contenders, only the sum of their variances can be known,
+    and shrinking does not change it.
 
     Args:
         logs: (contenders, blocks) logarithms, NaN where a contender has no value. A chain of shared
