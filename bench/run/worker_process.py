@@ -137,7 +137,7 @@ class Worker:
     def follow(self, deadline: float, on_event: Callable[[Event], None]) -> bool:
         """Pass on events until the process ends; return True if the deadline came first.
 
-        A worker in rounds is followed until it waits, which `is_waiting` then tells.
+        For a worker in rounds it also returns when the worker waits; `is_waiting` is then true.
         """
         self.is_waiting = False
         while True:

@@ -41,7 +41,7 @@ from bench.worker.usage import Usage, read_usage, total_usage, usage_since
 # Steps of the first call, after which longer calls show how long a step takes. It is not 1, because
 # XLA compiles a loop of one step into another program.
 FIRST_STEPS = 2
-_GROWTH = 8  # each longer call has so many times the steps of the one before
+_GROWTH = 8  # ratio of the steps of a call to those of the shorter call before it
 # A call that grows by less than half of its steps' growth consists of fixed cost above all.
 _IS_PROPORTIONAL = _GROWTH / 2
 _TRIES = 2  # calls per estimate, of which the faster counts: disturbances only add time
@@ -229,7 +229,7 @@ class Training:
         return seconds, usage
 
     def _compile(self, steps: int) -> None:
-        """Compile for calls of so many steps, once."""
+        """Compile for calls of this number of steps, once."""
         if steps not in self._compiled:
             self._session.compile(steps, self._task.job.batch_size)
             self._compiled.add(steps)
