@@ -175,6 +175,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         retries: number of times that a disturbed trial is retried, at most.
         rounds: rounds of each repeat, in which the contenders of a ranking take turns; 0 if one is
             measured after the other.
+        margin: contenders within this share of each other count as the same; 0.05 is 5 %.
+        significance: share of families of comparisons that may contain a false claim.
         verified: whether the run checked its contenders against the reference.
         framework_versions: version of each backend's framework, by backend.
         installations: the packages of each backend, by backend.
@@ -205,6 +207,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     timeout_seconds: float
     retries: int = 0
     rounds: int = 0
+    margin: float = 0.05
+    significance: float = 0.05
     verified: bool = False
     framework_versions: dict[str, str]
     installations: dict[str, Installation] = {}

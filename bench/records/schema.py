@@ -1,6 +1,7 @@
 """Write the JSON schemas of a run's files: `python -m bench.records.schema docs/schema`."""
 
 import sys
+from inspect import cleandoc
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,26 @@ from bench.verification.certificate import Certificate
 
 def json_schemas() -> dict[str, dict[str, Any]]:
     """Return the JSON schema of each file, by file name."""
-    return {
-        MANIFEST: msgspec.json.schema(Manifest),
-        TRIALS: msgspec.json.schema(TrialRecord),
-        CERTIFICATES: msgspec.json.schema(list[Certificate]),
-        EXPLANATIONS: msgspec.json.schema(Explanation),
-        PICTURES: msgspec.json.schema(Pictures),
+    kinds: dict[str, Any] = {
+        MANIFEST: Manifest,
+        TRIALS: TrialRecord,
+        CERTIFICATES: list[Certificate],
+        EXPLANATIONS: Explanation,
+        PICTURES: Pictures,
     }
+    return {name: _dedented(msgspec.json.schema(kind)) for name, kind in kinds.items()}
+
+
+def _dedented(schema: Any) -> Any:
+    """Remove the indentation of docstrings, which msgspec before 0.23 leaves in descriptions."""
+    if isinstance(schema, dict):
+        return {
+            name: cleandoc(value)
+            if name == "description" and isinstance(value, str)
+            else _dedented(value)
+            for name, value in schema.items()
+        }
+    return [_dedented(each) for each in schema] if isinstance(schema, list) else schema
 
 
 def write_schemas(folder: Path) -> None:

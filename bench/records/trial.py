@@ -234,6 +234,8 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         num_parameters: trainable parameters of the model.
         macs_per_image: multiply-accumulates of a forward pass per image.
         per_epoch: one entry per epoch.
+        is_cold: whether the worker was started alone and without caches of compilers; otherwise the
+            seconds of its import, build, compilation and first step are null.
         rounds_began_at: start of the rounds in which the trial took turns with others, ISO 8601 in
             UTC with microseconds; trials with the same value were measured together. Null if it
             was measured alone.
@@ -289,6 +291,7 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     num_parameters: int | None = None
     macs_per_image: int | None = None
     per_epoch: list[EpochRecord] = []
+    is_cold: bool = True
     rounds_began_at: str | None = None
     slices: list[Slice] = []
     leftover_seconds: float | None = None
