@@ -75,6 +75,16 @@ def _column(name: str) -> Derive:
     return lambda trials: trials[name]
 
 
+def _of_all_epochs(name: str) -> Derive:
+    """Return the column, unknown in trials in rounds that left epochs out, as the accuracy is."""
+
+    def derive(trials: pd.DataFrame) -> "pd.Series[float]":
+        is_partial = trials["rounds_began_at"].notna() & trials["test_accuracy"].isna()
+        return trials[name].mask(is_partial)
+
+    return derive
+
+
 def _latency(percentile: int) -> Metric:
     key = f"latency_p{percentile}_seconds"
     return Metric(
@@ -89,8 +99,11 @@ def _latency(percentile: int) -> Metric:
     )
 
 
-def _seconds(phase: str, direction: Direction | None, meaning: str) -> Metric:
-    return Metric(f"{phase}_seconds", phase.capitalize(), "s", direction, meaning, fixed(2))
+def _seconds(
+    phase: str, direction: Direction | None, meaning: str, derive: Derive | None = None
+) -> Metric:
+    key = f"{phase}_seconds"
+    return Metric(key, phase.capitalize(), "s", direction, meaning, fixed(2), derive)
 
 
 def _memory(
@@ -107,8 +120,8 @@ THROUGHPUT = Metric(
     "Throughput",
     "images/s",
     "higher",
-    "Images of an epoch divided by the time of the steps that processed them: the median over the "
-    "epochs, the first left out when there are several.",
+    "Images divided by the time of the steps that trained them: the median over the epochs, the "
+    "first left out when there are several, or over the slices of a trial in rounds.",
     significant(4),
 )
 ACCURACY = Metric(
@@ -171,9 +184,13 @@ TRAIN = _seconds(
     "train",
     "lower",
     "All training steps of all epochs, from the first step until the device is idle.",
+    _of_all_epochs("train_seconds"),
 )
 EVALUATE = _seconds(
-    "evaluate", "lower", "Classifying the test images after every epoch, off the training clock."
+    "evaluate",
+    "lower",
+    "Classifying the test images after every epoch, off the training clock.",
+    _of_all_epochs("evaluate_seconds"),
 )
 FIRST_STEP = Metric(
     "first_step_seconds",

@@ -53,9 +53,9 @@ class Contender:
         spreads: spread of each metric over the trials, by the metric's key.
         repeat_of: the repeat of each trial; contenders of one run share its repeats.
         values: each metric's value in each trial, by its key; NaN where it is unknown.
-        curve: medians over the trials.
-        trial_curves: learning curve of each trial.
-        trials: names of the trials.
+        curve: medians over the trials that trained all epochs.
+        trial_curves: learning curve of each of these.
+        records: of the trials.
     """
 
     label: str
@@ -67,7 +67,7 @@ class Contender:
     values: Mapping[str, Sequence[float]]
     curve: Curve
     trial_curves: tuple[Curve, ...]
-    trials: tuple[str, ...]
+    records: tuple[TrialRecord, ...]
 
     @property
     def backend(self) -> str:
@@ -114,6 +114,10 @@ class Contender:
         pairs = zip(self.repeat_of, self.values[metric.key], strict=True)
         return Sample(self.run, {block: value for block, value in pairs if 0 < value < math.inf})
 
+    def known(self, metric: Metric) -> int:
+        """Return the number of trials in which the metric is known."""
+        return sum(not math.isnan(value) for value in self.values[metric.key])
+
     def __getitem__(self, metric: Metric) -> Spread:
         """Return the metric's spread over the trials."""
         return self.spreads[metric.key]
@@ -145,7 +149,7 @@ def _contender(
     row: Mapping[Any, Any], records: Sequence[TrialRecord], values: NDArray[np.float64]
 ) -> Contender:
     """Return the contender of a row, with its records and (records, metrics) values."""
-    curves = tuple(curve_of(record) for record in records)
+    curves = tuple(curve_of(record) for record in records if record.test_accuracy is not None)
     return Contender(
         label=row["label"],
         coordinates={name: row[name] for name in CONTENDER},
@@ -156,7 +160,7 @@ def _contender(
         values=dict(zip(METRIC_KEYS, values.T.tolist(), strict=True)),
         curve=median_curve(curves),
         trial_curves=curves,
-        trials=tuple(record.trial for record in records),
+        records=tuple(records),
     )
 
 

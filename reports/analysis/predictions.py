@@ -73,10 +73,10 @@ def explained(ranking: Ranking, sources: Sequence[Source]) -> list[tuple[Contend
         (source.name, each.trial): each for source in sources for each in source.run.explanations
     }
     return [
-        (contender, recorded[contender.run, trial])
+        (contender, recorded[contender.run, record.trial])
         for contender in ranking.measured
-        for trial in contender.trials
-        if (contender.run, trial) in recorded
+        for record in contender.records
+        if (contender.run, record.trial) in recorded
     ]
 
 

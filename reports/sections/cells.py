@@ -1,12 +1,14 @@
 """A contender's cells, the same in every table."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 
 from bench.statistics.ratios import Ratio
 from reports.analysis.contenders import Contender
 from reports.analysis.rankings import Ranking
-from reports.display import NOT_KNOWN, significant, span
-from reports.metrics import THROUGHPUT, Metric
+from reports.display import NOT_KNOWN, fixed, listed, significant, span
+from reports.document import Table
+from reports.metrics import METRICS, THROUGHPUT, Metric
 
 
 def medians(contender: Contender, metrics: Sequence[Metric]) -> tuple[str, ...]:
@@ -17,9 +19,23 @@ def medians(contender: Contender, metrics: Sequence[Metric]) -> tuple[str, ...]:
 def spread(contender: Contender, metric: Metric) -> tuple[str, str]:
     """Return the median, and the range if there are several trials."""
     values = contender[metric]
-    several = contender.repeats > 1
+    several = contender.known(metric) > 1
     reach = span(values.minimum, values.maximum, metric.write) if several else NOT_KNOWN
     return metric.show(values.median), reach
+
+
+def fewer(ranking: Ranking, table: Table) -> str:
+    """Say which quantities of a table are not known in all trials, and in how many they are."""
+    titles = {column.title for column in table.columns}
+    names: defaultdict[str, list[str]] = defaultdict(list)
+    for metric in METRICS:
+        known = [(c.known(metric), c.repeats) for c in ranking.measured if c.known(metric)]
+        partly = [pair for pair in known if pair[0] < pair[1]]
+        if metric.heading in titles and partly:
+            some, all_ = (span(min(n), max(n), fixed(0)) for n in zip(*partly, strict=True))
+            whose = " of some contenders" if len(partly) < len(known) else ""
+            names[f"{some} of {all_} trials{whose}"].append(metric.title.lower())
+    return " ".join(f"Known in {trials}: {listed(own)}." for trials, own in names.items())
 
 
 def repeats(contender: Contender) -> str:

@@ -34,7 +34,7 @@ from reports.metrics import (
     Metric,
 )
 from reports.sections.answer import Fact, facts, lead, sentence
-from reports.sections.cells import medians, rank, relative, repeats, spread, throughput
+from reports.sections.cells import fewer, medians, rank, relative, repeats, spread, throughput
 from reports.sections.trade_offs import (
     best_section,
     break_even_section,
@@ -118,8 +118,9 @@ def _section(
     parts = tuple(
         Part(
             heading=ranking.title,
+            note=fewer(ranking, made := table(ranking)),
             picture=gallery.get((kind.name, position)),
-            table=table(ranking),
+            table=made,
             chart=Chart(anchor, f"{kind.title}: {ranking.title}", _CAPTIONS[anchor]),
             ranking=position,
         )
@@ -135,7 +136,7 @@ def _plain_section(
 ) -> Section:
     """A table for each ranking that knows the metric, without a figure."""
     parts = tuple(
-        Part(heading=ranking.title, table=table(ranking))
+        Part(heading=ranking.title, note=fewer(ranking, made := table(ranking)), table=made)
         for ranking in rankings
         if any(not math.isnan(contender[metric].median) for contender in ranking.measured)
     )
@@ -168,7 +169,7 @@ def _epochs(contender: Contender) -> str:
     trained = [len(curve.epochs) for curve in contender.trial_curves]
     if contender[TIME_TO_ACCURACY].median == math.inf:
         return f"{NOT_REACHED} within {max(trained)}"
-    return span(min(trained), max(trained), fixed(0))
+    return span(min(trained), max(trained), fixed(0)) if trained else NOT_KNOWN
 
 
 def _prediction(ranking: Ranking) -> Table:

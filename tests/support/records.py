@@ -1,11 +1,20 @@
 """Records with known numbers, and run folders that contain them."""
 
 from pathlib import Path
+from statistics import median
 
 import msgspec
 
 from bench.records.manifest import DatasetFacts, Machine, Manifest, ModelFacts
-from bench.records.trial import Attempt, EpochRecord, Inference, Noise, PeakShare, TrialRecord
+from bench.records.trial import (
+    Attempt,
+    EpochRecord,
+    Inference,
+    Noise,
+    PeakShare,
+    Slice,
+    TrialRecord,
+)
 from bench.spec.job import Job
 from bench.spec.layers import Dense, Flatten, sequential
 from bench.spec.training import Sgd
@@ -121,6 +130,45 @@ def repeated(backend, mode, throughputs, **changes):
         trial(backend, mode, repeat, throughput_images_per_second=value, **changes)
         for repeat, value in enumerate(throughputs, start=1)
     ]
+
+
+def in_rounds(backend, mode, repeat, rates, flagged=(), **changes):
+    """Create a trial that took turns: one slice of 0.25 s per rate, every 3 s.
+
+    Args:
+        backend: of the job.
+        mode: of the job.
+        repeat: of the trial; repeats begin an hour apart.
+        rates: images/s of each slice.
+        flagged: numbers of the rounds in which its slice was disturbed, from 1.
+        changes: see `trial`.
+    """
+    slices = [
+        Slice(
+            kind="train",
+            round=number,
+            at_seconds=3.0 * (number - 1),
+            images=round(rate / 4),
+            seconds=0.25,
+            flags=("other processes",) if number in flagged else (),
+        )
+        for number, rate in enumerate(rates, start=1)
+    ]
+    usual = {
+        "rounds_began_at": f"2026-01-01T{repeat:02}:00:00.000000+00:00",
+        "throughput_images_per_second": median(rates),
+        "slices": slices,
+    }
+    return trial(backend, mode, repeat, **usual | changes)
+
+
+# What a trial that reused caches and left epochs out does not know.
+WARM = dict.fromkeys(
+    (
+        *("import_seconds", "build_seconds", "compile_seconds", "cold_start_seconds"),
+        *("test_accuracy", "final_train_loss", "inference"),
+    )
+) | {"is_cold": False, "per_epoch": []}
 
 
 def failed(backend="torch", mode="compile", outcome="timeout", reason="too slow", **changes):

@@ -90,6 +90,12 @@ def _contender(contender: Contender, colour: str, turn: int) -> dict[str, Any]:
         "colour": colour,
         "turn": turn,
         "values": {metric.key: _three(contender, metric) for metric in METRICS},
+        # Where it differs from `repeats`: the trials in which a metric is known.
+        "known": {
+            metric.key: number
+            for metric in METRICS
+            if 0 < (number := contender.known(metric)) < contender.repeats
+        },
         "trials": list(throughputs) if len(throughputs) <= MOST_TRIALS else [],
         "curve": _curve(contender.curve),
     }

@@ -21,10 +21,12 @@ function rowsLayout(contenders, own) {
 
 function barHover(contender, metric) {
   const [middle, low, high] = contender.values[metric.key];
-  const range = contender.repeats > 1 ? `<br>${shown(metric, low)} to ${shown(metric, high)}` : "";
+  const range = low !== high ? `<br>${shown(metric, low)} to ${shown(metric, high)}` : "";
+  const known = contender.known[metric.key];
+  const trials = `${contender.repeats} ${contender.repeats === 1 ? "trial" : "trials"}`;
   return (
     `<b>${name(contender)}</b><br>${verbatim(quoted(metric, middle))}${range}` +
-    `<br>${contender.repeats} ${contender.repeats === 1 ? "trial" : "trials"}`
+    `<br>${known ? `known in ${known} of ${trials}` : trials}`
   );
 }
 
