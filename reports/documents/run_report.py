@@ -16,7 +16,7 @@ from reports.sections.context import context_sections
 from reports.sections.counterparts import baseline_sections, parallel_sections
 from reports.sections.explanations import prediction_sections, step_sections
 from reports.sections.frameworks import adopting_sections, arm_sections
-from reports.sections.measurement import measurement_sections
+from reports.sections.measurement import measurement_sections, rounds_sections
 from reports.sections.results import result_sections
 
 
@@ -52,6 +52,7 @@ class Edition:
             *arm_sections(self.sources, self.trials),
             *prediction_sections(self.rankings, self.sources),
             *absence_sections(self.rankings, self.sources),
+            *rounds_sections(self.rankings, self.gallery, self.sources),
             *measurement_sections(self.sources, self.trials),
             *adopting_sections(self.sources, self.trials),
             *context_sections(self.sources),

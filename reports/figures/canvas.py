@@ -84,11 +84,19 @@ def panel(figure: Figure, left: float, bottom: float, width: float, height: floa
 
 
 def rows(
-    title: str, subtitle: str, labels: Sequence[str], legend: bool = False
+    title: str, subtitle: str, labels: Sequence[str], legend: bool = False, row: float = ROW
 ) -> tuple[Figure, Axes]:
-    """A sheet for horizontal bars, one row a label, the first at the top, at y = 0, 1, ..."""
+    """Return a sheet with one row per label, the first at the top, at y = 0, 1, ...
+
+    Args:
+        title: its heading.
+        subtitle: the line below it.
+        labels: names of the rows.
+        legend: whether to leave room for `legend_above`.
+        row: height of a row, inches.
+    """
     top = TOP + (0.32 if legend else 0.0)
-    height = len(labels) * ROW
+    height = len(labels) * row
     figure = sheet(title, subtitle, top + height + BOTTOM)
     names = [shortened(label, LONGEST_LABEL) for label in labels]
     left = 0.35 + 0.073 * max(len(name) for name in names)

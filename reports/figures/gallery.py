@@ -10,9 +10,10 @@ from matplotlib.figure import Figure
 from reports.analysis.contenders import Contender
 from reports.analysis.rankings import Ranking
 from reports.analysis.runs import distinct
+from reports.analysis.slices import timeline_of
 from reports.display import count, listed
 from reports.document import Picture
-from reports.figures import bars, curves
+from reports.figures import bars, curves, turns
 from reports.figures.canvas import MOST_ROWS, MOST_TRIALS, picture
 from reports.metrics import ACCURACY, FIRST_STEP, PEAK_MEMORY, THROUGHPUT, Metric
 
@@ -71,7 +72,16 @@ PHASE_BARS = Kind(
     "Medians over the trials of each phase's seconds, end to end; the start of the process itself "
     "is not in it.",
 )
-KINDS = (THROUGHPUT_BARS, ACCURACY_CURVES, MEMORY_BARS, PHASE_BARS)
+SLICES = Kind(
+    "slices",
+    turns.slices,
+    "Slices of training over time",
+    THROUGHPUT,
+    "Each dot is a slice, above the line if it was faster than the contender's median, below if "
+    "slower; at a row's edge it is further away. Hollow dots were disturbed and do not count. Time "
+    "between repeats, in which workers start, is left out.",
+)
+KINDS = (THROUGHPUT_BARS, ACCURACY_CURVES, MEMORY_BARS, PHASE_BARS, SLICES)
 
 Gallery = dict[tuple[str, int], Picture]
 
@@ -85,8 +95,13 @@ def gallery_of(rankings: Sequence[Ranking]) -> Gallery:
         (kind.name, position): _picture(kind, ranking, stems[position])
         for position, ranking in enumerate(rankings)
         for kind in KINDS
-        if ranking.contenders and position < most
+        if position < most and _has(kind, ranking)
     }
+
+
+def _has(kind: Kind, ranking: Ranking) -> bool:
+    drawn = ranking.contenders[:MOST_ROWS]
+    return bool(drawn) and (kind is not SLICES or timeline_of(drawn) is not None)
 
 
 def stems_of(rankings: Sequence[Ranking]) -> list[str]:

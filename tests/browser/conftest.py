@@ -106,11 +106,12 @@ def _trials(model, share, batch):
             epochs = [
                 EpochRecord(59_968 / value, 0.5 / n, 0.92 + 0.02 * n, 59_968, 0.1) for n in (1, 2)
             ]
-            yield records.trial(
+            yield records.in_rounds(
                 backend,
                 mode,
                 repeat,
-                throughput_images_per_second=value,
+                [value * share for share in (0.9, 1.0, 1.1, 0.2, 1.0)],
+                flagged=(4,),
                 peak_memory_bytes=memory * 2**20,
                 import_seconds=wait / 2,
                 data_seconds=0.0,

@@ -39,10 +39,27 @@ def test_every_chart_is_drawn_with_its_numbers(visit):
     page = visit()
     bars = drawn(page, "ranking")[0]
     assert bars["y"][:2] == ["tensorflow xla", "jax scan"]
-    assert bars["x"][0] == pytest.approx(230_000 * 0.05 * 0.5**0.5 * 1.02)
+    # A slice has a whole number of images.
+    assert bars["x"][0] == pytest.approx(230_000 * 0.05 * 0.5**0.5 * 1.02, rel=1e-3)
     for section in ("trade-offs", "accuracy", "break-even", "scaling", "memory", "phases"):
         traces = drawn(page, section)
         assert sum(len(trace["x"]) for trace in traces) >= 6, section
+
+
+def test_slices_are_above_or_below_the_line_of_their_contender(visit):
+    page = visit()
+    traces = drawn(page, "rounds")
+    assert [trace["name"] for trace in traces][:2] == ["tensorflow xla", "jax scan"]
+    slow, usual, fast, disturbed = traces[1]["y"][:4]
+    assert usual == pytest.approx(1, abs=0.05), "the second row"
+    assert fast < usual < slow <= disturbed < 1.5
+    place = page.locator("#rounds [data-chart]:visible").first
+    colours = place.evaluate("place => place.data[1].marker.color.slice(0, 4)")
+    assert colours[0] == colours[1] != colours[3]
+    names = page.locator("#rounds [data-chart]:visible .annotation-text").all_text_contents()
+    assert names == ["repeat 1", "repeat 2", "repeat 3"]
+    page.get_by_role("button", name="jax", exact=True).click()
+    page.wait_for_function("place => place.dataset.drawn === '4'", arg=place.element_handle())
 
 
 def test_a_filter_shows_another_ranking_and_is_stored_in_the_address(visit):
@@ -175,7 +192,7 @@ def test_the_page_offers_its_data_for_download(visit, run):
 
 def test_text_of_a_record_is_never_interpreted_as_markup(visit):
     page = visit()
-    for section in ("ranking", "trade-offs", "accuracy", "memory", "phases"):
+    for section in ("ranking", "trade-offs", "accuracy", "memory", "phases", "rounds"):
         drawn(page, section)
     assert page.evaluate("window.hit") is None
     assert page.locator("main img").count() == 0
@@ -249,7 +266,7 @@ def test_figures_of_wrong_predictions_are_shown(visit):
 
 def test_a_phone_scrolls_only_vertically(visit, shapes):
     page = visit(**shapes.phone)
-    for section in ("ranking", "trade-offs", "accuracy"):
+    for section in ("ranking", "trade-offs", "accuracy", "rounds"):
         drawn(page, section)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 

@@ -27,7 +27,7 @@ _TEMPLATES = Path(__file__).parent / "templates"
 # In the order in which they use each other.
 _SCRIPTS = (
     *("numbers", "elements", "state", "filters", "sorting", "plots"),
-    *("bars", "curves", "history", "decision", "downloads", "main"),
+    *("bars", "curves", "slices", "history", "decision", "downloads", "main"),
 )
 # The inks of a figure and the page's own, which follow light and dark.
 _INKS = {INK: "ink", MUTED: "muted", GRID: "grid", SURFACE: "surface"}

@@ -10,6 +10,7 @@ from typing import Any
 from reports.analysis.contenders import Contender, Curve
 from reports.analysis.rankings import Ranking
 from reports.analysis.scaling import Sweep, sweeps_of
+from reports.analysis.slices import MOST_SLICES, Timeline, Track, timeline_of
 from reports.figures.palette import LINES, styles
 from reports.metrics import METRICS, PHASES, RANKED, Metric
 
@@ -31,6 +32,10 @@ def payload_of(rankings: Sequence[Ranking]) -> dict[str, Any]:
         "choices": _choices(rankings),
         "rankings": [_ranking(ranking) for ranking in rankings],
         "sweeps": [_sweep(sweep) for sweep in sweeps_of(rankings)],
+        "slices": [
+            _slices(timeline_of(ranking.measured[:MOST_CONTENDERS], MOST_SLICES))
+            for ranking in rankings
+        ],
         "most_trials": MOST_TRIALS,
     }
 
@@ -124,6 +129,35 @@ def _curve(curve: Curve) -> dict[str, list[float | None]]:
 
 def _known(value: float) -> float | None:
     return value if math.isfinite(value) else None
+
+
+def _slices(timeline: Timeline | None) -> dict[str, Any] | None:
+    """Return the timeline, with disturbances by their position in a list: it has many slices."""
+    if timeline is None:
+        return None
+    flags = sorted({dot.flags for track in timeline.tracks for dot in track.dots})
+    return {
+        "reach": timeline.reach,
+        "spans": timeline.spans,
+        "flags": flags,
+        "tracks": [_track(track, flags) for track in timeline.tracks],
+    }
+
+
+def _track(track: Track, flags: Sequence[str]) -> dict[str, Any]:
+    return {
+        "middle": _known(track.middle),
+        "dots": [
+            (round(dot.minutes, 3), _rounded(dot.rate), dot.span, dot.round, flags.index(dot.flags))
+            for dot in track.dots
+        ],
+    }
+
+
+def _rounded(rate: float) -> float:
+    """Return the rate as short as a reader needs it."""
+    value = float(f"{rate:.4g}")
+    return int(value) if value.is_integer() else value
 
 
 def _sweep(sweep: Sweep) -> dict[str, Any]:

@@ -34,3 +34,53 @@ def test_trials_during_another_run_are_reported(make, tmp_path):
 
 def test_records_without_noise_have_no_section(make, tmp_path):
     assert section(make, tmp_path / "run", make.trial()) is None
+
+
+def rounds(make, folder, *trials, **changes):
+    report = Edition(read_sources([make.store(folder, trials, **changes)])).report
+    return next((part for part in report.sections if part.anchor == "rounds"), None)
+
+
+def test_trials_that_were_measured_alone_are_not_said_to_take_turns(make, tmp_path):
+    assert rounds(make, tmp_path / "run", *make.TRIALS) is None
+
+
+def test_rounds_and_replaced_slices_are_counted(make, tmp_path):
+    trials = [
+        make.in_rounds("torch", "eager", 1, [1000] * 5, (2,)),
+        make.in_rounds("jax", "jit", 1, [2000] * 5, (1, 2, 3)),
+    ]
+    found = rounds(make, tmp_path / "run", *trials, rounds=4)
+    assert found.intro.startswith("All 2 trials took turns")
+    assert "There were 5 rounds per repeat and 10 slices in all." in found.intro
+    told = "4 of them were disturbed and do not count; further rounds replaced 2 of these."
+    assert told in found.intro
+    (part,) = found.parts
+    assert part.table.rows == (
+        ("jax jit", "1", "5", "3", "100"),
+        ("torch eager", "1", "5", "1", "100"),
+    )
+    assert (part.chart.name, part.picture.stem, part.ranking) == ("slices", "slices-mlp-on-cpu", 0)
+    assert "rows reach" not in part.chart.caption
+    assert "A row reaches 5 % above and below the median." in part.chart.caption
+
+
+def test_trials_that_were_measured_in_another_way_are_named(make, tmp_path):
+    trials = [
+        make.in_rounds("torch", "eager", 1, [1000] * 4),
+        make.in_rounds("torch", "eager", 2, [1000] * 4, **make.WARM),
+        make.trial("jax", "jit"),
+    ]
+    found = rounds(make, tmp_path / "run", *trials, rounds=4)
+    assert found.intro.startswith("2 of 3 trials took turns")
+    assert "None was disturbed." in found.intro
+    alone, cold, trained = found.parts[0].paragraphs
+    assert alone.startswith("1 trial of jax jit ran alone, one after the other instead of")
+    assert "from the 2 trials that started alone and with empty caches" in cold
+    assert "from the 2 trials that trained all epochs" in trained
+
+
+def test_disturbances_of_a_trial_in_rounds_are_shares_of_its_slices(make, tmp_path):
+    noise = msgspec.structs.replace(NOISE, train_other_seconds=0.2)
+    trial = make.in_rounds("torch", "eager", 1, [1000] * 4, noise=noise, train_seconds=100.0)
+    assert section(make, tmp_path / "run", trial).parts[0].table.rows[0][4] == "20.0"
