@@ -167,9 +167,10 @@ def ended(trial: Trial, record: TrialRecord) -> str:
     if record.outcome != "ok":
         return f"{who}: {record.outcome}: {record.reason}"
     flags = _flags(record)
+    known = record.test_accuracy is not None  # a trial in rounds may leave epochs out
+    accuracy = f", accuracy {record.test_accuracy:.4f}" if known else ""
     others = ", while another run was measuring" if record.other_runs else ""
     return (
-        f"{who}: {record.throughput_images_per_second:,.0f} images/s, "
-        f"accuracy {record.test_accuracy:.4f}{others}"
+        f"{who}: {record.throughput_images_per_second:,.0f} images/s{accuracy}{others}"
         f"{f' (disturbed: {flags})' if flags else ''}"
     )
