@@ -112,12 +112,10 @@ def _caveats(rankings: Sequence[Ranking]) -> Iterator[str]:
 
 
 def _rounds_part(ranking: Ranking, place: int, gallery: Gallery, timeline: Timeline) -> Part:
-    every = timeline_of(ranking.measured, MOST_SLICES)
-    caption = (
-        f"{SLICES.caption} A row reaches {100 * timeline.reach:g} % above and below the median."
-    )
-    if every and every.every > 1:
-        caption += f" Only one round in {every.every} is drawn."
+    drawn = timeline_of(ranking.measured, MOST_SLICES) or timeline
+    caption = f"{SLICES.caption} A row reaches {100 * drawn.reach:g} % above and below the median."
+    if drawn.every > 1:
+        caption += f" Only one round in {drawn.every} is drawn."
     return Part(
         heading=ranking.title,
         picture=gallery.get((SLICES.name, place)),

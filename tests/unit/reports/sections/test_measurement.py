@@ -84,3 +84,10 @@ def test_disturbances_of_a_trial_in_rounds_are_shares_of_its_slices(make, tmp_pa
     noise = msgspec.structs.replace(NOISE, train_other_seconds=0.2)
     trial = make.in_rounds("torch", "eager", 1, [1000] * 4, noise=noise, train_seconds=100.0)
     assert section(make, tmp_path / "run", trial).parts[0].table.rows[0][4] == "20.0"
+
+
+def test_a_caption_says_that_rounds_are_left_out(make, tmp_path):
+    trials = [make.in_rounds("torch", f"m{n}", 1, [1000] * 100) for n in range(70)]
+    found = rounds(make, tmp_path / "run", *trials, rounds=100)
+    assert "Only one round in 2 is drawn." in found.parts[0].chart.caption
+    assert "7,000 slices in all" in found.intro
