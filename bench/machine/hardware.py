@@ -3,11 +3,13 @@
 No framework is imported to find out.
 """
 
+import contextlib
 import os
 import platform
 import sys
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pynvml
@@ -16,6 +18,21 @@ from bench.cache import digest
 from bench.records.manifest import Gpu, Machine
 
 _PLACE_LETTERS = 8
+_ROOT = Path("/")
+# Share of the free memory that is not counted as available. Processes need more for moments, and
+# the kernel needs some for files.
+RESERVE = 0.1
+# In versions 2 and 1 of the control groups: the files with the limit, the usage and its parts, and
+# the part of the usage that the kernel frees when memory is needed.
+_GROUP_MEMORY = (
+    ("memory.max", "memory.current", "memory.stat", "inactive_file"),
+    (
+        "memory/memory.limit_in_bytes",
+        "memory/memory.usage_in_bytes",
+        "memory/memory.stat",
+        "total_inactive_file",
+    ),
+)
 
 
 def machine_name() -> str:
@@ -80,6 +97,71 @@ def has_accelerator() -> bool:
     """
     files = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
     return any(Path(file).exists() for file in files) or sys.platform == "darwin"
+
+
+def available_memory(root: Path = _ROOT) -> int:
+    """Return the bytes of memory that new processes may use, without swap and the reserve.
+
+    Args:
+        root: folder of the system's files.
+    """
+    free = [psutil.virtual_memory().available, *_left_in_group(root / "sys/fs/cgroup")]
+    return max(0, int((1 - RESERVE) * min(free)))
+
+
+def _left_in_group(folder: Path) -> list[int]:
+    """Return the bytes up to the limit of the control group; nothing where it has no limit."""
+    left = []
+    for limit, usage, parts, cached in _GROUP_MEMORY:
+        with contextlib.suppress(OSError, ValueError):  # no such version, or the limit is "max"
+            most, used = (int((folder / name).read_text()) for name in (limit, usage))
+            lines = (line.split() for line in (folder / parts).read_text().splitlines())
+            left.append(most - used + int(dict(lines).get(cached, 0)))
+    return left
+
+
+def available_gpu_memory(device: str) -> int | None:
+    """Return the bytes of a GPU's memory that new processes may use, without the reserve.
+
+    Args:
+        device: as in a job, `gpu:0`.
+
+    Returns:
+        None where it is unknown: for other devices, and GPUs that NVIDIA's driver does not report.
+    """
+    kind, _, index = device.partition(":")
+    if kind != "gpu":
+        return None
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return None
+    try:
+        handle = _visible_gpu(int(index), os.environ.get("CUDA_VISIBLE_DEVICES"))
+        return int((1 - RESERVE) * pynvml.nvmlDeviceGetMemoryInfo(handle).free)
+    except (pynvml.NVMLError, IndexError):
+        return None
+    finally:
+        pynvml.nvmlShutdown()
+
+
+def _visible_gpu(index: int, visible: str | None) -> Any:
+    """Return the driver's handle of the GPU that workers number `index`.
+
+    The driver numbers GPUs by their slots, CUDA by their speed, which is the same for equal GPUs.
+
+    Args:
+        index: among the visible GPUs.
+        visible: CUDA_VISIBLE_DEVICES; None makes all of them visible.
+
+    Raises:
+        IndexError: there are not so many.
+        pynvml.NVMLError: the driver does not know it.
+    """
+    name = str(index) if visible is None else visible.split(",")[index].strip()
+    if name.isdigit():
+        return pynvml.nvmlDeviceGetHandleByIndex(int(name))
+    return pynvml.nvmlDeviceGetHandleByUUID(name)
 
 
 def nvidia_gpus() -> list[Gpu]:

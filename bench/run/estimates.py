@@ -1,4 +1,4 @@
-"""Estimates how long trials will take, from the records of earlier ones."""
+"""Estimates how long trials will take, and how much memory, from the records of earlier ones."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -41,6 +41,21 @@ class Estimate(NamedTuple):
     likeness: int | None
 
 
+class Memory(NamedTuple):
+    """The most memory that a worker used, in bytes; None where unknown.
+
+    Attributes:
+        host: of the process.
+        device: of the device, by the framework's own count; None on a CPU.
+    """
+
+    host: int | None
+    device: int | None
+
+
+_UNKNOWN_MEMORY = Memory(None, None)
+
+
 class Estimator:
     """Estimates from earlier successful trials."""
 
@@ -48,13 +63,17 @@ class Estimator:
         self._seconds: list[dict[tuple[object, ...], list[_Cost]]] = [
             defaultdict(list) for _ in _LIKENESS
         ]
+        self._memory: list[dict[tuple[object, ...], Memory]] = [{} for _ in _LIKENESS]
         for record in records:
             if record.outcome == "ok" and record.wall_seconds is not None:
                 self._add(record, _cost(record))
 
     def _add(self, record: TrialRecord, cost: "_Cost") -> None:
-        for fields, known in zip(_LIKENESS, self._seconds, strict=True):
-            known[tuple(_recorded(record, name) for name in fields)].append(cost)
+        memory = Memory(record.peak_memory_bytes, record.device_peak_memory_bytes)
+        for fields, seconds, most in zip(_LIKENESS, self._seconds, self._memory, strict=True):
+            values = tuple(_recorded(record, name) for name in fields)
+            seconds[values].append(cost)
+            most[values] = _larger(memory, most.get(values, _UNKNOWN_MEMORY))
 
     def estimate(self, job: Job, experiment: Experiment, examples: int) -> Estimate:
         """Estimate the seconds of a trial of the job.
@@ -71,6 +90,27 @@ class Estimator:
                 times = [cost.of(experiment.epochs * examples) for cost in costs]
                 return Estimate(median(times), likeness)
         return Estimate(_UNKNOWN_SECONDS, None)
+
+    def memory(self, job: Job, experiment: Experiment) -> Memory:
+        """Return the most memory that a worker of the most similar trials used.
+
+        Another backend's memory says nothing about this one's, so it is then unknown.
+
+        Args:
+            job: to be measured.
+            experiment: what all trials of the run share.
+        """
+        value = _value_of(job, experiment)
+        for fields, most in zip(_LIKENESS, self._memory, strict=True):
+            found = most.get(tuple(value(name) for name in fields))
+            if found is not None and "backend" in fields:
+                return found
+        return _UNKNOWN_MEMORY
+
+
+def _larger(one: Memory, other: Memory) -> Memory:
+    pairs = zip(one, other, strict=True)
+    return Memory(*(max((each for each in pair if each), default=None) for pair in pairs))
 
 
 def _recorded(record: TrialRecord, name: str) -> object:

@@ -207,3 +207,29 @@ def test_a_trial_is_estimated_from_the_most_similar_records(make, asked):
     assert estimate("numpy", "other").likeness == 3
     assert estimate("fake", "works").likeness == 4
     assert Estimator([]).estimate(Job("m", 1, "b", "x", "cpu"), experiment, 1).likeness is None
+
+
+def test_memory_is_the_most_that_the_most_similar_trials_of_the_backend_used(make, asked):
+    experiment = asked(RIGHT).experiment
+
+    def trial(repeat, batch_size=8, **memory):
+        return make.trial(
+            "numpy", "eager", repeat, model="tiny", batch_size=batch_size, threads=9, **memory
+        )
+
+    known = [
+        trial(1, peak_memory_bytes=100, device_peak_memory_bytes=None),
+        trial(2, peak_memory_bytes=120, device_peak_memory_bytes=7),
+        trial(3, peak_memory_bytes=None, device_peak_memory_bytes=9),
+        trial(1, batch_size=16, peak_memory_bytes=200),
+    ]
+    estimator = Estimator(known)
+
+    def memory(backend, mode, batch_size=8):
+        job = Job("tiny", batch_size, backend, mode, "cpu", threads=9)
+        return estimator.memory(job, experiment)
+
+    assert memory("numpy", "eager") == (120, 9)
+    assert memory("numpy", "eager", 16).host == 200
+    assert memory("numpy", "other").host == 200, "whatever the mode and the batch size"
+    assert memory("fake", "works") == (None, None)
