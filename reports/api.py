@@ -3,6 +3,7 @@
 docs/python-api.md documents the columns.
 """
 
+import math
 import os
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -23,6 +24,7 @@ from reports.analysis.trials import (
     coordinates_left_by,
     trial_frame,
 )
+from reports.analysis.verdicts import Pair, pairs_of
 from reports.metrics import METRICS, THROUGHPUT
 
 # A certificate is valid for every batch size, number of threads and so on.
@@ -50,13 +52,26 @@ class Run:
         return trial_frame([self._source])
 
     @cached_property
+    def _rankings(self) -> list[Ranking]:
+        return rankings_of([self._source], self.trials)
+
+    @cached_property
     def rankings(self) -> pd.DataFrame:
         """One row per contender of each ranking, in the order of the report."""
-        rankings = rankings_of([self._source], self.trials)
-        rows = [row for number, each in enumerate(rankings) for row in _rows(number, each)]
+        rows = [row for number, each in enumerate(self._rankings) for row in _rows(number, each)]
         frame = pd.DataFrame(rows, columns=ranking_columns())
-        whole = {"rank": "Int64", "train_samples": "Int64"}
+        whole = dict.fromkeys(("rank_low", "rank_high", "train_samples"), "Int64")
         return frame.astype({**whole, "until_accuracy": "float64"})
+
+    @cached_property
+    def pairs(self) -> pd.DataFrame:
+        """One row per pair of contenders of each ranking, with the verdict."""
+        rows = [
+            (number, ranking.title, *_pair(pair))
+            for number, ranking in enumerate(self._rankings)
+            for pair in pairs_of(ranking)
+        ]
+        return pd.DataFrame(rows, columns=PAIR_COLUMNS).astype({"repeats_needed": "Int64"})
 
     @cached_property
     def certificates(self) -> pd.DataFrame:
@@ -79,11 +94,15 @@ def read(folder: str | os.PathLike[str]) -> Run:
 
 
 _CONTENDER = (
-    *("ranking", "title", "contender", "rank"),
+    *("ranking", "title", "contender", "rank_low", "rank_high"),
     *("ratio_to_first", "ratio_to_first_low", "ratio_to_first_high"),
     *("repeats", "attempted", "equivalence", "framework_version"),
 )
 _INTERVAL = (f"{THROUGHPUT.key}_low", f"{THROUGHPUT.key}_high")
+PAIR_COLUMNS = [
+    *("ranking", "title", "one", "other"),
+    *("ratio", "low", "high", "verdict", "repeats_needed"),
+]
 CERTIFICATE_COLUMNS = [
     *(name for name in COORDINATES if name in _CERTIFIED),
     *("framework_version", "passed", "error", "seconds"),
@@ -112,13 +131,15 @@ def _rows(number: int, ranking: Ranking) -> Iterator[dict[str, Any]]:
 
 
 def _compared(ranking: Ranking, place: int, contender: Contender) -> dict[str, Any]:
-    """Return rank, interval and ratio of a contender, as far as they are known."""
+    """Return ranks, interval and ratio of a contender, as far as they are known."""
     if place >= len(ranking.timed):
         return {}
     ranks = ranking.family.ranks[place]
-    values: dict[str, Any] = {"rank": ranks and ranks.low, "ratio_to_first": 1.0}
+    values: dict[str, Any] = {"ratio_to_first": 1.0}
+    if ranks is not None:
+        values |= {"rank_low": ranks.low, "rank_high": ranks.high}
     if len(contender.blocks) > 1:
-        values |= zip(_INTERVAL, (contender.median.low, contender.median.high), strict=True)
+        values |= zip(_INTERVAL, contender.interval, strict=True)
     if place:
         ratio = ranking.family.ratio(place, 0)
         values["ratio_to_first"] = ratio.estimate
@@ -127,13 +148,18 @@ def _compared(ranking: Ranking, place: int, contender: Contender) -> dict[str, A
     return values
 
 
+def _pair(pair: Pair) -> tuple[Any, ...]:
+    ends = (pair.ratio.low, pair.ratio.high) if pair.ratio.is_known else (math.nan, math.nan)
+    return pair.one, pair.other, pair.ratio.estimate, *ends, pair.verdict, pair.repeats_needed
+
+
 def _spreads(contender: Contender) -> dict[str, float]:
     spreads = ((metric.key, contender[metric]) for metric in METRICS)
     return {
         f"{key}{end}": value
         for key, spread in spreads
         for end, value in (
-            ("", spread.median),
+            ("", spread.value),
             ("_min", spread.minimum),
             ("_max", spread.maximum),
         )

@@ -7,8 +7,10 @@ from typing import Literal
 
 TO = "–"  # noqa: RUF001 - an en dash, as in 3 to 5
 NOT_KNOWN = TO
+TIMES = "×"  # noqa: RUF001 - a multiplication sign, as in 2 times
 NOT_REACHED = "not reached"
 LONGEST_REASON = 300  # characters; the records hold the whole
+_MINUTES = 90.0  # seconds above which times are shown in minutes, and minutes as hours
 
 Write = Callable[[float], str]
 
@@ -78,11 +80,19 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def listed(names: Sequence[str]) -> str:
-    """Join the names as in a sentence."""
+def duration(seconds: float) -> str:
+    """Format a time in seconds, minutes or hours."""
+    if seconds < _MINUTES:
+        return f"{seconds:.0f} s"
+    minutes = seconds / 60
+    return f"{minutes:.0f} min" if minutes < _MINUTES else f"{minutes / 60:.1f} h"
+
+
+def listed(names: Sequence[str], last: str = "and") -> str:
+    """Join the names as in a sentence, the last one by the given word."""
     if len(names) < 2:
         return "".join(names)
-    return f"{', '.join(names[:-1])} and {names[-1]}"
+    return f"{', '.join(names[:-1])} {last} {names[-1]}"
 
 
 def plain(text: str) -> str:

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:  # a command that prints a table need not load what makes a run
-    from bench.records.trial import TrialRecord
+    from bench.records.reader import Run
     from bench.spec.job import Trial
     from reports import document
 
@@ -144,9 +144,11 @@ def plan_table(trials: Sequence[Trial], versions: Mapping[str, str | None]) -> T
     return table(("#", *what, *numbers), rows, right=("#", "batch", *numbers))
 
 
-def summary_table(records: Sequence[TrialRecord]) -> Table:
-    """Make the table of the contenders with their medians, as in the report."""
-    from reports.documents.terminal import NUMBERS, summary_rows
+def print_summary(run: Run, results: Console) -> None:
+    """Print the answers of a run, then the table of its contenders, as in the report."""
+    from reports.documents.terminal import HEADER, NUMBERS, summary
 
-    header, rows = summary_rows(records)
-    return table(header, rows, right=NUMBERS)
+    lines, rows = summary(run)
+    for line in lines:
+        results.print(line)
+    results.print(table(HEADER, rows, right=NUMBERS))

@@ -18,8 +18,7 @@ from bench.run.preliminaries import run_certificate_settings
 from bench.run.session import Session, new_session
 from bench.run.this_machine import ThisMachine
 from bench.spec.job import Job
-
-_MINUTES = 90.0  # seconds above which times are shown in minutes
+from reports.display import duration
 
 
 @click.command("plan")
@@ -120,14 +119,6 @@ def _certificate(job: Job, preview: _Preview) -> str:
 def _time(estimate: Estimate, trials: int) -> str:
     mark = "?" if estimate.likeness is None else "~" if estimate.likeness > 1 else ""
     return f"{mark}{duration(estimate.seconds * trials)}" if trials else "-"
-
-
-def duration(seconds: float) -> str:
-    """Format a time in seconds, minutes or hours."""
-    if seconds < _MINUTES:
-        return f"{seconds:.0f} s"
-    minutes = seconds / 60
-    return f"{minutes:.0f} min" if minutes < _MINUTES else f"{minutes / 60:.1f} h"
 
 
 def _totals(preview: _Preview) -> list[str]:

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from bench import __version__
 from bench.cli import INTERRUPTED, status_of
-from bench.cli.console import message_console, summary_table
+from bench.cli.console import message_console, print_summary
 from bench.cli.machines import Where, machines_for, machines_to_resume
 from bench.cli.progress import observer_for
 from bench.records.manifest import NodesChoice
@@ -111,7 +111,7 @@ def finish(folder: Path, interrupts: Interrupts, results: Console, messages: Con
     if run.manifest.auto_repeats:
         ended = run.manifest.auto_repeats.ended or "interrupted"
         messages.print(f"{run.manifest.repeats} repeats: {ended}")
-    results.print(summary_table(run.trials))
+    print_summary(run, results)
     messages.print(f"Report: {_write_report(folder)}")
     if interrupts.requested:
         messages.print(f"Resume with: bench run --resume {folder}")

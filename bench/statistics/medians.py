@@ -1,4 +1,4 @@
-"""The median of a contender's trials, with a confidence interval."""
+"""The typical value of a contender's trials, with a confidence interval."""
 
 import math
 from collections.abc import Sequence
@@ -15,6 +15,7 @@ from bench.statistics.samples import logarithms
 # The range of five values contains the median in 1 - 2/2**5 = 93.75 % of all cases, the range of
 # six in 96.9 %. With fewer than six values, their order alone gives no 95 % interval.
 ORDERED_FROM = 6
+_FARTHEST = 700.0  # logarithm of a factor; the largest number is e^709
 
 
 class Median(NamedTuple):
@@ -49,16 +50,35 @@ def median_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> 
     if len(logs) < 2:
         low, high = math.nan, math.nan
     elif len(logs) < ORDERED_FROM:
-        low, high = _student(logs, confidence)
+        centre, reach = float(np.mean(logs)), _reach(logs, confidence)
+        low, high = centre - reach, centre + reach
     else:
         low, high = _ordered(logs, confidence)
     return Median(float(np.median(values)), math.exp(low), math.exp(high))
 
 
-def _student(logs: NDArray[np.float64], confidence: float) -> tuple[float, float]:
+def interval_factor(values: Sequence[float], confidence: float = CONFIDENCE) -> float:
+    """Compute by which factor the interval of a geometric mean extends to either side.
+
+    Student's t on logarithms, which assumes that they are normally distributed.
+
+    Args:
+        values: a positive value per trial.
+        confidence: how often such intervals contain the true geometric mean.
+
+    Returns:
+        1 or more; NaN for a single trial.
+
+    Raises:
+        bench.statistics.samples.SampleError: there are no values, or one is not positive.
+    """
+    logs = logarithms(values)
+    return math.exp(min(_reach(logs, confidence), _FARTHEST)) if len(logs) > 1 else math.nan
+
+
+def _reach(logs: NDArray[np.float64], confidence: float) -> float:
     size = len(logs)
-    reach = stdtrit(size - 1, (1 + confidence) / 2) * np.std(logs, ddof=1) / math.sqrt(size)
-    return float(np.mean(logs) - reach), float(np.mean(logs) + reach)
+    return float(stdtrit(size - 1, (1 + confidence) / 2) * np.std(logs, ddof=1) / math.sqrt(size))
 
 
 def _ordered(logs: NDArray[np.float64], confidence: float) -> tuple[float, float]:

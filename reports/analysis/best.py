@@ -1,85 +1,109 @@
 """The best contender in a metric, its margin, and the contenders that may be as good."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from bench.statistics.families import holm, ratios_of
+from bench.statistics.families import Family, Sample, compare_all
 from bench.statistics.medians import median_interval
-from bench.statistics.ratios import SIGNIFICANCE
 from reports.analysis.contenders import Contender
 from reports.analysis.rankings import Ranking
 from reports.display import NOT_KNOWN, span
 from reports.metrics import THROUGHPUT, Metric
+
+# Comparing all pairs of so many contenders in every metric takes about a second.
+MOST_COMPARED = 100
 
 
 class Best(NamedTuple):
     """The best comparable contender of a ranking in one metric.
 
     Attributes:
-        label: name of the contender with the best median.
-        level: names of the contenders that are not shown to be worse.
-        median: its median.
-        interval: the 95 % interval of the median, in words.
+        label: name of the contender with the best value.
+        level: names of the contenders that are not shown to be worse; none if nothing is tested.
+        value: its value.
+        interval: the 95 % interval of the value, in words.
         margin: to the next, in words.
     """
 
     label: str
     level: tuple[str, ...]
-    median: float
+    value: float
     interval: str
     margin: str
 
 
 def best_of(metric: Metric, ranking: Ranking) -> Best | None:
     """Return the best contender in a metric with a direction; None if it is unknown for all."""
-    known = [c for c in ranking.contenders if math.isfinite(c[metric].median)]
+    known = [c for c in ranking.contenders if math.isfinite(c[metric].value)]
     if not known:
         return None
-    ordered = sorted(known, key=lambda c: c[metric].median, reverse=metric.direction == "higher")
-    # The ranking has compared throughputs already, each pair of contenders.
-    level = level_of(ranking) if metric is THROUGHPUT else _level(metric, ordered)
-    first = ordered[0]
-    margin = _margin(metric, ordered, level)
-    return Best(first.label, tuple(level), first[metric].median, _interval(metric, first), margin)
+    ordered = sorted(known, key=lambda c: c[metric].value, reverse=metric.direction == "higher")
+    family, places = _family(metric, ordered, ranking)
+    first, *others = [contender.label for contender in ordered]
+    level = _level(first, others, family, places)
+    is_tested = bool(family.p_values)
+    margin = _margin(metric, ordered, level if is_tested else [])
+    if others and not is_tested:
+        margin += "; not tested"
+    return Best(
+        label=first,
+        level=tuple(level) if is_tested else (),
+        value=ordered[0][metric].value,
+        interval=_interval(metric, ordered[0]),
+        margin=margin,
+    )
 
 
-def level_of(ranking: Ranking) -> list[str]:
-    """Return the contenders without a measurable difference in throughput from the first."""
-    return [
-        contender.label
-        for place, contender in enumerate(ranking.timed)
-        if place and ranking.family.verdict(0, place) in ("same", "undecided")
-    ]
+def _family(
+    metric: Metric, ordered: Sequence[Contender], ranking: Ranking
+) -> tuple[Family, Mapping[str, int]]:
+    """Return the comparison of the contenders, and the place of each by its label.
 
-
-def _level(metric: Metric, ordered: Sequence[Contender]) -> list[str]:
-    """Return the contenders that are not shown to be worse than the first, after Holm's correction.
-
-    Where trials are too few for a test, those whose ranges touch that of the first.
+    It is empty for more than `MOST_COMPARED`. Left out are contenders with a value that has no
+    logarithm: a share of 0, or a trial that missed the requested accuracy.
     """
-    first, *others = ordered
-    samples = {contender.label: contender.sample(metric) for contender in ordered}
-    known = [label for label, sample in samples.items() if sample.blocks]
-    ratios = {}
-    if samples[first.label].blocks:  # then it is the first of those that are known
-        pairs = [(0, place) for place in range(1, len(known))]
-        found = ratios_of([samples[label] for label in known], pairs)
-        ratios = dict(zip(known[1:], found, strict=True))
-    tested = {label: ratio.p_value for label, ratio in ratios.items() if ratio.is_known}
-    p_values = dict(zip(tested, holm(list(tested.values())), strict=True))
+    if metric is THROUGHPUT:
+        return ranking.family, _places(ranking.timed)
+    if len(ordered) > MOST_COMPARED:
+        ordered = []
+    compared = [c for c in ordered if _has_logarithms(c.values[metric.key])]
+    samples = [c.sample(metric) for c in compared]
+    if metric.direction == "lower":
+        samples = [_inverse(sample) for sample in samples]
+    return compare_all(samples, significance=ranking.family.significance), _places(compared)
+
+
+def _places(contenders: Sequence[Contender]) -> dict[str, int]:
+    return {contender.label: place for place, contender in enumerate(contenders)}
+
+
+def _has_logarithms(values: Sequence[float]) -> bool:
+    """Return whether all values that are known are positive and finite, and one is known."""
+    known = [value for value in values if not math.isnan(value)]
+    return bool(known) and all(0 < value < math.inf for value in known)
+
+
+def _inverse(sample: Sample) -> Sample:
+    return Sample(sample.run, {block: 1 / value for block, value in sample.blocks.items()})
+
+
+def _level(
+    first: str, others: Sequence[str], family: Family, places: Mapping[str, int]
+) -> list[str]:
+    """Return the names of the others that are not shown to be worse than the first."""
     return [
-        other.label
+        other
         for other in others
-        if (
-            p_values[other.label] > SIGNIFICANCE
-            if other.label in p_values
-            else _touch(metric, other, first)
-        )
+        if first not in places
+        or other not in places
+        or family.verdict(places[first], places[other]) != "faster"
     ]
 
 
 def _interval(metric: Metric, contender: Contender) -> str:
+    if metric is THROUGHPUT:
+        return span(*contender.interval, metric.write)
     values = tuple(contender.sample(metric).blocks.values())
     if len(values) < 2:
         return NOT_KNOWN
@@ -87,18 +111,12 @@ def _interval(metric: Metric, contender: Contender) -> str:
     return span(median.low, median.high, metric.write)
 
 
-def _touch(metric: Metric, other: Contender, best: Contender) -> bool:
-    if metric.direction == "higher":
-        return other[metric].maximum >= best[metric].minimum
-    return other[metric].minimum <= best[metric].maximum
-
-
 def _margin(metric: Metric, ordered: Sequence[Contender], level: Sequence[str]) -> str:
     if len(ordered) == 1:
         return "the only one"
     if level:
         return "cannot be told apart"
-    best, following = ordered[0][metric].median, ordered[1][metric].median
+    best, following = ordered[0][metric].value, ordered[1][metric].value
     values = (best, following) if metric.direction == "higher" else (following, best)
     times = f"{values[0] / values[1]:.2f} times" if values[1] > 0 else "more than any number of"
     return f"{times}, {ordered[1].label} ({metric.show(following)})"

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bench.records.trial import TrialRecord
 from bench.statistics.families import Sample
-from bench.statistics.medians import Median, median_interval
+from bench.statistics.medians import interval_factor
 from reports.analysis.trials import CONTENDER, contender_frame, metric_frame
 from reports.metrics import METRIC_KEYS, METRICS, THROUGHPUT, Metric
 
@@ -34,9 +34,16 @@ class Curve:
 
 @dataclass(frozen=True)
 class Spread:
-    """A metric over a contender's trials; NaN where it is unknown."""
+    """A metric over a contender's trials; NaN where it is unknown.
 
-    median: float
+    Attributes:
+        value: the median. The throughput of a ranked contender is the estimate that the ranking is
+            ordered by.
+        minimum: the smallest value of a trial.
+        maximum: the largest value of a trial.
+    """
+
+    value: float
     minimum: float
     maximum: float
 
@@ -105,9 +112,10 @@ class Contender:
         return tuple(self.blocks.values())
 
     @property
-    def median(self) -> Median:
-        """Median throughput with its 95 % interval, if any throughput is known."""
-        return median_interval(self.throughputs)
+    def interval(self) -> tuple[float, float]:
+        """The 95 % interval of the throughput; NaN unless it is known in two trials."""
+        throughput, reach = self[THROUGHPUT].value, interval_factor(self.throughputs)
+        return throughput / reach, throughput * reach
 
     def sample(self, metric: Metric) -> Sample:
         """Return the metric of each trial, by its repeat, where it is positive and finite."""

@@ -2,17 +2,18 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
 
-from bench.records.trial import TrialRecord
-from bench.statistics.families import Family, Sample, compare_all
+from bench.statistics.families import MARGIN, Family, compare_all
+from bench.statistics.ratios import SIGNIFICANCE
 from reports.analysis.contenders import Contender, contenders_of
 from reports.analysis.runs import Source
-from reports.analysis.trials import RANKING, grouped, record_frame, trial_frame
+from reports.analysis.trials import RANKING, grouped, trial_frame
 from reports.display import count, plain
+from reports.metrics import THROUGHPUT
 
 Setting = Mapping[str, Any]  # what a ranking's trials have in common, by column
 
@@ -37,6 +38,8 @@ class Ranking:
         choices: what distinguishes the ranking from others, by column of the trials.
         contenders: the comparable contenders, by estimated throughput; see `Family.order`.
         family: the comparison of each pair with known throughput; these contenders come first.
+        repeat_seconds: mean time that a repeat took, one trial after the other; None if it is
+            unknown, or if the contenders are of several runs.
         incomparable: contenders that were measured but failed their certificate.
         failures: trials without a measurement.
     """
@@ -46,6 +49,7 @@ class Ranking:
     choices: Mapping[str, str]
     contenders: tuple[Contender, ...]
     family: Family
+    repeat_seconds: float | None
     incomparable: tuple[Contender, ...]
     failures: tuple[Failure, ...]
 
@@ -63,21 +67,17 @@ class Ranking:
 def rankings_of(sources: Sequence[Source], trials: pd.DataFrame | None = None) -> list[Ranking]:
     """Return the rankings of several runs, in order of model, device and setting.
 
+    The margin and the significance level are the smallest of the runs.
+
     Args:
         sources: the runs.
         trials: of the runs, as `trial_frame` returns them, if they exist already.
     """
     records = [record for source in sources for record in source.run.trials]
-    return _rankings(trial_frame(sources) if trials is None else trials, records)
-
-
-def rankings_of_records(records: Sequence[TrialRecord]) -> list[Ranking]:
-    """Return the rankings of the records of one run."""
-    return _rankings(record_frame(records), records)
-
-
-def _rankings(frame: pd.DataFrame, records: Sequence[TrialRecord]) -> list[Ranking]:
-    trials = grouped(frame)
+    margin = min((source.run.manifest.margin for source in sources), default=MARGIN)
+    levels = (source.run.manifest.significance for source in sources)
+    significance = min(levels, default=SIGNIFICANCE)
+    trials = grouped(trial_frame(sources) if trials is None else trials)
     members: defaultdict[int, list[Contender]] = defaultdict(list)
     for number, contender in contenders_of(trials, records):
         members[number].append(contender)
@@ -85,9 +85,11 @@ def _rankings(frame: pd.DataFrame, records: Sequence[TrialRecord]) -> list[Ranki
     # Dictionaries, because pandas is slow at reading single cells.
     settings: dict[int, Setting] = firsts[[*RANKING, "device_title"]].to_dict("index")
     differing, failures = _differing(settings), _failures(trials)
+    seconds = _repeat_seconds(trials)
     return [
         Ranking(
-            **_compared([c for c in members[number] if c.is_comparable]),
+            **_compared([c for c in members[number] if c.is_comparable], margin, significance),
+            repeat_seconds=seconds.get(number),
             title=_title(own, differing[own["model"], own["device"]]),
             setting=_setting(own),
             choices={key: _choice(key, own[key]) for key in RANKING},
@@ -98,13 +100,31 @@ def _rankings(frame: pd.DataFrame, records: Sequence[TrialRecord]) -> list[Ranki
     ]
 
 
-def _compared(contenders: Sequence[Contender]) -> dict[str, Any]:
+def _compared(
+    contenders: Sequence[Contender], margin: float, significance: float
+) -> dict[str, Any]:
     """Return the contenders in order, and the comparison of each pair that has throughputs."""
     timed = [contender for contender in contenders if contender.blocks]
-    family = compare_all([Sample(contender.run, contender.blocks) for contender in timed])
-    ordered = [timed[place] for place in family.order]
+    samples = [contender.sample(THROUGHPUT) for contender in timed]
+    family = compare_all(samples, margin, significance)
+    ordered = [_estimated(timed[place], family.estimates[place]) for place in family.order]
     rest = [contender for contender in contenders if not contender.blocks]
     return {"contenders": (*ordered, *rest), "family": family.reordered(family.order)}
+
+
+def _estimated(contender: Contender, throughput: float) -> Contender:
+    """Return the contender with the estimate that it is ordered by as its throughput."""
+    spread = replace(contender[THROUGHPUT], value=throughput)
+    return replace(contender, spreads={**contender.spreads, THROUGHPUT.key: spread})
+
+
+def _repeat_seconds(trials: pd.DataFrame) -> dict[int, float]:
+    """Return the mean over the repeats of the trials' wall time, by the number of the ranking."""
+    known = trials.dropna(subset="wall_seconds")
+    repeats = known.groupby(["ranking", "run", "repeat"])["wall_seconds"].sum().reset_index()
+    rankings = repeats.groupby("ranking")
+    means = rankings["wall_seconds"].mean()[rankings["run"].nunique() == 1]
+    return {int(number): float(seconds) for number, seconds in means.items()}
 
 
 def _failures(trials: pd.DataFrame) -> defaultdict[int, list[Failure]]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
 
+from bench.statistics.families import Family
 from reports.analysis.contenders import Contender, Spread
 from reports.analysis.rankings import Ranking
 from reports.display import listed
@@ -40,6 +41,8 @@ class Sweep:
         values: the setting's values; numbers in order.
         rankings: the position of each value's ranking.
         spreads: throughput by contender, a value each; None where it was not measured.
+        families: the comparison of each value's ranking, corrected for the number of rankings.
+        places: by contender, its place in each comparison; None where it was not measured.
     """
 
     key: str
@@ -47,30 +50,34 @@ class Sweep:
     values: tuple[str, ...]
     rankings: tuple[int, ...]
     spreads: Mapping[str, tuple[Spread | None, ...]]
+    families: tuple[Family, ...]
+    places: Mapping[str, tuple[int | None, ...]]
 
     def crossovers(self) -> list[Crossover]:
-        """Return where one contender overtakes another; ranges do not overlap on either side.
+        """Return where one contender overtakes another: it is shown to be slower, then faster.
 
         Between the two may lie settings at which the order is not clear or one was not measured.
         """
         return [
             Crossover(after, before, self.values[left], self.values[right])
-            for pair in combinations(self.spreads, 2)
+            for pair in combinations(self.places, 2)
             for (left, before), (right, after) in pairwise(self._clear_orders(*pair))
             if before != after
         ]
 
     def _clear_orders(self, one: str, other: str) -> list[tuple[int, str]]:
-        """Return the settings at which one contender is faster beyond the ranges, and which one."""
-        orders = []
-        for position, (left, right) in enumerate(
-            zip(self.spreads[one], self.spreads[other], strict=True)
-        ):
-            if _is_faster(left, right):
-                orders.append((position, one))
-            elif _is_faster(right, left):
-                orders.append((position, other))
-        return orders
+        """Return the settings at which one contender is shown to be faster, and which one."""
+        winners = {"faster": one, "slower": other}
+        places = zip(self.families, self.places[one], self.places[other], strict=True)
+        verdicts = [
+            None if left is None or right is None else family.verdict(left, right)
+            for family, left, right in places
+        ]
+        return [
+            (position, winners[verdict])
+            for position, verdict in enumerate(verdicts)
+            if verdict in winners
+        ]
 
 
 def sweeps_of(rankings: Sequence[Ranking]) -> list[Sweep]:
@@ -95,24 +102,27 @@ def _order(item: tuple[str, int]) -> tuple[float, str]:
 
 
 def _sweep(key: str, found: Mapping[str, int], rankings: Sequence[Ranking]) -> Sweep:
-    members = [{c.label: c for c in rankings[place].contenders} for place in found.values()]
+    swept = [rankings[place] for place in found.values()]
+    members = [{c.label: c for c in ranking.contenders} for ranking in swept]
+    timed = [{c.label: place for place, c in enumerate(ranking.timed)} for ranking in swept]
     labels = dict.fromkeys(label for contenders in members for label in contenders)
     spreads = {
         label: tuple(_throughput(contenders.get(label)) for contenders in members)
         for label in labels
     }
-    choices = rankings[next(iter(found.values()))].choices
+    families = tuple(
+        ranking.family._replace(significance=ranking.family.significance / len(swept))
+        for ranking in swept
+    )
+    places = {label: tuple(own.get(label) for own in timed) for label in labels}
+    choices = swept[0].choices
     words = [f"{choices['model']}", *([] if key == "device" else [f"on {choices['device']}"])]
     fixed = [f"{SWEPT[name]} {choices[name]}" for name in ("batch_size", "threads") if name != key]
     title = f"{SWEPT[key].capitalize()}: {' '.join(words)}, {listed(fixed)}"
-    return Sweep(key, title, tuple(found), tuple(found.values()), spreads)
+    return Sweep(key, title, tuple(found), tuple(found.values()), spreads, families, places)
 
 
 def _throughput(contender: Contender | None) -> Spread | None:
-    if contender is None or not math.isfinite(contender[THROUGHPUT].median):
+    if contender is None or not math.isfinite(contender[THROUGHPUT].value):
         return None
     return contender[THROUGHPUT]
-
-
-def _is_faster(one: Spread | None, other: Spread | None) -> bool:
-    return one is not None and other is not None and one.minimum > other.maximum

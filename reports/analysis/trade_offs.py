@@ -25,7 +25,7 @@ def front(contenders: Sequence[Contender], first: Metric, second: Metric) -> lis
 
 def _cost(contender: Contender, metric: Metric) -> float:
     """Return the median, negated if more is better."""
-    value = contender[metric].median
+    value = contender[metric].value
     return -value if metric.direction == "higher" else value
 
 
@@ -48,9 +48,9 @@ class Course(NamedTuple):
 def courses(contenders: Sequence[Contender], batch_size: int) -> list[Course]:
     """Return the courses of contenders with known wait and throughput, the first to train first."""
     made = [
-        Course(c.label, c[FIRST_STEP].median, batch_size / c[THROUGHPUT].median)
+        Course(c.label, c[FIRST_STEP].value, batch_size / c[THROUGHPUT].value)
         for c in contenders
-        if math.isfinite(c[FIRST_STEP].median) and c[THROUGHPUT].median > 0
+        if math.isfinite(c[FIRST_STEP].value) and c[THROUGHPUT].value > 0
     ]
     return sorted(made, key=lambda course: (course.wait, course.step))
 

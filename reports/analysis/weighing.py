@@ -113,11 +113,11 @@ def _reason(contender: Contender, weights: Weights, limits: Sequence[Limit]) -> 
     if not contender.is_comparable:
         return "not comparable"
     for limit in limits:
-        value = contender[limit.metric].median
+        value = contender[limit.metric].value
         if not limit.is_kept_by(value):
             return f"not {limit}: {limit.metric.quote(value)}"
     for metric in weights:
-        value = contender[metric].median
+        value = contender[metric].value
         if not (math.isfinite(value) and value > 0):
             shown = "not known" if metric.show(value) == NOT_KNOWN else "not above 0"
             return f"{metric.title.lower()} is {shown}"
@@ -130,8 +130,8 @@ def _logarithms(
     """The logarithm of each metric's ratio to the best: 0 for the best, else below."""
     made = {}
     for metric in weights:
-        values = [c[metric].median for c in eligible]
-        own = math.log(contender[metric].median)
+        values = [c[metric].value for c in eligible]
+        own = math.log(contender[metric].value)
         higher = metric.direction == "higher"
         made[metric] = own - math.log(max(values)) if higher else math.log(min(values)) - own
     return made

@@ -30,7 +30,7 @@ class Choice(NamedTuple):
                 {
                     "contender": contender.label,
                     "score": score,
-                    "values": {m.key: contender[m].median for m in self.weights},
+                    "values": {m.key: contender[m].value for m in self.weights},
                 }
                 for contender, score in self.decision.ranked
             ],
@@ -57,7 +57,7 @@ def score_rows(choice: Choice) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Return the header and one row per contender, the best first."""
     metrics = list(choice.weights)
     rows = [
-        (contender.label, f"{score:.3f}", *(m.show(contender[m].median) for m in metrics))
+        (contender.label, f"{score:.3f}", *(m.show(contender[m].value) for m in metrics))
         for contender, score in choice.decision.ranked
     ]
     return ("contender", "score", *(metric.heading for metric in metrics)), rows

@@ -19,11 +19,11 @@ from reports.metrics import Metric
 
 
 class Point(NamedTuple):
-    """A contender in one run: when it began, and the median, least and most of its trials."""
+    """A contender in one run: when it began, its value there, and the range of its trials."""
 
     run: str
     started: str
-    median: float
+    value: float
     minimum: float
     maximum: float
 
@@ -64,7 +64,7 @@ def series_of(sources: Sequence[Source], metric: Metric) -> list[Series]:
         for ranking in rankings_of([source]):
             setting = titles[tuple(ranking.choices.items())]
             for contender in ranking.contenders:
-                if np.isfinite(contender[metric].median):
+                if np.isfinite(contender[metric].value):
                     label = plain(f"{contender.backend} {contender.mode}")
                     found[setting, label].append((source, contender))
     return [_series(*key, members, metric) for key, members in found.items()]
@@ -77,7 +77,7 @@ def _series(
         Point(source.name, source.run.manifest.started_at, *_three(contender, metric))
         for source, contender in members
     )
-    values = [point.median for point in points]
+    values = [point.value for point in points]
     positive = all(value > 0 for value in values)
     starts = change_points(values) if positive else []
     bounds = [0, *starts, len(values)]
@@ -95,7 +95,7 @@ def _series(
 
 def _three(contender: Contender, metric: Metric) -> tuple[float, float, float]:
     spread = contender[metric]
-    return spread.median, spread.minimum, spread.maximum
+    return spread.value, spread.minimum, spread.maximum
 
 
 def history_report(series: Sequence[Series], metric: Metric, runs: int) -> Report:
@@ -136,9 +136,9 @@ def _table(setting: str, series: Sequence[Series], metric: Metric) -> Table:
         (
             one.label,
             f"{len(one.points):,}",
-            metric.show(one.points[0].median),
-            metric.show(one.points[-1].median),
-            metric.show(median(point.median for point in one.points)),
+            metric.show(one.points[0].value),
+            metric.show(one.points[-1].value),
+            metric.show(median(point.value for point in one.points)),
             "; ".join(f"{c.ratio:.3f} times from {c.run} on" for c in one.changes) or "none",
         )
         for one in series

@@ -1,11 +1,13 @@
-"""The table that ends the terminal output: the contenders in few columns."""
+"""What ends the terminal output: the answers, and the contenders in few columns."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from bench.records.trial import TrialRecord
-from reports.analysis.rankings import Ranking, rankings_of_records
+from bench.records.reader import Run
+from reports.analysis.rankings import Ranking, rankings_of
+from reports.analysis.runs import name_sources
 from reports.display import count, shortened
 from reports.metrics import ACCURACY, FIRST_STEP, PEAK_MEMORY
+from reports.sections.answer import decided, sentence
 from reports.sections.cells import medians, rank, relative, repeats, throughput
 
 HEADER = (
@@ -28,14 +30,22 @@ _LONGEST_NOTE = 100
 Row = tuple[str, ...]
 
 
-def summary_rows(records: Sequence[TrialRecord]) -> tuple[Row, list[Row]]:
-    """Return the header and one row per contender, by ranking, the fastest first.
+def summary(run: Run) -> tuple[list[str], list[Row]]:
+    """Return the answers as lines, and one row per contender, by ranking, the fastest first.
 
-    What failed follows its ranking, with the outcome and the reason in the last column. The
-    columns of `NUMBERS` hold numbers.
+    What failed follows its ranking, with the outcome and the reason in the last column. The columns
+    are those of `HEADER`; those of `NUMBERS` contain numbers.
     """
-    rankings = rankings_of_records(records)
-    return HEADER, [row for ranking in rankings for row in _rows(ranking)]
+    rankings = rankings_of(name_sources([run]))
+    lines = [line for ranking in rankings for line in _answer(ranking, len(rankings) > 1)]
+    return lines, [row for ranking in rankings for row in _rows(ranking)]
+
+
+def _answer(ranking: Ranking, is_one_of_several: bool) -> Iterator[str]:
+    title = f"{ranking.title}: " if is_one_of_several else ""
+    yield f"{title}{sentence(ranking)}"
+    if len(ranking.timed) > 1:
+        yield decided(ranking)
 
 
 def _rows(ranking: Ranking) -> Iterator[Row]:

@@ -17,8 +17,9 @@ from pandas.api.types import is_bool_dtype, is_integer_dtype, is_object_dtype
 from bench.errors import ChoiceError
 from reports.analysis.contenders import Spread
 from reports.analysis.rankings import Ranking
+from reports.analysis.verdicts import Pair, pairs_of
 from reports.documents.run_report import Edition
-from reports.exports.html.payload import payload_of
+from reports.exports.html.payload import MOST_CONTENDERS, payload_of
 from reports.metrics import METRICS
 
 # A spreadsheet takes a text with such a start for a formula and runs it.
@@ -67,7 +68,7 @@ def contenders_csv(rankings: Sequence[Ranking]) -> str:
 
 
 def _three(spread: Spread) -> list[float | None]:
-    values = (spread.median, spread.minimum, spread.maximum)
+    values = (spread.value, spread.minimum, spread.maximum)
     return [value if math.isfinite(value) else None for value in values]
 
 
@@ -109,14 +110,22 @@ def _arrow_type(pyarrow: Any, column: "pd.Series[Any]") -> Any:
     return pyarrow.int64() if is_integer_dtype(column) else pyarrow.float64()
 
 
-def json_text(edition: Edition) -> str:
-    """Return title, subtitle, metrics, rankings, and the trials with their run's name."""
+def json_text(edition: Edition, most_paired: int = MOST_CONTENDERS) -> str:
+    """Return title, subtitle, metrics, rankings, and the trials with their run's name.
+
+    Args:
+        edition: the report.
+        most_paired: the pairs are those of so many contenders of a ranking, from the first.
+    """
     payload = payload_of(edition.rankings)
     value = {
         "title": edition.report.title,
         "subtitle": edition.report.subtitle,
         "metrics": payload["metrics"],
-        "rankings": payload["rankings"],
+        "rankings": [
+            shown | {"pairs": [_pair(pair) for pair in pairs_of(ranking, most_paired)]}
+            for shown, ranking in zip(payload["rankings"], edition.rankings, strict=True)
+        ],
         "trials": [
             {"run": source.name} | _fields(record)
             for source in edition.sources
@@ -124,6 +133,19 @@ def json_text(edition: Edition) -> str:
         ],
     }
     return msgspec.json.encode(value).decode()
+
+
+def _pair(pair: Pair) -> dict[str, Any]:
+    known = pair.ratio.is_known
+    return {
+        "one": pair.one,
+        "other": pair.other,
+        "ratio": pair.ratio.estimate,
+        "low": pair.ratio.low if known else None,
+        "high": pair.ratio.high if known else None,
+        "verdict": pair.verdict,
+        "repeats_needed": pair.repeats_needed,
+    }
 
 
 def json_bytes(edition: Edition) -> bytes:

@@ -24,7 +24,7 @@ _SPECIAL = {
 
 
 def latex_bytes(edition: Edition) -> bytes:
-    """Return the tables of the comparable contenders, with medians over the trials."""
+    """Return the tables of the comparable contenders, with the estimated throughput and medians."""
     tables = ("\n".join(_lines(each)) for each in edition.rankings if each.contenders)
     return "\n".join(["% Needs \\usepackage{booktabs}.", *tables]).encode()
 
@@ -38,7 +38,9 @@ def _lines(ranking: Ranking) -> Iterator[str]:
     heads = [THROUGHPUT.heading, "95 % interval", *(metric.heading for metric in _COLUMNS[1:])]
     yield r"\begin{table}"
     yield r"\centering"
-    caption = f"{ranking.title}: medians over the trials ({ranking.setting})"
+    caption = (
+        f"{ranking.title}: estimated throughput, and medians over the trials ({ranking.setting})"
+    )
     yield rf"\caption{{{escape(caption)}}}"
     yield rf"\begin{{tabular}}{{l{'r' * (len(heads) + 1)}}}"
     yield r"\toprule"

@@ -46,8 +46,6 @@ def _part(part: Part, figures: str) -> Iterator[str]:
     if part.lead:
         yield f"**{escape(part.lead)}**"
     yield from map(escape, part.paragraphs)
-    if part.facts:
-        yield "\n".join(f"- {escape(name)}: {escape(value)}" for name, value in part.facts)
     if part.code:
         yield _code(part.code)
     if part.picture is not None:
@@ -56,6 +54,8 @@ def _part(part: Part, figures: str) -> Iterator[str]:
         yield escape(picture.caption)
     if part.table is not None and part.table.rows:
         yield _table(part.table)
+    if part.facts:
+        yield "\n".join(f"- {escape(name)}: {escape(value)}" for name, value in part.facts)
 
 
 def _code(text: str) -> str:

@@ -54,9 +54,9 @@ def _benchmark(ranking: Ranking, contender: Contender) -> dict[str, Any]:
         "params": {"backend": contender.backend, "mode": contender.mode} | dict(ranking.choices),
         "param": contender.label,
         "extra_info": {
-            metric.key: contender[metric].median
+            metric.key: contender[metric].value
             for metric in METRICS
-            if contender[metric].median == contender[metric].median
+            if contender[metric].value == contender[metric].value
         },
         "options": {"disable_gc": False, "timer": "perf_counter", "min_rounds": len(steps)},
         "stats": _stats(steps),

@@ -13,6 +13,8 @@ from reports.exports.html.payload import payload_of
 FIGURES = "figures"
 # With more trials, the page offers only the contenders for download; results.csv has the trials.
 MOST_TRIALS_IN_PAGE = 20_000
+# The results.json within the page has the pairs of so many contenders of a ranking.
+MOST_PAIRED_IN_PAGE = 50
 
 
 class Format(NamedTuple):
@@ -91,5 +93,10 @@ def _downloads(edition: Edition) -> tuple[Download, ...]:
         return (Download("contenders.csv", "text/csv", text, "Contenders as CSV"),)
     return (
         Download("results.csv", "text/csv", csv_text(edition.trials), "Trials as CSV"),
-        Download("results.json", "application/json", json_text(edition), "All as JSON"),
+        Download(
+            "results.json",
+            "application/json",
+            json_text(edition, MOST_PAIRED_IN_PAGE),
+            "All as JSON",
+        ),
     )

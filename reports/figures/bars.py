@@ -28,14 +28,14 @@ _ROOM = 1.16  # the axis reaches beyond the longest bar, where its value is writ
 
 
 def throughput(title: str, contenders: Sequence[Contender]) -> Figure:
-    """Draw bars of the medians, whiskers from minimum to maximum, and a dot per trial."""
+    """Draw bars of the estimates, whiskers from minimum to maximum, and a dot per trial."""
     labels = [contender.label for contender in contenders]
     figure, axes = rows("Throughput, images/s", title, labels)
     for row, (contender, (colour, _)) in enumerate(
         zip(contenders, styles(contenders), strict=True)
     ):
         spread = contender[THROUGHPUT]
-        axes.barh(row, spread.median, _THICKNESS, color=colour)
+        axes.barh(row, spread.value, _THICKNESS, color=colour)
         axes.plot([spread.minimum, spread.maximum], [row, row], color=INK, linewidth=1.3)
         axes.plot(
             contender.throughputs,
@@ -46,7 +46,7 @@ def throughput(title: str, contenders: Sequence[Contender]) -> Figure:
             markeredgecolor=SURFACE,
             markeredgewidth=0.9,
         )
-        _value(axes, row, spread.maximum, THROUGHPUT.show(spread.median))
+        _value(axes, row, spread.maximum, THROUGHPUT.show(spread.value))
     _reach(axes, [contender[THROUGHPUT].maximum for contender in contenders])
     return figure
 
@@ -62,7 +62,7 @@ def memory(title: str, contenders: Sequence[Contender]) -> Figure:
     for row, contender in enumerate(contenders):
         colour = colours[contender.backend]
         peak, base, above = (
-            contender[metric].median / MEBIBYTE
+            contender[metric].value / MEBIBYTE
             for metric in (PEAK_MEMORY, BASELINE_MEMORY, MEMORY_ABOVE_BASELINE)
         )
         if math.isfinite(base) and math.isfinite(above):
@@ -70,9 +70,9 @@ def memory(title: str, contenders: Sequence[Contender]) -> Figure:
             axes.barh(row, above, _THICKNESS, left=base, color=colour)
         else:
             axes.barh(row, peak, _THICKNESS, facecolor="none", edgecolor=MUTED)
-        _value(axes, row, peak, PEAK_MEMORY.show(contender[PEAK_MEMORY].median))
+        _value(axes, row, peak, PEAK_MEMORY.show(contender[PEAK_MEMORY].value))
     _keys(axes, {"after the import": mixed(_ANY, 0.55), "added by the work": _ANY})
-    _reach(axes, [contender[PEAK_MEMORY].median / MEBIBYTE for contender in contenders])
+    _reach(axes, [contender[PEAK_MEMORY].value / MEBIBYTE for contender in contenders])
     legend_above(figure, axes)
     return figure
 
@@ -84,7 +84,7 @@ def phases(title: str, contenders: Sequence[Contender]) -> Figure:
     totals = []
     for row, contender in enumerate(contenders):
         left = 0.0
-        medians = [contender[phase].median for phase in PHASES]
+        medians = [contender[phase].value for phase in PHASES]
         for seconds, colour in zip(medians, PHASE_COLOURS, strict=True):
             if math.isfinite(seconds):
                 axes.barh(row, seconds, _THICKNESS, left=left, color=colour)

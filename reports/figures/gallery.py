@@ -45,8 +45,8 @@ THROUGHPUT_BARS = Kind(
     bars.throughput,
     "Throughput",
     THROUGHPUT,
-    "Bars show the median over the trials, lines run from the slowest to the fastest trial, and "
-    "each dot is a trial.",
+    "Bars show the estimated throughput, lines run from the slowest to the fastest trial, and each "
+    "dot is a trial.",
 )
 ACCURACY_CURVES = Kind(
     "accuracy",
@@ -115,7 +115,7 @@ def _picture(kind: Kind, ranking: Ranking, stem: str) -> Picture:
     note = f" Drawn are the {len(drawn)} fastest of {len(ranking.contenders)}." if left_out else ""
     if max(c.repeats for c in drawn) > MOST_TRIALS and kind is ACCURACY_CURVES:
         note += f" Of each contender the first {MOST_TRIALS} trials are drawn."
-    values = [f"{c.label} {kind.metric.quote(c[kind.metric].median)}" for c in drawn]
+    values = [f"{c.label} {kind.metric.quote(c[kind.metric].value)}" for c in drawn]
     contenders = count(len(drawn), "contender")
     description = f"{kind.title}, {ranking.title}, {contenders}: {listed(values)}."
     draw = partial(kind.draw, ranking.title, drawn)

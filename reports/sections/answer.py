@@ -3,12 +3,20 @@
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import combinations
 
-from bench.statistics.planning import MOST_REPEATS, repeats_needed
-from reports.analysis.best import Best, best_of, level_of
+from reports.analysis.best import Best, best_of
 from reports.analysis.contenders import Contender
 from reports.analysis.rankings import Ranking
-from reports.display import count, listed, span
+from reports.analysis.verdicts import (
+    Undecided,
+    leaders_of,
+    number_of_pairs,
+    tiers_of,
+    undecided_of,
+)
+from reports.display import NOT_KNOWN, TIMES, count, duration, listed, significant, span
+from reports.document import Table, texts
 from reports.metrics import (
     ACCURACY,
     COLD_START,
@@ -18,115 +26,141 @@ from reports.metrics import (
     THROUGHPUT,
     Metric,
 )
-from reports.sections.cells import times
 
 Fact = tuple[str, str]
 
 _MOST_NAMED = 3  # in addition to the first: nobody reads a longer list
-VISIBLE = 0.05  # a slowdown that readers ask about
+_MOST_TIERS = 12
+_MOST_MEMBERS = 6  # named of a tier
+_RATIO = significant(3)
 
+LEAST_MEMORY = "Least memory"
+FASTEST_START = "Fastest start"
 # The questions of a reader in addition to throughput.
 _QUESTIONS = (
-    ("Least memory", PEAK_MEMORY),
-    ("First to train", COLD_START),
-    ("Quickest answer", LATENCIES[0]),
+    (LEAST_MEMORY, PEAK_MEMORY),
+    (FASTEST_START, COLD_START),
+    ("Lowest latency", LATENCIES[0]),
     ("Fastest prediction", PREDICTION),
 )
 
 
-def lead(ranking: Ranking) -> str:
-    """Return the answer in a few words: the fastest, or all that are too close to call."""
-    timed = ranking.timed
+def sentence(ranking: Ranking) -> str:
+    """Return the answer as one sentence that can be forwarded."""
+    timed, model = ranking.timed, ranking.choices["model"]
     if not timed:
         return "Nothing was measured"
-    if len(timed) > 1 and not ranking.family.ratio(0, 1).is_known:
-        return "Too few trials to tell"
-    level = level_of(ranking)
-    if level:
-        return f"Too close to call: {_tied(timed[0].label, level, len(timed))}"
-    return f"{timed[0].label}: {THROUGHPUT.quote(timed[0].median.estimate)}"
-
-
-def sentence(ranking: Ranking) -> str:
-    """Say which contender was fastest, by how much, and how certain that is."""
-    timed = ranking.timed
-    if not timed:
-        return "No trial of a comparable contender gave a throughput."
-    best = timed[0]
-    figures = f"{THROUGHPUT.quote(best.median.estimate)} ({_trials(best)})"
+    first, rate = timed[0].label, timed[0][THROUGHPUT].value
     if len(timed) == 1:
-        return f"{best.label} was the only contender that was measured: median {figures}."
-    following = timed[1]
-    shown = ranking.family.verdict(0, 1) == "faster"
-    claim = "was fastest: median" if shown and not level_of(ranking) else "comes first: median"
-    return (
-        f"{best.label} {claim} {figures}, {times(ranking.family.ratio(0, 1))} times the next, "
-        f"{following.label} ({THROUGHPUT.show(following.median.estimate)}); {_how_sure(ranking)}."
-    )
+        return f"{first} trains {model} at {THROUGHPUT.quote(rate)}"
+    if ranking.family.ranks[1] is None:
+        highest = f"the highest rate is that of {first}, {THROUGHPUT.quote(rate)}"
+        return f"Too few trials to tell which contender trains {model} fastest; {highest}"
+    leaders = leaders_of(ranking)
+    if len(leaders) == 1:
+        return f"{first} trains {model} fastest: {_lead(ranking, 1)}"
+    names = [timed[place].label for place in leaders]
+    if all(ranking.family.verdict(*pair) == "same" for pair in combinations(leaders, 2)):
+        fastest = " fastest and" if len(leaders) < len(timed) else ""
+        within = f"(within {100 * ranking.family.margin:g} %)"
+        return f"{_named(names, 'and')} train {model}{fastest} equally fast {within}"
+    comparison = f"{first} is {_lead(ranking, leaders[1])}"
+    return f"{_named(names, 'or')} trains {model} fastest; not decided: {comparison}"
+
+
+def _lead(ranking: Ranking, place: int) -> str:
+    """Return the first contender's ratio to another one, with its interval."""
+    ratio = ranking.family.ratio(0, place)
+    interval = span(ratio.low, ratio.high, _RATIO)
+    return f"{_RATIO(ratio.estimate)}{TIMES} {ranking.timed[place].label} ({interval})"
+
+
+def _named(names: Sequence[str], word: str) -> str:
+    """Name the contenders, or the first and the number of the others if they are many."""
+    if len(names) <= _MOST_NAMED + 1:
+        return listed(names, word)
+    others = f"{len(names) - 1} others"
+    return f"{names[0]} {word} {others if word == 'and' else f'one of {others}'}"
+
+
+def decided(ranking: Ranking) -> str:
+    """Return how many pairs are decided, and what the others need."""
+    return _decided(ranking, undecided_of(ranking))
+
+
+def _decided(ranking: Ranking, undecided: Undecided) -> str:
+    pairs = number_of_pairs(ranking)
+    left = len(undecided.pairs)
+    if not left:
+        return f"All {pairs:,} pairs are decided" if pairs > 1 else "The pair is decided"
+    numbers = f"{pairs - left:,} of {count(pairs, 'pair')} decided"
+    if not ranking.family.p_values:
+        return f"{numbers}; at least 2 repeats are needed"
+    if undecided.repeats is None:
+        return numbers
+    time = "" if undecided.seconds is None else f" ({duration(undecided.seconds)})"
+    repeats = f"about {count(undecided.repeats, 'more repeat')}{time}"
+    return f"{numbers}; {repeats} would decide {'the rest' if left < pairs else 'all'}"
+
+
+def tiers(ranking: Ranking) -> Table | None:
+    """Return the ranking in tiers; None if no contenders are compared."""
+    found = tiers_of(ranking)
+    if not ranking.family.p_values:
+        return None
+    rows = [(str(number), _members(ranking, own)) for number, own in enumerate(found, start=1)]
+    left_out = sum(len(own) for own in found[_MOST_TIERS:])
+    del rows[_MOST_TIERS:]
+    if left_out:
+        rows.append(("lower", f"{count(left_out, 'contender')}, see the ranking"))
+    unranked = [place for place, rank in enumerate(ranking.family.ranks) if rank is None]
+    if unranked:
+        rows.append((NOT_KNOWN, f"{_members(ranking, unranked)} (too few trials)"))
+    columns = texts("Tier", f"Contenders, {THROUGHPUT.unit}")
+    return Table(f"{ranking.title}: tiers", columns, tuple(rows))
+
+
+def _members(ranking: Ranking, places: Sequence[int]) -> str:
+    named = [_with_throughput(ranking.timed[place]) for place in places[:_MOST_MEMBERS]]
+    left_out = len(places) - len(named)
+    return "; ".join([*named, *([f"and {left_out:,} more"] if left_out else [])])
+
+
+def _with_throughput(contender: Contender) -> str:
+    return f"{contender.label} {THROUGHPUT.show(contender[THROUGHPUT].value)}"
 
 
 def facts(ranking: Ranking) -> list[Fact]:
-    """Return what else differs and what is missing, each with a name and a value."""
-    return [
-        *_comparisons(ranking),
-        *_repeats_needed(ranking),
-        *_caveats(ranking),
-    ]
+    """Return what is undecided, what else differs and what is missing, with a name and a value."""
+    return [*_undecided(ranking), *_comparisons(ranking), *_caveats(ranking)]
 
 
-def _tied(first: str, level: Sequence[str], of: int) -> str:
-    """Name the contenders without a measurable difference, or their number if they are many."""
-    if len(level) <= _MOST_NAMED:
-        return listed([first, *level])
-    return f"all {of} contenders" if len(level) + 1 == of else f"{first} and {len(level)} others"
-
-
-def _trials(contender: Contender) -> str:
-    number = len(contender.blocks)
-    if number == 1:
-        return "one trial"
-    interval = span(contender.median.low, contender.median.high, THROUGHPUT.write)
-    return f"95 % interval {interval}, {count(number, 'trial')}"
-
-
-def _how_sure(ranking: Ranking) -> str:
-    if not ranking.family.ratio(0, 1).is_known:
-        single = [c.label for c in ranking.timed[:2] if len(c.blocks) == 1]
-        return f"with a single trial of {listed(single)} the spread is not known"
-    level = level_of(ranking)
-    if level:
-        others = listed(level) if len(level) <= _MOST_NAMED else f"{len(level)} others"
-        return f"no measurable difference between it and {others}"
-    return "chance does not explain the difference"
-
-
-def _repeats_needed(ranking: Ranking) -> Iterator[Fact]:
-    """Yield the repeats needed, estimated from the spread of the ratio of the first two."""
-    if len(ranking.timed) < 2 or not ranking.family.ratio(0, 1).is_known:
+def _undecided(ranking: Ranking) -> Iterator[Fact]:
+    if len(ranking.timed) < 2:
         return
-    spread = ranking.family.ratio(0, 1).spread
-    needed = repeats_needed(VISIBLE, spread, len(ranking.family.p_values))
-    number = f"about {needed:,}" if needed else f"more than {MOST_REPEATS:,}"
-    yield f"Repeats needed to see {100 * VISIBLE:g} %", number
+    undecided = undecided_of(ranking)
+    yield "Verdicts", f"{_decided(ranking, undecided)}."
+    if 0 < len(undecided.pairs) <= _MOST_NAMED:
+        yield "Undecided", "; ".join([listed(pair) for pair in undecided.pairs])
 
 
 def _comparisons(ranking: Ranking) -> Iterator[Fact]:
     contenders = ranking.contenders
-    accuracies = [c[ACCURACY].median for c in contenders if math.isfinite(c[ACCURACY].median)]
+    accuracies = [c[ACCURACY].value for c in contenders if math.isfinite(c[ACCURACY].value)]
     if accuracies:
         reach = span(min(accuracies), max(accuracies), ACCURACY.write)
         yield "Test accuracy of all", f"{reach} {ACCURACY.unit}"
     for name, metric in _QUESTIONS:
         best = best_of(metric, ranking)
         if best:
-            yield name, _described(metric, best, ranking)
+            yield name, _described(metric, best)
 
 
-def _described(metric: Metric, best: Best, ranking: Ranking) -> str:
+def _described(metric: Metric, best: Best) -> str:
     """Describe the best contender with its value and margin, or all contenders of a tie."""
-    value = metric.quote(best.median)
+    value = metric.quote(best.value)
     if best.level:
-        tied = _tied(best.label, best.level, len(ranking.contenders))
+        tied = _named([best.label, *best.level], "and")
         return f"{tied} cannot be told apart; {best.label} has {value}"
     return f"{best.label}, {value}; {best.margin}"
 

@@ -12,8 +12,8 @@ from reports.metrics import METRICS, THROUGHPUT, Metric
 
 
 def medians(contender: Contender, metrics: Sequence[Metric]) -> tuple[str, ...]:
-    """Return the median of each metric."""
-    return tuple(metric.show(contender[metric].median) for metric in metrics)
+    """Return the value of each metric: the median, or the estimate of throughput."""
+    return tuple(metric.show(contender[metric].value) for metric in metrics)
 
 
 def spread(contender: Contender, metric: Metric) -> tuple[str, str]:
@@ -21,7 +21,7 @@ def spread(contender: Contender, metric: Metric) -> tuple[str, str]:
     values = contender[metric]
     several = contender.known(metric) > 1
     reach = span(values.minimum, values.maximum, metric.write) if several else NOT_KNOWN
-    return metric.show(values.median), reach
+    return metric.show(values.value), reach
 
 
 def fewer(ranking: Ranking, table: Table) -> str:
@@ -46,19 +46,18 @@ def repeats(contender: Contender) -> str:
 
 
 def throughput(contender: Contender) -> tuple[str, str]:
-    """Return the median throughput, and its 95 % interval if there are several trials."""
+    """Return the throughput, and its 95 % interval if there are several trials."""
     if not contender.blocks:
         return NOT_KNOWN, NOT_KNOWN
-    median = contender.median
-    interval = span(median.low, median.high, THROUGHPUT.write)
-    return THROUGHPUT.show(median.estimate), interval if len(contender.blocks) > 1 else NOT_KNOWN
+    interval = span(*contender.interval, THROUGHPUT.write)
+    return THROUGHPUT.show(contender[THROUGHPUT].value), interval
 
 
 def rank(ranking: Ranking, place: int) -> str:
-    """Return the best rank that the contender can have; a dash with too few trials."""
+    """Return the ranks that the contender can have; a dash with too few trials."""
     ranks = ranking.family.ranks
     known = ranks[place] if place < len(ranks) else None
-    return str(known.low) if known else NOT_KNOWN
+    return span(known.low, known.high, fixed(0)) if known else NOT_KNOWN
 
 
 def relative(ranking: Ranking, place: int) -> str:

@@ -92,7 +92,7 @@ def _step_part(ranking: Ranking, timed: Sequence[Timed], stem: str | None) -> Pa
 
 def _step_cells(contender: Contender, seconds: Seconds, batch: int) -> tuple[str, ...]:
     found = np.percentile(seconds, _PERCENTILES).tolist()
-    throughput = contender[THROUGHPUT].median
+    throughput = contender[THROUGHPUT].value
     within = _MILLISECONDS(batch / throughput) if throughput > 0 else NOT_KNOWN
     return f"{len(seconds):,}", *map(_MILLISECONDS, found), within
 

@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 
 from reports.analysis.contenders import Contender
 from reports.analysis.rankings import Failure, Ranking
+from reports.analysis.verdicts import pairs_of
 from reports.display import LONGEST_REASON, NOT_KNOWN, NOT_REACHED, TO, fixed, shortened, span
-from reports.document import Chart, Column, Part, Section, Table
+from reports.document import Chart, Column, Part, Section, Table, numbers, texts
 from reports.figures.gallery import (
     ACCURACY_CURVES,
     MEMORY_BARS,
@@ -33,8 +34,17 @@ from reports.metrics import (
     TRAIN,
     Metric,
 )
-from reports.sections.answer import Fact, facts, lead, sentence
-from reports.sections.cells import fewer, medians, rank, relative, repeats, spread, throughput
+from reports.sections.answer import FASTEST_START, LEAST_MEMORY, Fact, facts, sentence, tiers
+from reports.sections.cells import (
+    fewer,
+    medians,
+    rank,
+    relative,
+    repeats,
+    spread,
+    throughput,
+    times,
+)
 from reports.sections.trade_offs import (
     best_section,
     break_even_section,
@@ -47,8 +57,9 @@ _RANGE = f"min{TO}max"
 
 # Of the page's own charts, which show what the reader chooses.
 _CAPTIONS = {
-    "ranking": "Bars show the median over the trials of each comparable contender, lines run from "
-    "the smallest to the largest; in the chart of throughput each dot is a trial.",
+    "ranking": "Bars show the estimated throughput of each comparable contender, or the median of "
+    "another quantity over the trials. Lines run from the smallest to the largest trial; in the "
+    "chart of throughput each dot is a trial.",
     "accuracy": "Medians over the trials after each epoch. Against epochs, equal work gives equal "
     "lines; against seconds, the faster contender is on the left.",
     "memory": "Medians over the trials: the pale part is held once the framework is imported, the "
@@ -56,6 +67,15 @@ _CAPTIONS = {
     "phases": "Medians over the trials of each phase's seconds, end to end; the start of the "
     "process itself is not in it.",
 }
+_MOST_PAIRED = 20  # contenders; nobody reads a longer list of pairs
+_PAIRS = (
+    "The intervals are simultaneous: in 95 % of all rankings, every one contains the true ratio. "
+    "Two contenders are the same if they differ by less than the margin. The repeats needed "
+    "include those so far, and are estimated as if the ratio were exact."
+)
+_TOO_MANY_PAIRS = (
+    "There are too many pairs for a table: bench.load(FOLDER).pairs and results.json have them."
+)
 _WITH_CONTROLS = ("ranking", "accuracy")
 
 MakeTable = Callable[[Ranking], Table]
@@ -75,6 +95,7 @@ def result_sections(rankings: Sequence[Ranking], gallery: Gallery) -> list[Secti
         _section("phases", "Phases", rankings, gallery, PHASE_BARS, _phases),
         _plain_section("target", "Time to accuracy", rankings, TIME_TO_ACCURACY, _target),
         _plain_section("prediction", "Prediction", rankings, PREDICTION, _prediction),
+        *_pairs_section(rankings),
     ]
 
 
@@ -84,8 +105,8 @@ def _answer(rankings: Sequence[Ranking]) -> Section:
         Part(
             heading=ranking.title,
             note=ranking.setting,
-            lead=lead(ranking),
-            paragraphs=(sentence(ranking),),
+            lead=sentence(ranking),
+            table=tiers(ranking),
             facts=all_facts[position],
             ranking=position,
         )
@@ -98,12 +119,12 @@ def _answer(rankings: Sequence[Ranking]) -> Section:
 
 def _overview(rankings: Sequence[Ranking], all_facts: Sequence[Sequence[Fact]]) -> Table:
     """Return a table with the answer to the first questions of a reader, one row per ranking."""
-    questions = ("Least memory", "First to train")
-    columns = (Column("Model and device"), Column("Throughput"), *map(Column, questions))
+    questions = (LEAST_MEMORY, FASTEST_START)
+    columns = (Column("Model and device"), Column("Fastest training"), *map(Column, questions))
     rows = []
     for ranking, its_facts in zip(rankings, map(dict, all_facts), strict=True):
         others = (its_facts.get(name, NOT_KNOWN) for name in questions)
-        rows.append((ranking.title, lead(ranking), *others))
+        rows.append((ranking.title, sentence(ranking), *others))
     return Table("The answer for each model and device", columns, tuple(rows))
 
 
@@ -138,9 +159,45 @@ def _plain_section(
     parts = tuple(
         Part(heading=ranking.title, note=fewer(ranking, made := table(ranking)), table=made)
         for ranking in rankings
-        if any(not math.isnan(contender[metric].median) for contender in ranking.measured)
+        if any(not math.isnan(contender[metric].value) for contender in ranking.measured)
     )
     return Section(anchor, title, parts, "" if parts else "Not measured in these trials.")
+
+
+def _pairs_section(rankings: Sequence[Ranking]) -> list[Section]:
+    """Return the section with every pair; none if no two contenders were measured."""
+    parts = tuple(
+        Part(
+            heading=ranking.title,
+            paragraphs=() if len(ranking.timed) <= _MOST_PAIRED else (_TOO_MANY_PAIRS,),
+            table=_pairs(ranking) if len(ranking.timed) <= _MOST_PAIRED else None,
+            ranking=position,
+        )
+        for position, ranking in enumerate(rankings)
+        if len(ranking.timed) > 1
+    )
+    section = Section("pairs", "Every pair", parts, _PAIRS, reference=True)
+    return [section] if parts else []
+
+
+def _pairs(ranking: Ranking) -> Table:
+    columns = (
+        *texts("Contender", "Compared with"),
+        *numbers("Times as fast (interval)"),
+        *texts("Verdict"),
+        *numbers("Repeats needed"),
+    )
+    rows = tuple(
+        (
+            pair.one,
+            pair.other,
+            times(pair.ratio),
+            pair.verdict,
+            NOT_KNOWN if pair.repeats_needed is None else f"{pair.repeats_needed:,}",
+        )
+        for pair in pairs_of(ranking)
+    )
+    return Table(f"{ranking.title}: every pair of contenders", columns, rows)
 
 
 def _target(ranking: Ranking) -> Table:
@@ -167,7 +224,7 @@ def _target(ranking: Ranking) -> Table:
 def _epochs(contender: Contender) -> str:
     """Return the epochs trained, marked if most trials missed the target."""
     trained = [len(curve.epochs) for curve in contender.trial_curves]
-    if contender[TIME_TO_ACCURACY].median == math.inf:
+    if contender[TIME_TO_ACCURACY].value == math.inf:
         return f"{NOT_REACHED} within {max(trained)}"
     return span(min(trained), max(trained), fixed(0)) if trained else NOT_KNOWN
 
@@ -222,7 +279,7 @@ def _ranking_table(ranking: Ranking) -> Table:
 def _known(ranking: Ranking, metrics: Sequence[Metric]) -> list[Metric]:
     """Return the metrics that are known of at least one contender."""
     measured = ranking.measured
-    return [m for m in metrics if any(math.isfinite(c[m].median) for c in measured)]
+    return [m for m in metrics if any(math.isfinite(c[m].value) for c in measured)]
 
 
 def _without_trial(ranking: Ranking) -> list[Failure]:

@@ -20,7 +20,11 @@ _BREAK_EVEN = (
     "The wait until training starts, then the steps: where two lines cross, the later starter has "
     "caught up. Both axes are logarithmic."
 )
-_SCALING = "Medians over the trials; lines run from the slowest to the fastest trial."
+_SCALING = (
+    "Estimated throughput; lines run from the slowest to the fastest trial. A crossover is named "
+    "if the verdicts on both sides are opposite, at the significance level divided by the number "
+    "of settings."
+)
 _WRITE_STEPS = significant(3)
 
 
@@ -32,8 +36,8 @@ def best_section(rankings: Sequence[Ranking]) -> Section:
         if ranking.contenders
     )
     intro = (
-        "The best median of each quantity with its 95 % interval, and the next. Contenders "
-        "without a measurable difference from the best are named next to it."
+        "The best value of each quantity with its 95 % interval, and the next. Contenders that are "
+        "not shown to be worse are named next to the best."
     )
     return Section("best", "Best in each quantity", parts, intro if parts else "", reference=True)
 
@@ -41,7 +45,7 @@ def best_section(rankings: Sequence[Ranking]) -> Section:
 def _best(ranking: Ranking) -> Table:
     columns = (
         *texts("Quantity", "Best"),
-        *numbers("Median", "95 % interval"),
+        *numbers("Value", "95 % interval"),
         *texts("Margin to the next"),
     )
     rows = [_best_row(metric, ranking) for metric in METRICS if metric.direction]
@@ -57,7 +61,7 @@ def _best_row(metric: Metric, ranking: Ranking) -> tuple[str, ...] | None:
     if found is None:
         return None
     named = listed([found.label, *found.level])
-    return metric.heading, named, metric.show(found.median), found.interval, found.margin
+    return metric.heading, named, metric.show(found.value), found.interval, found.margin
 
 
 def trade_off_section(rankings: Sequence[Ranking]) -> Section:
@@ -95,8 +99,8 @@ def _front(ranking: Ranking) -> Table:
     rows = tuple(
         (
             c.label,
-            THROUGHPUT.show(c[THROUGHPUT].median),
-            PEAK_MEMORY.show(c[PEAK_MEMORY].median),
+            THROUGHPUT.show(c[THROUGHPUT].value),
+            PEAK_MEMORY.show(c[PEAK_MEMORY].value),
             "yes" if c.label in best else "no",
             scores.get(c.label, NOT_KNOWN),
         )
@@ -174,7 +178,7 @@ def scaling_section(rankings: Sequence[Ranking]) -> list[Section]:
 def _sweep_table(sweep: Sweep) -> Table:
     columns = (*texts("Contender"), *numbers(*sweep.values))
     rows = tuple(
-        (label, *(THROUGHPUT.show(spread.median if spread else None) for spread in spreads))
+        (label, *(THROUGHPUT.show(spread.value if spread else None) for spread in spreads))
         for label, spreads in sweep.spreads.items()
     )
     return Table(f"{sweep.title}: throughput, {THROUGHPUT.unit}", columns, rows)
@@ -193,4 +197,4 @@ def _crossings(sweep: Sweep) -> Iterator[str]:
     if len(found) > _MOST_CROSSINGS:
         yield f"And {count(len(found) - _MOST_CROSSINGS, 'crossover')} more, seen in the table."
     if not found:
-        yield "No two contenders change places beyond the ranges of their trials."
+        yield "No two contenders are shown to change places."

@@ -6,6 +6,7 @@ from statistics import median
 import msgspec
 
 from bench.records.manifest import DatasetFacts, Machine, Manifest, ModelFacts
+from bench.records.reader import Run
 from bench.records.trial import (
     Attempt,
     EpochRecord,
@@ -18,6 +19,8 @@ from bench.records.trial import (
 from bench.spec.job import Job
 from bench.spec.layers import Dense, Flatten, sequential
 from bench.spec.training import Sgd
+from reports.analysis.rankings import Ranking, rankings_of
+from reports.analysis.runs import name_sources
 
 MACHINE = Machine(
     hostname="bench-host",
@@ -198,6 +201,16 @@ def store(folder: Path, trials, **changes) -> Path:
     lines = b"".join(msgspec.json.encode(record) + b"\n" for record in trials)
     (folder / "trials.jsonl").write_bytes(lines)
     return folder
+
+
+def run_of(trials, **changes) -> Run:
+    """Return a run with these trials and some fields of the manifest changed, without a folder."""
+    return Run(Path("run"), msgspec.structs.replace(MANIFEST, **changes), list(trials))
+
+
+def ranked(trials, **changes) -> list[Ranking]:
+    """Return the rankings of such a run."""
+    return rankings_of(name_sources([run_of(trials, **changes)]))
 
 
 # Medians 200,000, 100,000 (one of three failed) and 50,000; the ranges do not touch.

@@ -72,14 +72,17 @@ def _choices(rankings: Sequence[Ranking]) -> list[dict[str, Any]]:
 
 
 def _ranking(ranking: Ranking) -> dict[str, Any]:
-    drawn = ranking.measured[:MOST_CONTENDERS]
+    drawn, ranks = ranking.measured[:MOST_CONTENDERS], ranking.family.ranks
     return {
         "title": ranking.title,
         "setting": ranking.setting,
         "choices": dict(ranking.choices),
         "contenders": [
             _contender(contender, colour, LINES.index(line))
-            for contender, (colour, line) in zip(drawn, styles(drawn), strict=True)
+            | {"rank": ranks[place] if place < len(ranks) else None}
+            for place, (contender, (colour, line)) in enumerate(
+                zip(drawn, styles(drawn), strict=True)
+            )
         ],
     }
 
@@ -107,11 +110,11 @@ def _contender(contender: Contender, colour: str, turn: int) -> dict[str, Any]:
 
 
 def _three(contender: Contender, metric: Metric) -> list[float | None] | None:
-    """Return median, minimum and maximum; None if the median is unknown."""
+    """Return value, minimum and maximum; None if the value is unknown."""
     spread = contender[metric]
-    if not math.isfinite(spread.median):
+    if not math.isfinite(spread.value):
         return None
-    return [spread.median, spread.minimum, spread.maximum]
+    return [spread.value, spread.minimum, spread.maximum]
 
 
 def _curve(curve: Curve) -> dict[str, list[float | None]]:
@@ -166,7 +169,7 @@ def _sweep(sweep: Sweep) -> dict[str, Any]:
         "values": list(sweep.values),
         "rankings": list(sweep.rankings),
         "series": {
-            label: [spread and [spread.median, spread.minimum, spread.maximum] for spread in found]
+            label: [spread and [spread.value, spread.minimum, spread.maximum] for spread in found]
             for label, found in sweep.spreads.items()
         },
     }

@@ -14,7 +14,7 @@ from bench.errors import UserError
 from bench.records.trial import TrialRecord
 from bench.verification.certificate import Certificate, Check
 from reports.analysis.trials import trial_fields
-from reports.api import CERTIFICATE_COLUMNS, ranking_columns
+from reports.api import CERTIFICATE_COLUMNS, PAIR_COLUMNS, ranking_columns
 from reports.metrics import METRICS
 
 PAGE = (ROOT / "docs" / "python-api.md").read_text(encoding="utf-8")
@@ -51,17 +51,38 @@ def test_trials_have_one_row_each_with_the_values_of_the_records(make, run):
 def test_rankings_have_one_row_per_contender(run):
     rankings = run.rankings
     assert rankings["contender"].tolist() == ["jax scan", "torch eager", "numpy default"]
-    assert rankings["rank"].isna().tolist() == [False, False, True]  # a single trial has no rank
+    # A single trial has no rank.
+    assert rankings["rank_low"].fillna(0).tolist() == [1, 1, 0]
+    assert rankings["rank_high"].fillna(0).tolist() == [3, 3, 0]
     assert rankings["repeats"].tolist() == [3, 2, 1]
     assert rankings["attempted"].tolist() == [3, 3, 1]
-    assert rankings["throughput_images_per_second"].tolist() == [200_000, 100_000, 50_000]
+    assert rankings["throughput_images_per_second"].tolist() == pytest.approx(
+        [194_936, 99_499, 53_251], rel=1e-5
+    )
     first, second, third = rankings.itertuples()
     assert (
-        first.throughput_images_per_second_low < 200_000 < first.throughput_images_per_second_high
+        first.throughput_images_per_second_low
+        < first.throughput_images_per_second
+        < first.throughput_images_per_second_high
     )
     assert first.ratio_to_first == 1
     assert second.ratio_to_first_low < second.ratio_to_first < second.ratio_to_first_high
     assert pd.isna(third.ratio_to_first_low)
+
+
+def test_pairs_have_one_row_each_with_the_verdict(run):
+    pairs = run.pairs
+    assert pairs.columns.tolist() == PAIR_COLUMNS
+    assert pairs[["one", "other"]].to_numpy().tolist() == [
+        ["jax scan", "torch eager"],
+        ["jax scan", "numpy default"],
+        ["torch eager", "numpy default"],
+    ]
+    assert set(pairs["verdict"]) == {"undecided"}
+    assert pairs["low"].isna().tolist() == pairs["high"].isna().tolist() == [False, True, True]
+    assert pairs["repeats_needed"].fillna(0).tolist() == [3, 0, 0]
+    assert pairs["ratio"][0] == pytest.approx(run.rankings["ratio_to_first"][1] ** -1)
+    assert set(pairs["title"]) == set(run.rankings["title"])
 
 
 def test_certificates_have_one_row_per_check(run):
@@ -76,6 +97,7 @@ def test_certificates_have_one_row_per_check(run):
 def test_a_run_without_trials_has_empty_tables_with_all_columns(make, tmp_path):
     run = bench.load(make.store(tmp_path / "empty", []))
     assert run.rankings.columns.tolist() == ranking_columns()
+    assert run.pairs.columns.tolist() == PAIR_COLUMNS
     assert run.certificates.columns.tolist() == CERTIFICATE_COLUMNS
     assert run.trials.empty
     assert run.rankings.empty
@@ -154,7 +176,13 @@ def test_the_page_describes_every_column(table):
 def test_the_page_names_every_other_column():
     named = set(re.findall(r"`(\w+)`", PAGE))
     metrics = {f"{metric.key}{end}" for metric in METRICS for end in ("_min", "_max")}
-    assert {*ranking_columns(), *CERTIFICATE_COLUMNS, "spec", "run"} - metrics <= named
+    assert {
+        *ranking_columns(),
+        *PAIR_COLUMNS,
+        *CERTIFICATE_COLUMNS,
+        "spec",
+        "run",
+    } - metrics <= named
 
 
 @pytest.mark.process

@@ -4,8 +4,9 @@ import json
 import math
 
 import pytest
+from support.records import ranked
 
-from reports.analysis.rankings import rankings_of, rankings_of_records
+from reports.analysis.rankings import rankings_of
 from reports.analysis.runs import read_sources
 from reports.document import Table, numbers
 from reports.documents.run_report import Edition
@@ -34,20 +35,20 @@ def trials(make):
 
 
 def test_medians_are_over_the_known_values(trials):
-    (ranking,) = rankings_of_records(trials)
+    (ranking,) = ranked(trials)
     for contender in ranking.contenders:
         assert contender.is_comparable
         assert [contender.known(m) for m in (COMPILE, ACCURACY, PREDICTION)] == [1, 1, 1]
-        assert contender[COMPILE].median == 0.0625
-        assert contender[ACCURACY].median == 0.975
-        assert contender[TRAIN].median == 1.0, "the others trained fewer epochs"
+        assert contender[COMPILE].value == 0.0625
+        assert contender[ACCURACY].value == 0.975
+        assert contender[TRAIN].value == 1.0, "the others trained fewer epochs"
         assert contender.known(TRAIN) == 1
         assert contender.curve.accuracies == pytest.approx((0.93, 0.96, 0.975))
         assert contender.repeats == 3
 
 
 def test_a_single_known_value_has_no_range(trials):
-    (ranking,) = rankings_of_records(trials)
+    (ranking,) = ranked(trials)
     assert spread(ranking.contenders[0], ACCURACY) == ("97.50", "–")  # noqa: RUF001
 
 
@@ -64,10 +65,10 @@ def test_tables_say_how_many_trials_know_a_quantity(make, trials, tmp_path):
 def test_contenders_that_know_a_quantity_in_other_numbers_of_trials_are_reported(make, trials):
     table = Table("", numbers(ACCURACY.heading, THROUGHPUT.heading), ())
     more = make.repeated("numpy", "eager", [500.0, 510.0])
-    (ranking,) = rankings_of_records([*trials, *more])
+    (ranking,) = ranked([*trials, *more])
     assert fewer(ranking, table) == "Known in 1 of 3 trials of some contenders: test accuracy."
     more.append(make.in_rounds("numpy", "eager", 3, RATES, **make.WARM))
-    (ranking,) = rankings_of_records([*trials, *more])
+    (ranking,) = ranked([*trials, *more])
     assert fewer(ranking, table) == "Known in 1–2 of 3 trials: test accuracy."  # noqa: RUF001
 
 
@@ -92,7 +93,7 @@ def test_a_quantity_that_no_trial_knows_is_left_out(make, tmp_path):
     edition = Edition(read_sources([make.store(tmp_path / "run", warm)]))
     (ranking,) = rankings_of(edition.sources)
     (contender,) = ranking.contenders
-    unknown = [m.key for m in METRICS if math.isnan(contender[m].median)]
+    unknown = [m.key for m in METRICS if math.isnan(contender[m].value)]
     assert {"compile_seconds", "test_accuracy", "train_seconds"} <= set(unknown)
     for name in ("html", "markdown", "json", "figures"):
         assert made(edition, name)

@@ -5,33 +5,35 @@ from collections import Counter
 
 import msgspec
 import pytest
+from support.records import ranked, run_of
 
 from bench.records.manifest import ModelFacts
 from bench.records.trial import EpochRecord, TimeToAccuracy
 from bench.spec.layers import Dense, Flatten, sequential
 from bench.spec.training import Adam
-from bench.statistics.medians import median_interval
 from bench.statistics.ratios import independent_ratio, paired_ratio
-from reports.analysis.rankings import rankings_of, rankings_of_records
+from reports.analysis.rankings import rankings_of
 from reports.analysis.runs import read_sources
 from reports.analysis.trials import record_frame
-from reports.display import NOT_KNOWN, fixed, listed, plain, shortened, shown, significant
-from reports.documents.terminal import HEADER, NUMBERS, summary_rows
+from reports.analysis.verdicts import tiers_of, undecided_of
+from reports.display import NOT_KNOWN, duration, fixed, listed, plain, shortened, shown, significant
+from reports.documents.terminal import HEADER, NUMBERS, summary
 from reports.figures import bars, curves, palette
 from reports.figures.canvas import house_style
 from reports.metrics import (
     FIRST_STEP,
     MEMORY_ABOVE_BASELINE,
     METRICS,
+    PEAK_MEMORY,
     THROUGHPUT,
     TIME_TO_ACCURACY,
 )
-from reports.sections.answer import facts, lead, sentence
+from reports.sections.answer import facts, sentence, tiers
 from reports.sections.cells import rank, relative
 
 
 def only(records):
-    (ranking,) = rankings_of_records(records)
+    (ranking,) = ranked(records)
     return ranking
 
 
@@ -85,8 +87,11 @@ def test_a_contender_has_the_median_and_range_of_its_successful_trials(make):
     best, second, third = only(make.TRIALS).contenders
     assert (best.label, second.label, third.label) == ("jax scan", "torch eager", "numpy default")
     spread = best[THROUGHPUT]
-    assert (spread.median, spread.minimum, spread.maximum) == (200_000, 190_000, 230_000)
-    assert second[THROUGHPUT].median == 100_000
+    # The estimates are of the repeats that contenders share.
+    estimates = (190_000 * 200_000) ** 0.5, (90_000 * 110_000) ** 0.5
+    assert (best[THROUGHPUT].value, second[THROUGHPUT].value) == pytest.approx(estimates)
+    assert (spread.minimum, spread.maximum) == (190_000, 230_000)
+    assert best[PEAK_MEMORY].value == 300 * 2**20
     assert [(c.repeats, c.attempted) for c in (best, second, third)] == [(3, 3), (2, 3), (1, 1)]
     assert [c.blocks for c in (second, third)] == [{1: 90_000, 2: 110_000}, {1: 50_000}]
 
@@ -117,7 +122,7 @@ def test_curves_are_medians_over_cumulative_seconds(make):
     ],
 )
 def test_trials_with_different_settings_are_ranked_separately(make, field, value, words):
-    rankings = rankings_of_records([make.trial(), make.trial("jax", "jit", **{field: value})])
+    rankings = ranked([make.trial(), make.trial("jax", "jit", **{field: value})])
     assert [len(ranking.contenders) for ranking in rankings] == [1, 1]
     assert [words in ranking.title for ranking in rankings].count(True) == 1
 
@@ -179,43 +184,130 @@ def five(make):
     ]
 
 
-def test_the_answer_names_the_fastest_its_lead_and_its_interval(five):
+def test_the_answer_names_the_fastest_and_its_lead_with_the_interval(five):
     ranking = only(five)
     ratio = ranking.family.ratio(0, 1)
     assert ratio.estimate == pytest.approx(paired_ratio(FAST, LIKE).estimate)
-    low, high = (THROUGHPUT.show(bound) for bound in median_interval(FAST)[1:])
-    assert lead(ranking) == "jax scan: 180,000 images/s"
     assert sentence(ranking) == (
-        f"jax scan was fastest: median 180,000 images/s (95 % interval {low}–{high}, 5 trials), "  # noqa: RUF001
-        f"{ratio.estimate:.2f} "
-        f"({ratio.low:.2f}–{ratio.high:.2f}) times the next, torch xla "  # noqa: RUF001
-        "(90,000); chance does not explain the difference."
+        f"jax scan trains mlp fastest: {ratio.estimate:.2f}× torch xla "  # noqa: RUF001
+        f"({ratio.low:.2f}–{ratio.high:.2f})"  # noqa: RUF001
     )
-    assert dict(facts(ranking))["Repeats needed to see 5 %"] == "about 5"
+    assert dict(facts(ranking))["Verdicts"] == "All 3 pairs are decided."
+    values = [THROUGHPUT.show(contender[THROUGHPUT].value) for contender in ranking.timed]
+    assert tiers(ranking).rows == (
+        ("1", f"jax scan {values[0]}"),
+        ("2", f"torch xla {values[1]}; torch eager {values[2]}"),
+    )
 
 
-def test_contenders_without_a_significant_difference_share_a_rank(five):
+def test_contenders_that_are_not_shown_to_differ_share_a_range_of_ranks(five):
     ranking = only(five)
-    assert [rank(ranking, place) for place in range(3)] == ["1", "2", "2"]
+    assert [rank(ranking, place) for place in range(3)] == ["1", "2–3", "2–3"]  # noqa: RUF001
     assert relative(ranking, 0) == "1"
     assert relative(ranking, 1).startswith("0.501 (0.4")
 
 
-def test_the_answer_can_be_that_no_difference_is_measurable(make, five):
+def test_the_order_follows_the_numbers_that_are_shown(make):
+    # The median of the first is higher, its mean lower.
+    skewed = make.repeated("a", "m", [100.0, 100.0, 60.0])
+    ranking = only([*skewed, *make.repeated("b", "m", [99.0, 98.0, 99.0])])
+    shown = [contender[THROUGHPUT].value for contender in ranking.timed]
+    assert shown == sorted(shown, reverse=True) == list(ranking.family.estimates)
+    assert [c.label for c in ranking.contenders] == ["b m", "a m"]
+
+
+def test_the_answer_can_be_that_contenders_are_equally_fast(make, five):
     ranking = only(five[5:])
-    assert lead(ranking) == "Too close to call: torch xla and torch eager"
-    assert "torch xla comes first" in sentence(ranking)
-    assert "no measurable difference between it and torch eager." in sentence(ranking)
+    assert sentence(ranking) == "torch xla and torch eager train mlp equally fast (within 5 %)"
+    slower = make.repeated("numpy", "eager", [value / 3 for value in HALF])
+    assert sentence(only([*five[5:], *slower])) == (
+        "torch xla and torch eager train mlp fastest and equally fast (within 5 %)"
+    )
 
 
-def test_an_interval_never_contradicts_a_shared_rank(make):
-    # Alone, the first pair differs at the 5 % level; corrected for three pairs it does not.
-    alike = {"a": [108.0, 109.0, 105.0], "b": [101.0, 105.5, 102.0], "c": [101.0, 107.0, 99.0]}
-    trials = [each for name, values in alike.items() for each in make.repeated(name, "m", values)]
-    ranking = only(trials)
-    assert ranking.family.ratio(0, 1).p_value < 0.05
-    assert ranking.family.ratio(0, 1).low < 1
-    assert "no measurable difference between it and" in sentence(ranking)
+NOISY = {
+    "a": [100.0, 120.0, 110.0],
+    "b": [101.0, 105.0, 115.0],
+    "c": [95.0, 109.0, 112.0],
+    "d": [99.0, 111.0, 101.0],
+    "e": [105.0, 100.0, 104.0],
+}
+
+
+def noisy(make, names):
+    return [each for name in names for each in make.repeated(name, "m", NOISY[name])]
+
+
+@pytest.mark.parametrize(
+    ("names", "start"),
+    [
+        ("ab", "a m or b m trains mlp fastest; not decided: a m is 1.03× b m ("),  # noqa: RUF001
+        ("abc", "a m, b m or c m trains mlp fastest; not decided: a m is 1.03× b m ("),  # noqa: RUF001
+        ("abcde", "a m or one of 4 others trains mlp fastest; not decided: a m is 1.03× b m ("),  # noqa: RUF001
+    ],
+)
+def test_the_answer_can_be_undecided(make, names, start):
+    ranking = only(noisy(make, names))
+    assert sentence(ranking).startswith(start)
+    assert [len(tier) for tier in tiers_of(ranking)] == [len(names)]
+
+
+def test_the_undecided_pairs_are_named_with_what_deciding_them_needs(make):
+    ranking = only(msgspec.structs.replace(each, wall_seconds=50.0) for each in noisy(make, "ab"))
+    more = ranking.family.repeats_needed(0, 1) - 3
+    assert ranking.repeat_seconds == 100
+    assert undecided_of(ranking) == ((("a m", "b m"),), more, 100 * more)
+    found = dict(facts(ranking))
+    assert found["Verdicts"] == (
+        f"0 of 1 pair decided; about {more} more repeats ({duration(100 * more)}) would decide all."
+    )
+    assert found["Undecided"] == "a m and b m"
+    many = dict(facts(only(noisy(make, "abcde"))))
+    assert many["Verdicts"].startswith("0 of 10 pairs decided; about ")
+    assert "Undecided" not in many, "the list would be too long"
+
+
+def test_a_tier_ends_where_a_contender_is_shown_to_be_slower_than_its_first(make):
+    near = (1.0, 1.01, 0.99, 1.0)
+    speeds = {"a": 100.0, "b": 99.0, "c": 60.0, "d": 59.5, "e": 20.0}
+    trials = [
+        each
+        for turn, (name, speed) in enumerate(speeds.items())
+        for each in make.repeated(name, "m", [speed * near[(turn + n) % 4] for n in range(4)])
+    ]
+    ranking = only([*trials, *make.repeated("f", "m", [1.0])])
+    assert tiers_of(ranking) == [[0, 1], [2, 3], [4]]
+    assert [row[0] for row in tiers(ranking).rows] == ["1", "2", "3", NOT_KNOWN]
+    assert tiers(ranking).rows[-1][1] == "f m 1.001 (too few trials)"
+    assert tiers(only([make.trial()])) is None
+
+
+def test_many_tiers_and_long_tiers_are_cut(make):
+    apart = [(f"c{n:02}", 1000.0 / 2**n) for n in range(15)]
+    alike = [(f"d{n:02}", 5000.0 + n) for n in range(9)]
+    near = (1.0, 1.01, 0.99)
+    trials = [
+        each
+        for turn, (name, speed) in enumerate([*apart, *alike])
+        for each in make.repeated(name, "m", [speed * near[(turn + n) % 3] for n in range(3)])
+    ]
+    rows = tiers(only(trials)).rows
+    assert rows[0][1].endswith("; and 3 more")
+    assert rows[-1] == ("lower", "4 contenders, see the ranking")
+
+
+def test_verdicts_use_the_smallest_margin_and_significance_of_the_runs(make, five, tmp_path):
+    folders = [
+        make.store(tmp_path / name, five[5:], **settings)
+        for name, settings in {
+            "a": {"margin": 0.2, "significance": 0.01},
+            "b": {"margin": 0.001},
+        }.items()
+    ]
+    (alone,), (both,) = rankings_of(read_sources(folders[:1])), rankings_of(read_sources(folders))
+    assert sentence(alone).endswith("equally fast (within 20 %)")
+    assert (both.family.margin, both.family.significance) == (0.001, 0.01)
+    assert both.repeat_seconds is None, "several runs have no common repeats"
 
 
 def test_a_noisy_contender_with_the_highest_median_is_ranked_below_a_faster_one(make):
@@ -241,40 +333,50 @@ def test_contenders_of_different_runs_are_compared_without_blocks(make, tmp_path
 
 def test_a_single_trial_is_reported_without_spread(make):
     ranking = only([make.trial(), make.trial("jax", "jit", throughput_images_per_second=1.0)])
-    assert "a single trial of torch eager and jax jit the spread is not known" in sentence(ranking)
-    assert lead(ranking) == "Too few trials to tell"
+    assert sentence(ranking) == (
+        "Too few trials to tell which contender trains mlp fastest; the highest rate is that of "
+        "torch eager, 100,000 images/s"
+    )
+    assert dict(facts(ranking))["Verdicts"] == "0 of 1 pair decided; at least 2 repeats are needed."
+    assert tiers(ranking) is None
     assert [rank(ranking, place) for place in (0, 1)] == [NOT_KNOWN] * 2
 
 
 def test_one_contender_is_not_compared(make):
-    assert "torch eager was the only contender" in sentence(only([make.trial()]))
+    ranking = only([make.trial()])
+    assert sentence(ranking) == "torch eager trains mlp at 100,000 images/s"
+    assert "Verdicts" not in dict(facts(ranking))
 
 
 # The terminal
 
 
 def test_the_summary_contains_every_contender_and_failure(make):
-    header, rows = summary_rows(make.TRIALS)
-    assert header == HEADER
+    lines, rows = summary(run_of(make.TRIALS))
+    assert lines == [
+        "jax scan or torch eager trains mlp fastest; not decided: jax scan is 1.96× torch eager "  # noqa: RUF001
+        "(0.758–5.06)",  # noqa: RUF001
+        "0 of 3 pairs decided; about 1 more repeat (8 s) would decide all",
+    ]
     assert {len(row) for row in rows} == {len(HEADER)}
     assert set(NUMBERS) < set(HEADER)
     assert rows[1] == (
-        *("mlp on cpu", "torch eager", "1", "100,000", "27,810–356,000"),  # noqa: RUF001
+        *("mlp on cpu", "torch eager", "1–3", "99,500", "27,810–356,000"),  # noqa: RUF001
         *("0.510 (0.198–1.32)", "97.50", "300", "1.94", "2 of 3", ""),  # noqa: RUF001
     )
     assert [row[1] for row in rows[:3]] == ["jax scan", "torch eager", "numpy default"]
-    assert rows[2][2:6] == ("–", "50,000", "–", "0.273")  # noqa: RUF001
+    assert rows[2][2:6] == ("–", "53,250", "–", "0.273")  # noqa: RUF001
     assert rows[3][-1] == "1 trial timeout: <b>not done</b> | after 600 s & more"
     assert rows[4][-1] == "1 trial crashed: killed by [31mSIGSEGV"
 
 
 def test_the_summary_marks_contenders_that_are_not_comparable(make):
-    _, rows = summary_rows([make.trial(), make.trial("jax", "jit", equivalence="failed")])
+    _, rows = summary(run_of([make.trial(), make.trial("jax", "jit", equivalence="failed")]))
     assert [row[HEADER.index("relative")] for row in rows] == ["1", "not comparable"]
 
 
 def test_a_run_without_trials_has_an_empty_summary():
-    assert summary_rows([]) == (HEADER, [])
+    assert summary(run_of([])) == ([], [])
 
 
 # The figures
@@ -289,16 +391,17 @@ def drawn(make):
     return draw
 
 
-def test_bars_show_medians_and_dots_show_trials(drawn):
+def test_bars_show_estimates_and_dots_show_trials(drawn):
     axes = drawn(bars.throughput).axes[0]
-    assert [bar.get_width() for bar in axes.patches] == [200_000, 100_000, 50_000]
+    estimates = [194_936, 99_499, 53_251]
+    assert [bar.get_width() for bar in axes.patches] == pytest.approx(estimates, rel=1e-5)
     assert [label.get_text() for label in axes.get_yticklabels()] == [
         *("jax scan", "torch eager", "numpy default")
     ]
     whisker, dots = axes.lines[:2]
     assert list(whisker.get_xdata()) == [190_000, 230_000]
     assert list(dots.get_xdata()) == [190_000, 200_000, 230_000]
-    assert [text.get_text() for text in axes.texts] == ["200,000", "100,000", "50,000"]
+    assert [text.get_text() for text in axes.texts] == ["194,900", "99,500", "53,250"]
 
 
 def test_memory_is_split_at_the_baseline(make, drawn):
@@ -348,17 +451,15 @@ def until(seconds, epochs=3, reached=True):
 
 def test_a_median_time_to_accuracy_counts_the_censored_as_slowest(make):
     times = [until(2.0), until(3.0, reached=False), until(1.0)]
-    (ranking,) = rankings_of_records(
-        [make.trial(time_to_accuracy=time, until_accuracy=0.98) for time in times]
-    )
+    (ranking,) = ranked([make.trial(time_to_accuracy=time, until_accuracy=0.98) for time in times])
     (contender,) = ranking.measured
     spread = contender[TIME_TO_ACCURACY]
-    assert (spread.minimum, spread.median, spread.maximum) == (1.0, 2.0, math.inf)
+    assert (spread.minimum, spread.value, spread.maximum) == (1.0, 2.0, math.inf)
     assert "until 98 %" in ranking.setting
 
 
 def test_precisions_and_inputs_are_ranked_separately(make):
     others = [{}, {"precision": "bfloat16"}, {"input": "pipeline"}, {"until_accuracy": 0.9}]
-    rankings = rankings_of_records([make.trial(**changes) for changes in others])
+    rankings = ranked([make.trial(**changes) for changes in others])
     assert len(rankings) == 4
     assert len({ranking.title for ranking in rankings}) == 4

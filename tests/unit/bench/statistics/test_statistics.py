@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from bench.statistics.families import Sample, ratio_of
-from bench.statistics.medians import median_interval
-from bench.statistics.planning import power, repeats_needed
+from bench.statistics.medians import interval_factor, median_interval
 from bench.statistics.ratios import independent_ratio, paired_ratio, paired_ratios
 from bench.statistics.samples import RESOLUTION, SampleError
 
@@ -85,8 +84,9 @@ def test_a_value_that_is_not_a_positive_number_is_rejected(values):
         paired_ratio(values, values)
     with pytest.raises(SampleError, match="expected positive numbers"):
         independent_ratio(values, [1.0, 2.0])
-    with pytest.raises(SampleError, match="expected positive numbers"):
-        median_interval(values)
+    for interval in (median_interval, interval_factor):
+        with pytest.raises(SampleError, match="expected positive numbers"):
+            interval(values)
 
 
 def test_paired_samples_must_have_equal_lengths():
@@ -130,6 +130,15 @@ def test_a_single_value_has_no_interval():
     assert median.estimate == 7
     assert math.isnan(median.low)
     assert math.isnan(median.high)
+    assert math.isnan(interval_factor([7.0]))
+
+
+def test_a_geometric_mean_has_students_interval_on_logarithms():
+    logs = np.log(FIRST)
+    expected = stats.t.interval(0.95, 3, np.mean(logs), stats.sem(logs))
+    mean, factor = stats.gmean(FIRST), interval_factor(FIRST)
+    assert (mean / factor, mean * factor) == pytest.approx(np.exp(expected))
+    assert interval_factor([1e-300, 1e300]) < math.inf
 
 
 # Pairs
@@ -155,27 +164,3 @@ def test_pairs_are_formed_from_blocks_that_both_contenders_have_in_one_run():
     assert ratio_of(first, elsewhere) == independent_ratio([100, 200, 400], [220, 440])
     disjoint = of(220, 440, first=7)
     assert ratio_of(first, disjoint) == independent_ratio([100, 200, 400], [220, 440])
-
-
-# Repeats
-
-
-def test_power_equals_that_of_scipys_noncentral_t():
-    shift = math.sqrt(8) * -math.log(0.95) / 0.04
-    expected = stats.nct.sf(stats.t.ppf(1 - 0.05 / 6, 7), 7, shift)
-    assert power(0.05, 0.04, repeats=8, comparisons=3) == pytest.approx(expected, rel=1e-6)
-
-
-@given(st.floats(0.005, 0.5), st.floats(0.001, 0.3), st.integers(1, 50))
-def test_repeats_needed_is_the_smallest_sufficient_number(effect, spread, comparisons):
-    needed = repeats_needed(effect, spread, comparisons)
-    if needed is None:
-        assert power(effect, spread, 100_000, comparisons) < 0.9
-        return
-    assert power(effect, spread, needed, comparisons) >= 0.9
-    assert needed == 2 or power(effect, spread, needed - 1, comparisons) < 0.9
-
-
-def test_without_spread_two_repeats_are_enough():
-    assert repeats_needed(0.05, 0.0) == 2
-    assert repeats_needed(1e-6, 1.0) is None

@@ -2,11 +2,18 @@
 
 import msgspec
 import pytest
-from support.records import INFERENCE, repeated
+from support.records import INFERENCE, ranked, repeated
 
-from reports.analysis.best import best_of
-from reports.analysis.rankings import rankings_of_records
-from reports.metrics import ACCURACY, COLD_START, LATENCIES, PEAK_MEMORY, THROUGHPUT
+from bench.records.trial import TimeToAccuracy
+from reports.analysis.best import MOST_COMPARED, best_of
+from reports.metrics import (
+    ACCURACY,
+    COLD_START,
+    LATENCIES,
+    PEAK_MEMORY,
+    THROUGHPUT,
+    TIME_TO_ACCURACY,
+)
 
 NEAR = (0.99, 1.01, 1.0, 0.98, 1.02)
 OTHER = (1.01, 1.0, 0.98, 1.02, 0.99)
@@ -20,7 +27,7 @@ def contender(make, backend, megabytes, near):
 
 
 def ranking(*trials):
-    (found,) = rankings_of_records([record for group in trials for record in group])
+    (found,) = ranked([record for group in trials for record in group])
     return found
 
 
@@ -48,11 +55,49 @@ def test_only_contenders_not_significantly_worse_than_the_best_are_named(make):
     assert found.margin == "cannot be told apart"
 
 
-def test_single_trials_are_compared_by_value_without_an_interval(make):
+def test_single_trials_are_not_tested(make):
     alone = ranking(contender(make, "jax", 100, [1]), contender(make, "torch", 300, [1]))
     found = best_of(PEAK_MEMORY, alone)
     assert (found.level, found.interval) == ((), "–")  # noqa: RUF001
-    assert best_of(THROUGHPUT, alone).level == ("torch eager",), "nor does the ranking tell them"
+    assert found.margin == "3.00 times, torch eager (300); not tested"
+    assert best_of(THROUGHPUT, alone).margin.endswith("; not tested")
+
+
+def test_contenders_that_are_not_shown_to_be_worse_are_named_although_their_ranges_are_apart(make):
+    near, apart = (1.00, 1.002), (1.003, 1.006)
+    found = best_of(
+        PEAK_MEMORY,
+        ranking(contender(make, "jax", 100, near), contender(make, "torch", 100, apart)),
+    )
+    assert found.level == ("torch eager",)
+
+
+def test_a_trial_that_missed_the_accuracy_is_not_left_out(make):
+    """The median of the second contender is better, and one of its trials is censored."""
+    times = {"jax": [2.0, 2.01, 1.99], "torch": [1.0, 1.01, None]}
+    found = best_of(
+        TIME_TO_ACCURACY,
+        ranking(
+            [
+                make.trial(
+                    backend,
+                    "eager",
+                    repeat,
+                    until_accuracy=0.98,
+                    time_to_accuracy=TimeToAccuracy(0.98, seconds is not None, seconds or 9.0, 3),
+                )
+                for backend, own in times.items()
+                for repeat, seconds in enumerate(own, start=1)
+            ]
+        ),
+    )
+    assert found.label == "torch eager"
+    assert found.margin.endswith("jax eager (2.00); not tested")
+
+
+def test_many_contenders_are_compared_in_throughput_only(make):
+    many = [contender(make, f"b{n:03}", 100 + n, NEAR) for n in range(MOST_COMPARED + 1)]
+    assert best_of(PEAK_MEMORY, ranking(*many)).margin == "1.01 times, b001 eager (101); not tested"
 
 
 def test_a_metric_without_values_has_no_best(make):

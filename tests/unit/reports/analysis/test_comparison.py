@@ -5,10 +5,10 @@ import math
 
 import msgspec
 import pytest
+from support.records import ranked
 
 from bench.errors import ChoiceError
 from reports.analysis.comparison import compare
-from reports.analysis.rankings import rankings_of_records
 from reports.analysis.runs import read_sources
 from reports.analysis.trade_offs import front
 from reports.analysis.weighing import Limit, decide, parse_limits, parse_weights
@@ -155,7 +155,7 @@ def three(make):
         make.trial("d", "m", throughput_images_per_second=100.0, peak_memory_bytes=200),
         make.trial("e", "m", equivalence="failed"),
     ]
-    return rankings_of_records(records)[0].measured
+    return ranked(records)[0].measured
 
 
 def test_the_score_is_the_weighted_geometric_mean_of_the_ratios_to_the_best(three):
@@ -192,7 +192,7 @@ def test_a_limit_excludes_with_its_reason(three):
 
 
 def test_an_unknown_value_cannot_be_scored(make):
-    contenders = rankings_of_records([make.trial(compile_seconds=None)])[0].measured
+    contenders = ranked([make.trial(compile_seconds=None)])[0].measured
     assert decide(contenders, {COMPILE: 1.0}).excluded[0][1] == "compile is not known"
 
 

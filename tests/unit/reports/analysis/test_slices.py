@@ -2,8 +2,9 @@
 
 import msgspec
 import pytest
+from support.records import ranked
 
-from reports.analysis.rankings import rankings_of, rankings_of_records
+from reports.analysis.rankings import rankings_of
 from reports.analysis.runs import read_sources
 from reports.analysis.slices import timeline_of
 from reports.exports.html.payload import payload_of
@@ -12,7 +13,7 @@ RATES = [800, 1000, 1000, 1200]
 
 
 def timeline(records, **limits):
-    (ranking,) = rankings_of_records(records)
+    (ranking,) = ranked(records)
     return timeline_of(ranking.contenders, **limits)
 
 
@@ -77,7 +78,7 @@ def test_labels_of_many_repeats_do_not_overlap(make):
 
 def test_the_page_gets_each_slice_with_its_disturbance(make):
     trials = [make.in_rounds("torch", "eager", 1, RATES, (2,)), make.trial("jax", "jit")]
-    (slices,) = payload_of(rankings_of_records(trials))["slices"]
+    (slices,) = payload_of(ranked(trials))["slices"]
     assert slices["flags"] == ["", "other processes"]
     jax, torch = sorted(slices["tracks"], key=lambda track: len(track["dots"]))
     assert (jax["middle"], jax["dots"]) == (None, [])
@@ -90,5 +91,5 @@ def test_the_page_grows_little_by_slices(make):
         for mode in range(10)
         for repeat in range(1, 7)
     ]
-    slices = payload_of(rankings_of_records(trials))["slices"]
+    slices = payload_of(ranked(trials))["slices"]
     assert len(msgspec.json.encode(slices)) < 50_000

@@ -2,9 +2,10 @@
 
 import msgspec
 import pytest
+from support.records import ranked
 
 from bench.spec.job import Job
-from reports.analysis.rankings import rankings_of, rankings_of_records
+from reports.analysis.rankings import rankings_of
 from reports.analysis.runs import read_sources
 from reports.analysis.trials import CONTENDER, COORDINATES, trial_frame
 
@@ -30,7 +31,7 @@ def test_a_ranking_contains_the_jobs_that_are_compared_with_each_other(make, nam
     other = msgspec.structs.replace(one, job=job, trial="other")
     if name == "threads":  # the record states the number that the job may leave to the run
         other = msgspec.structs.replace(other, threads=value)
-    rankings = rankings_of_records([one, other])
+    rankings = ranked([one, other])
     is_compared = one.job.compared_with() == job.compared_with()
     assert len(rankings) == (1 if is_compared else 2)
     assert sum(len(ranking.contenders) for ranking in rankings) == 2
@@ -38,7 +39,7 @@ def test_a_ranking_contains_the_jobs_that_are_compared_with_each_other(make, nam
 
 def test_a_label_names_the_environment(make):
     trials = [make.trial(), make.trial(environment=("A=1", "B=2"))]
-    (ranking,) = rankings_of_records(trials)
+    (ranking,) = ranked(trials)
     assert {c.label for c in ranking.contenders} == {"torch eager", "torch eager A=1; B=2"}
 
 

@@ -190,7 +190,7 @@ def rows_of(markdown, title, part=""):
 
 def test_the_tables_contain_the_numbers(markdown):
     assert rows_of(markdown, "Ranking", "### mlp")[1][:6] == [
-        *("torch eager", "1", "100,000", "27,810–356,000", "2 of 3", "0.510 (0.198–1.32)")  # noqa: RUF001
+        *("torch eager", "1–3", "99,500", "27,810–356,000", "2 of 3", "0.510 (0.198–1.32)")  # noqa: RUF001
     ]
     assert rows_of(markdown, "Accuracy over time", "### mlp")[0] == [
         *("jax scan", "97.50", "97.50", "0.0812", "0.0812", "1.00")
@@ -200,6 +200,14 @@ def test_the_tables_contain_the_numbers(markdown):
     ]
     assert rows_of(markdown, "Phases", "### mlp")[0] == [
         *("jax scan", "1.50", "0.25", "0.12", "0.06", "1.00", "0.30", "1.94", "–")  # noqa: RUF001
+    ]
+    assert rows_of(markdown, "Every pair", "### mlp")[:2] == [
+        ["jax scan", "torch eager", "1.96 (0.758–5.06)", "undecided", "3"],  # noqa: RUF001
+        ["jax scan", "numpy default", "3.66", "undecided", "–"],  # noqa: RUF001
+    ]
+    assert rows_of(markdown, "The answer", "### mlp") == [
+        ["1", "jax scan 194,900; torch eager 99,500"],
+        ["–", "numpy default 53,250 (too few trials)"],  # noqa: RUF001
     ]
     assert ["torch eager", "mlp on cpu", "crashed", "1"] in [
         row[:4] for row in rows_of(markdown, "Not measured")
@@ -359,6 +367,7 @@ def test_long_names_and_many_contenders_fit(make, tmp_path):
     paths = write_report([make.store(tmp_path / "run", records)])
     text = (tmp_path / "run" / "report.md").read_text()
     assert len(rows_of(text, "Ranking")) == 100 + 1
+    assert "There are too many pairs for a table" in text
     assert f"Drawn are the {MOST_ROWS} fastest of 100" in text
     assert max(len(path.name) for path in paths) < 100
     assert "why why…" in text

@@ -1,6 +1,9 @@
 """The report's other formats, read by the programs that they are for."""
 
+import base64
+import gzip
 import json
+import re
 import subprocess
 import sys
 
@@ -8,6 +11,7 @@ import pytest
 
 from reports import write_report
 from reports.exports.latex import escape
+from reports.exports.registry import MOST_PAIRED_IN_PAGE
 
 NAMES = ("json", "latex", "pytest-benchmark", "mllog")
 HOSTILE = r"\input{a} & 5% _x_ $y$ <b>"
@@ -27,10 +31,40 @@ def test_json_contains_rankings_and_trials(folder):
     (mlp,) = (ranking for ranking in read["rankings"] if ranking["choices"]["model"] == "mlp")
     first = mlp["contenders"][0]
     assert first["label"] == "jax scan"
-    assert first["values"]["throughput_images_per_second"] == [200_000, 190_000, 230_000]
+    assert first["rank"] == [1, 3]
+    throughput = first["values"]["throughput_images_per_second"]
+    assert throughput == [pytest.approx((190_000 * 200_000) ** 0.5), 190_000, 230_000]
     assert first["values"]["device_peak_memory_bytes"] is None
     assert len(read["trials"]) == 10
     assert not any("environment" in trial for trial in read["trials"])
+    known, *unknown = mlp["pairs"]
+    assert (known["one"], known["other"], known["verdict"]) == (
+        *("jax scan", "torch eager", "undecided"),
+    )
+    assert known["low"] < 1 < known["ratio"] < known["high"]
+    assert known["repeats_needed"] == 3
+    assert [(pair["low"], pair["high"], pair["repeats_needed"]) for pair in unknown] == [
+        (None, None, None)
+    ] * 2
+
+
+def test_json_has_the_pairs_of_all_contenders_but_the_page_of_the_first_only(make, tmp_path):
+    many = [
+        each
+        for number in range(MOST_PAIRED_IN_PAGE + 1)
+        for each in make.repeated("torch", f"m{number}", [1.0 + number, 1.01 + number])
+    ]
+    folder = make.store(tmp_path / "run", many)
+    write_report([folder], formats=["json", "html"])
+    page = (folder / "report.html").read_text()
+    packed = re.search(r'id="packed-2">(.*?)</script>', page, re.DOTALL)[1]
+    texts = (folder / "results.json").read_bytes(), gzip.decompress(base64.b64decode(packed))
+    (whole,), (paged,) = (json.loads(text)["rankings"] for text in texts)
+    assert len(whole["pairs"]) == 51 * 50 / 2
+    assert paged["pairs"] == [
+        pair for pair in whole["pairs"] if {"torch m0"}.isdisjoint({pair["one"], pair["other"]})
+    ]
+    assert {pair["verdict"] for pair in whole["pairs"]} == {"faster"}
 
 
 def test_parquet_has_the_columns_of_the_csv_with_types(make, tmp_path):
@@ -51,7 +85,7 @@ def test_latex_shows_the_records_text_and_executes_none_of_it(folder):
         r"\textbackslash{}input\{a\} \& 5\% \_x\_ \$y\$ \textless{}b\textgreater{}"
     )
     text = (folder / "results.tex").read_text()
-    assert r"jax scan & 200,000 & 161,100--263,300 & 97.50 & 300 & 1.94 & 3 \\" in text
+    assert r"jax scan & 194,900 & 152,500--249,200 & 97.50 & 300 & 1.94 & 3 \\" in text
     assert escape(HOSTILE) in text
     assert HOSTILE not in text
     assert text.count(r"\begin{tabular}") == text.count(r"\end{tabular}") == 2

@@ -2,6 +2,7 @@
 
 from msgspec.structs import replace
 
+from reports.analysis.rankings import rankings_of
 from reports.analysis.runs import read_sources
 from reports.documents.run_report import Edition
 
@@ -110,23 +111,33 @@ def crossovers(make, folder, swept):
     return part.paragraphs
 
 
-def test_a_crossover_is_between_the_nearest_settings_with_a_clear_order(make, tmp_path):
+def around(value, turn):
+    """Return four values near the given one, in another order for each turn."""
+    near = (1.0, 1.01, 0.99, 1.005)
+    return [value * near[(turn + place) % 4] for place in range(4)]
+
+
+def test_a_crossover_is_between_the_nearest_settings_with_opposite_verdicts(make, tmp_path):
     swept = {
-        ("jax", "scan"): {16: [60.0, 64.0], 64: [90.0, 99.0], 256: [100.0, 120.0], 1024: [119.0]},
-        ("torch", "compile"): {16: [19.0, 20.0], 1024: [150.0, 160.0]},
-        ("torch", "eager"): {16: [15.0], 64: [43.0], 256: [99.0, 121.0], 1024: [140.0, 145.0]},
+        ("jax", "scan"): {16: around(60, 0), 64: around(90, 0), 256: around(110, 0), 1024: [119.0]},
+        ("torch", "compile"): {16: around(20, 1), 256: around(150, 1)},
+        ("torch", "eager"): {16: around(15, 2), 64: around(43, 2), 256: around(110, 2)},
+        ("numpy", "eager"): {16: around(10, 3), 64: around(99, 3), 1024: [400.0]},
     }
     assert set(crossovers(make, tmp_path / "run", swept)) == {
-        "torch compile overtakes jax scan between 16 and 1024.",
-        "torch eager overtakes jax scan between 64 and 1024.",
+        "torch compile overtakes jax scan between 16 and 256.",
+        "numpy eager overtakes jax scan between 16 and 64.",
+        "numpy eager overtakes torch eager between 16 and 64.",
     }
 
 
-def test_there_is_no_crossover_unless_the_order_is_clear_on_both_sides(make, tmp_path):
+def test_there_is_no_crossover_unless_both_verdicts_hold_for_the_whole_sweep(make, tmp_path):
+    # The ranges are apart on both sides. Alone each verdict holds at 5 %, but not at half of it.
     swept = {
-        ("jax", "scan"): {16: [60.0, 64.0], 64: [90.0, 99.0]},
-        ("torch", "eager"): {16: [15.0], 64: [95.0, 105.0]},
+        ("jax", "scan"): {16: [60.0, 60.0, 60.0], 64: [90.0, 90.0, 90.0]},
+        ("torch", "eager"): {16: [52.7, 49.1, 45.8], 64: [102.5, 110.0, 117.9]},
     }
-    assert crossovers(make, tmp_path / "run", swept) == (
-        "No two contenders change places beyond the ranges of their trials.",
-    )
+    folder = tmp_path / "run"
+    assert crossovers(make, folder, swept) == ("No two contenders are shown to change places.",)
+    p_values = [r.family.p_values[0, 1] for r in rankings_of(read_sources([folder]))]
+    assert all(0.025 < p_value < 0.05 for p_value in p_values)
