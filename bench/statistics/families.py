@@ -17,7 +17,6 @@ from bench.statistics.ratios import (
     Ratio,
     independent_ratio,
     paired_ratio,
-    paired_ratios,
     unknown_ratio,
     welch,
 )
@@ -256,27 +255,6 @@ def _ranks(family: Family, size: int) -> tuple[RankRange | None, ...]:
         else None
         for place in range(size)
     )
-
-
-def ratios_of(
-    samples: Sequence[Sample], pairs: Sequence[Pair], confidence: float = CONFIDENCE
-) -> list[Ratio]:
-    """Compute the ratio of each pair of samples; see `ratio_of`.
-
-    Samples that are all from the same blocks of one run, the usual case, are computed at once.
-
-    Args:
-        samples: of each contender.
-        pairs: positions of two samples each.
-        confidence: how often the intervals contain the true ratio.
-    """
-    runs = {sample.run for sample in samples}
-    blocks = {tuple(sorted(sample.blocks)) for sample in samples}
-    if pairs and len(runs) == 1 and len(blocks) == 1 and len(next(iter(blocks))) > 1:
-        (shared,) = blocks
-        values = [[sample.blocks[block] for block in shared] for sample in samples]
-        return paired_ratios(values, pairs, confidence)
-    return [ratio_of(samples[first], samples[second], confidence) for first, second in pairs]
 
 
 def ratio_of(first: Sample, second: Sample, confidence: float = CONFIDENCE) -> Ratio:

@@ -1,61 +1,14 @@
-"""How many repeats are needed to show a difference."""
+"""How many repeats are needed to decide a pair."""
 
 import math
 from collections.abc import Callable
 
-from scipy.special import nctdtr, stdtrit
+from scipy.special import stdtrit
 
-from bench.statistics.ratios import CONFIDENCE, SIGNIFICANCE
+from bench.statistics.ratios import SIGNIFICANCE
 
 POWER = 0.9
 MOST_REPEATS = 100_000
-
-
-def power(
-    effect: float, spread: float, repeats: int, comparisons: int = 1, confidence: float = CONFIDENCE
-) -> float:
-    """Compute how likely paired repeats show a difference, by the noncentral t distribution.
-
-    Args:
-        effect: the difference; 0.05 means 5 % slower.
-        spread: standard deviation of the logarithm of the ratio of one pair of trials. If both
-            contenders vary equally from trial to trial, it is sqrt(2) times their variation.
-        repeats: number of blocks, 2 or more.
-        comparisons: number of pairs in the family. The difference counts as shown if it passes
-            the first and strictest step of Holm's method.
-        confidence: 1 minus the share of families that may contain a false claim.
-    """
-    if spread == 0:
-        return 1.0
-    freedom = repeats - 1
-    critical = float(stdtrit(freedom, 1 - (1 - confidence) / comparisons / 2))
-    shift = math.sqrt(repeats) * -math.log1p(-effect) / spread
-    # From here on, practically the whole distribution is above the critical value.
-    return 1.0 if shift > 2 * critical + 40 else 1 - float(nctdtr(freedom, shift, critical))
-
-
-def repeats_needed(
-    effect: float,
-    spread: float,
-    comparisons: int = 1,
-    chance: float = POWER,
-    confidence: float = CONFIDENCE,
-) -> int | None:
-    """Find the smallest number of paired repeats that shows a difference; see `power`.
-
-    Args:
-        effect: as for `power`.
-        spread: as for `power`.
-        comparisons: as for `power`.
-        chance: the required probability of showing the difference.
-        confidence: as for `power`.
-
-    Returns:
-        2 or more; None if `MOST_REPEATS` are not enough.
-    """
-    return _fewest(
-        lambda repeats: power(effect, spread, repeats, comparisons, confidence) >= chance
-    )
 
 
 def repeats_to_decide(
@@ -75,7 +28,8 @@ def repeats_to_decide(
 
     Args:
         difference: absolute logarithm of the true ratio.
-        spread: as for `power`.
+        spread: standard deviation of the logarithm of the ratio of one pair of trials. If both
+            contenders vary equally from trial to trial, it is sqrt(2) times their variation.
         freedom: degrees of freedom of the spread per repeat after the first; above 1 if variances
             are estimated from several contenders.
         comparisons: number of pairs in the family.

@@ -6,6 +6,7 @@ This prints the tables of docs/results/statistics.md. A test runs smaller simula
 `tests/unit/bench/statistics/test_simulation.py`.
 """
 
+import math
 import sys
 from collections.abc import Callable, Iterable, Sequence
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from bench.statistics.families import Family, Sample, compare_all
 from bench.statistics.medians import median_interval
-from bench.statistics.planning import repeats_needed
+from bench.statistics.planning import repeats_to_decide
 from bench.statistics.ratios import independent_ratio, paired_ratio
 from support.noise import SHAPES, Shape, Values, throughputs
 
@@ -74,6 +75,11 @@ def detections(
         compare_all(samples).verdict(0, contenders - 1) == "faster"
         for samples in _families(shape, speeds, blocks, spread, rounds)
     )
+
+
+def stated_repeats(spread: float, pairs: int = 1) -> int | None:
+    """Return the stated number of repeats that show the slowdown, for this spread of trials."""
+    return repeats_to_decide(-math.log1p(-SLOWDOWN), 2**0.5 * spread, comparisons=pairs)
 
 
 def any_difference(family: Family) -> bool:
@@ -183,7 +189,7 @@ def _print_detections(rounds: int) -> None:
         pairs = contenders * (contenders - 1) // 2
         _header(f"{contenders} contenders, a 5 % slowdown", ["repeats", *names])
         for spread in SPREADS:
-            needed = repeats_needed(SLOWDOWN, 2**0.5 * spread, pairs)
+            needed = stated_repeats(spread, pairs)
             if needed is None:
                 continue
             shares = [
