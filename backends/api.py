@@ -90,6 +90,8 @@ class Recipe(msgspec.Struct, frozen=True):
         one_process_per_rank: whether each part of a shared batch takes its own worker process;
             otherwise the parts are devices of one process.
         joins_hosts: whether several machines can share a data-parallel training.
+        engine: the backend whose peak rates are also those of this one, because both call the same
+            framework; empty for its own.
         interpreter: set by the suite: the Python of the workers' environment; empty for this one.
         packages: set by the suite: installed versions in that environment, by canonical name.
         absence: set by the suite: why the backend has no environment; empty where it has one.
@@ -115,6 +117,7 @@ class Recipe(msgspec.Struct, frozen=True):
     parallel_environment: dict[str, str] = {}
     one_process_per_rank: bool = False
     joins_hosts: bool = False
+    engine: str = ""
     interpreter: str = ""
     packages: dict[str, str] = {}
     absence: str = ""

@@ -11,6 +11,8 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import Optional
 
+import msgspec
+
 from backends.api import Recipe
 from bench.spec.plugins import entry_points_of, load_entry_point, plugin_error
 
@@ -70,6 +72,19 @@ def installed_version(recipe: Recipe) -> Optional[str]:
     except PackageNotFoundError:
         return None
     return found[names[0]]
+
+
+def engine_of(recipe: Recipe) -> Recipe:
+    """Return the recipe of the backend that measures the peak rates of this one's framework.
+
+    It has the same environment. Where that has no version of it, or there is no such backend, it is
+    the recipe itself.
+    """
+    engine = recipes().get(recipe.engine)
+    if engine is None:
+        return recipe
+    here = msgspec.structs.replace(engine, interpreter=recipe.interpreter, packages=recipe.packages)
+    return recipe if installed_version(here) is None else here
 
 
 def install_command(recipe: Recipe) -> str:

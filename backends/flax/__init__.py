@@ -13,4 +13,5 @@ RECIPE = Recipe(
     environment=_JAX.environment,
     warm=_JAX.warm,
     precisions=("float32", "float64"),
+    engine=_JAX.name,
 )

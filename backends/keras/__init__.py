@@ -30,6 +30,7 @@ def _on(
         },
         cold=engine.cold,
         warm=engine.warm,
+        engine=engine.name,
     )
 
 

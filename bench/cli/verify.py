@@ -16,12 +16,9 @@ from bench.cli.progress import checking
 from bench.cli.values import OptionValue
 from bench.errors import ChoiceError
 from bench.machine.environments.selector import ALL
-from bench.run.certificates import (
-    CertificateSettings,
-    certificates,
-    wanted_certificates,
-)
+from bench.run.certificates import CertificateSettings, wanted_certificates
 from bench.run.decode import Seconds
+from bench.run.examiner import Examiner, certificates_in
 from bench.run.executor import LocalExecutor
 from bench.run.preliminaries import certificate_settings
 from bench.run.prepare import Plan, make_plan
@@ -86,8 +83,9 @@ def command(details: bool, fresh: bool, **options: Any) -> int:
         messages.print(checking(job))
 
     start = time.monotonic()
-    made = [*_not_installed(wanted, settings), *certificates(wanted, settings, executor, began)]
-    made += certificates(_still_wanted(made), settings, executor, began)
+    examiner = Examiner(executor, messages.print, began, settings)
+    made = [*_not_installed(wanted, settings), *certificates_in(examiner.results([], wanted))]
+    made += certificates_in(examiner.results([], _still_wanted(made)))
     console.print(certificate_table(made))
     for line in failure_lines(made, details):
         console.print(line, soft_wrap=True)

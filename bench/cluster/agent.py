@@ -34,15 +34,14 @@ from bench.machine.environments.choice import choose_backends
 from bench.machine.hardware import machine_name, usable_cpus
 from bench.machine.other_runs import presence
 from bench.records.trial import TrialRecord
-from bench.run.certificates import certificates, equivalence_of, wanted_certificates
+from bench.run.examiner import certificates_in
 from bench.run.executor import Executor
 from bench.run.outcome import INTERRUPTED
-from bench.run.preliminaries import peak_rates_of, run_certificate_settings
+from bench.run.preliminaries import preliminaries, with_results
 from bench.run.prepare import Plan, recipes_of_run, remake_plan
 from bench.run.runner import Experiment, measure, planned_record
 from bench.run.validity import holding_of
-from bench.spec.job import Trial
-from bench.verification.certificate import Certificate
+from bench.spec.job import Job, Trial
 from bench.worker.protocol import Event
 
 Send = Callable[[Message], None]
@@ -134,15 +133,18 @@ def _adapted(order: Order, trials: Sequence[Trial], send: Send) -> Plan:
 
 def _certified(plan: Plan, order: Order, executor: Executor, send: Send) -> Experiment:
     """The experiment with this node's certificates and peak rates, cached or made now."""
-    rates = peak_rates_of(plan, executor, lambda text: send(Progress(text)))
-    experiment = msgspec.structs.replace(plan.experiment, peak_rates=tuple(rates))
-    made: list[Certificate] = []
-    if order.manifest.verified:
-        settings = run_certificate_settings(plan)
-        wanted = wanted_certificates(plan.jobs, experiment.unsupported)
-        made += certificates(wanted, settings, executor, lambda job: send(Checking(job)))
-        send(Certified(made))
-    return msgspec.structs.replace(experiment, equivalence=equivalence_of(made))
+    is_verified = order.manifest.verified
+
+    def report(text: str) -> None:
+        send(Progress(text))
+
+    def began(job: Job) -> None:
+        send(Checking(job))
+
+    results = list(preliminaries(plan, is_verified, executor, report, began))
+    if is_verified:
+        send(Certified(certificates_in(results)))
+    return with_results(plan.experiment, results)
 
 
 class _Reporter:

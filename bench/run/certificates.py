@@ -4,7 +4,7 @@ A cached certificate is valid for one version of the framework, of the backend's
 check's source, one job (as `Job.certified` has it) and one kind of processor.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -12,13 +12,10 @@ import msgspec
 from backends.api import Recipe
 from bench import cache
 from bench.records.trial import Equivalence
-from bench.run.executor import Executor
-from bench.run.launch import launch_of_job
-from bench.run.outcome import verdict_of
 from bench.spec.job import Job
 from bench.verification.certificate import Certificate
 from bench.verification.sources import backend_sources, digest_of
-from bench.worker.protocol import CheckBegan, Checked, Event, ModelCheck, VerifyTask
+from bench.worker.protocol import Checked, ModelCheck
 
 
 class CertificateSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +42,18 @@ class CertificateSettings(msgspec.Struct, frozen=True, kw_only=True):
     cache: Path | None
 
 
+NO_CERTIFICATES = CertificateSettings(
+    recipes={},
+    framework_versions={},
+    models={},
+    threads=1,
+    cpus=(),
+    timeout=0.0,
+    processor="",
+    cache=None,
+)
+
+
 def wanted_certificates(jobs: Iterable[Job], unsupported: Callable[[Job], str]) -> list[Job]:
     """Return what to certify for the jobs, each once, as `Job.certified` has it.
 
@@ -55,39 +64,9 @@ def wanted_certificates(jobs: Iterable[Job], unsupported: Callable[[Job], str]) 
     return list(dict.fromkeys(job.certified() for job in jobs if not unsupported(job)))
 
 
-def certificates(
-    wanted: Iterable[Job],
-    settings: CertificateSettings,
-    executor: Executor,
-    began: Callable[[Job], None],
-) -> Iterator[Certificate]:
-    """Yield each certificate, from the cache or made now. One worker makes all of a contender.
-
-    Args:
-        wanted: what to certify, as `Job.certified` has it.
-        settings: what all certificates have in common.
-        executor: runs the workers.
-        began: called with each job whose certificate must be made.
-    """
-    for jobs in _by_contender(wanted):
-        cached = {job: cache.load(_path(settings, job), Certificate) for job in jobs}
-        yield from (certificate for certificate in cached.values() if certificate)
-        missing = [job for job, certificate in cached.items() if certificate is None]
-        if missing and settings.framework_versions[missing[0].backend] is not None:
-            yield from _make(missing, settings, executor, began)
-
-
-def _by_contender(wanted: Iterable[Job]) -> list[list[Job]]:
-    """Group the jobs that differ in their model alone."""
-    groups: dict[Job, list[Job]] = {}
-    for job in wanted:
-        groups.setdefault(msgspec.structs.replace(job, model=""), []).append(job)
-    return list(groups.values())
-
-
 def cached_certificates(wanted: Iterable[Job], settings: CertificateSettings) -> set[Job]:
     """Return those of the wanted certificates that are in the cache."""
-    return {job for job in wanted if cache.load(_path(settings, job), Certificate) is not None}
+    return {job for job in wanted if cached_certificate(job, settings) is not None}
 
 
 def backend_digest(recipe: Recipe) -> str:
@@ -103,55 +82,22 @@ def equivalence_of(made: Iterable[Certificate]) -> dict[Job, Equivalence]:
     }
 
 
-def _make(
-    jobs: Sequence[Job],
-    settings: CertificateSettings,
-    executor: Executor,
-    began: Callable[[Job], None],
-) -> list[Certificate]:
-    """Make the certificates of jobs that differ in their model alone."""
-    events: list[Event] = []
-    by_model = {job.model: job for job in jobs}
-
-    def on_event(event: Event) -> None:
-        events.append(event)
-        if isinstance(event, CheckBegan):
-            began(by_model[event.model])
-
-    contender = jobs[0]
-    recipe = settings.recipes[contender.backend]
-    launch = launch_of_job(recipe, contender)
-    end = executor.run(_task(jobs, settings), launch, settings.timeout, on_event)
-    results = {event.model: event for event in events if isinstance(event, Checked)}
-    reason = verdict_of(events, end, settings.timeout).reason or ""
-    made = [
-        _certificate(job, settings, results.get(job.model) or Checked(job.model, (), 0.0, reason))
-        for job in jobs
-    ]
-    for certificate in made:
-        if certificate.checks:  # without checks the worker failed: the next command tries again
-            cache.store(_path(settings, certificate.job), certificate)
-    return made
+def cached_certificate(job: Job, settings: CertificateSettings) -> Certificate | None:
+    """Return the certificate of the job from the cache; None if it must be made."""
+    return cache.load(_path(settings, job), Certificate)
 
 
-def _task(jobs: Sequence[Job], settings: CertificateSettings) -> VerifyTask:
-    contender = jobs[0]
-    return VerifyTask(
-        adapter=settings.recipes[contender.backend].adapter,
-        threads=settings.threads,
-        cpus=settings.cpus[: settings.threads * contender.local_size],
-        hosts=contender.hosts,
-        processes=settings.recipes[contender.backend].processes_for(contender.local_size),
-        job=contender,
-        models={job.model: settings.models[job.model] for job in jobs},
-        references=str(settings.cache / "references") if settings.cache else None,
-    )
+def store_certificate(certificate: Certificate, settings: CertificateSettings) -> None:
+    """Cache a certificate; without checks the worker failed, and the next command tries again."""
+    if certificate.checks:
+        cache.store(_path(settings, certificate.job), certificate)
 
 
-def _certificate(job: Job, settings: CertificateSettings, result: Checked) -> Certificate:
+def certificate_of(result: Checked, settings: CertificateSettings) -> Certificate:
+    """Return the certificate with the result of a worker."""
     return Certificate(
-        job=job,
-        framework_version=settings.framework_versions[job.backend],
+        job=result.job,
+        framework_version=settings.framework_versions[result.job.backend],
         checks=result.checks,
         seconds=result.seconds,
         error=result.error,

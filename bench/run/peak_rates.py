@@ -1,28 +1,27 @@
-"""Measures the peak rates of devices with the backends' own fastest calls.
+"""The peak rates of devices, by the frameworks' own fastest calls.
 
-This happens once per machine, framework version and number of threads, in a worker of each backend;
-the rates are cached. Rates that were measured while the machine was disturbed are not used, and are
-measured again by a later command.
+They are measured once per machine, framework version and number of threads, and cached. Rates that
+were measured while the machine was disturbed are not used, and are measured again by a later
+command.
 """
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
 from backends.api import Recipe
+from backends.registry import engine_of, installed_version
 from bench import cache
 from bench.machine.disturbance import flags_of, train_noise
 from bench.machine.hardware import hardware_digest, machine_name
 from bench.records.trial import PeakShare, TrialRecord
 from bench.run.certificates import backend_digest
-from bench.run.executor import Executor
-from bench.run.launch import launch_of
-from bench.run.outcome import verdict_of
 from bench.verification.sources import digest_of
-from bench.worker.protocol import Devices, Event, PeakRateTask, Rates
+from bench.worker.protocol import Devices, Event, Rates
 
 # Matrix products are timed in these precisions; trials in others have no peak rate.
 _COMPARED = ("float32", "bfloat16")
@@ -74,50 +73,74 @@ class PeakRateSettings(msgspec.Struct, frozen=True):
     timeout: float = MEASURE_SECONDS
 
 
-def peak_rates(
-    wanted: Sequence[tuple[Recipe, str, str]],
-    setting: PeakRateSettings,
-    executor: Executor,
-    began: Callable[[str, str], None],
-) -> Iterator[PeakRates]:
-    """Yield the peak rates of each backend, from the cache or measured now.
+class WantedRates(NamedTuple):
+    """The peak rates of a backend on a device, which are needed.
+
+    Attributes:
+        recipe: of the backend.
+        version: installed version of its framework.
+        device: device name.
+        setting: how they are measured.
+    """
+
+    recipe: Recipe
+    version: str
+    device: str
+    setting: PeakRateSettings
+
+    @property
+    def name(self) -> str:
+        """The name of the cache entry, from all that the rates depend on.
+
+        Backends on one engine have the same name: they call its products and copies.
+        """
+        engine = engine_of(self.recipe)
+        version = self.version if engine is self.recipe else installed_version(engine)
+        machine = machine_name(), hardware_digest()
+        setting = self.setting
+        parts = (machine, setting.threads, setting.cpus, engine, version, self.device)
+        return cache.digest(parts, digest_of("bench.worker.peak"), backend_digest(engine))
+
+
+class KnownRates:
+    """The rates in the cache and those that this command has measured."""
+
+    def __init__(self) -> None:
+        self._measured: dict[str, PeakRates] = {}
+
+    def get(self, wanted: WantedRates) -> PeakRates | None:
+        """Return the rates of the backend or of its engine; None if they must be measured."""
+        rates = self._measured.get(wanted.name) or _read(_path(wanted))
+        if rates is None:
+            return None
+        return msgspec.structs.replace(
+            rates, backend=wanted.recipe.name, framework_version=wanted.version
+        )
+
+    def add(self, wanted: WantedRates, rates: PeakRates) -> None:
+        """Store rates that were measured without an error."""
+        self._measured[wanted.name] = rates
+        cache.store(_path(wanted), rates)
+
+
+def measured_rates(wanted: WantedRates, events: Sequence[Event], reason: str) -> PeakRates:
+    """Return the rates that a worker reported, or why there are none.
 
     Args:
-        wanted: recipe, installed version and device of each.
-        setting: how they are measured.
-        executor: runs the workers.
-        began: called with the backend and the device before a measurement.
+        wanted: what it measured.
+        events: of the worker.
+        reason: why it ended early.
     """
-    for recipe, version, device in wanted:
-        path = _path(recipe, version, device, setting)
-        rates = _read(path)
-        if rates is None:
-            began(recipe.name, device)
-            rates = _measure(recipe, version, device, setting, executor)
-            if not rates.error:
-                cache.store(path, rates)
-        yield rates
-
-
-def _measure(
-    recipe: Recipe, version: str, device: str, setting: PeakRateSettings, executor: Executor
-) -> PeakRates:
-    events: list[Event] = []
-    task = PeakRateTask(
-        adapter=recipe.adapter, threads=setting.threads, cpus=setting.cpus, device=device
-    )
-    end = executor.run(task, launch_of(recipe), setting.timeout, events.append)
     unmeasured = PeakRates(
-        backend=recipe.name,
-        framework_version=version,
-        device=device,
-        threads=setting.threads,
+        backend=wanted.recipe.name,
+        framework_version=wanted.version,
+        device=wanted.device,
+        threads=wanted.setting.threads,
     )
     rates = next((event for event in events if isinstance(event, Rates)), None)
     if rates is None:
-        reason = verdict_of(events, end, setting.timeout).reason
         seen = [event.devices for event in events if isinstance(event, Devices)]
-        absent = any(device not in devices for devices in seen)
+        absent = any(wanted.device not in devices for devices in seen)
         reason = reason or "the worker reported no rates"
         return msgspec.structs.replace(unmeasured, error=reason, absent=absent)
     return msgspec.structs.replace(
@@ -174,14 +197,10 @@ def peak_share(
     )
 
 
-def _path(recipe: Recipe, version: str, device: str, setting: PeakRateSettings) -> Path | None:
-    """Return the path of the cache entry, named by all that the rates depend on."""
-    if setting.cache is None:
-        return None
-    machine = machine_name(), hardware_digest()
-    parts = (machine, setting.threads, setting.cpus, recipe, version, device)
-    sources = digest_of("bench.worker.peak"), backend_digest(recipe)
-    return setting.cache / "peak-rates" / f"{cache.digest(parts, sources)}.json"
+def _path(wanted: WantedRates) -> Path | None:
+    """Return the path of the cache entry; None if nothing is cached."""
+    folder = wanted.setting.cache
+    return folder / "peak-rates" / f"{wanted.name}.json" if folder else None
 
 
 def _read(path: Path | None) -> PeakRates | None:

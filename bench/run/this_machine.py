@@ -3,16 +3,14 @@
 from contextlib import AbstractContextManager
 from functools import partial
 
-import msgspec
-
 from bench.cache import cache_folder
 from bench.machine.hardware import usable_cpus
 from bench.machine.other_runs import other_runs, presence
 from bench.records.manifest import ClusterChoice
 from bench.records.writer import RunFolder
-from bench.run.certificates import certificates, equivalence_of, wanted_certificates
+from bench.run.examiner import certificates_in
 from bench.run.interrupts import Interrupts
-from bench.run.preliminaries import peak_rates_of, run_certificate_settings
+from bench.run.preliminaries import preliminaries, with_results
 from bench.run.prepare import Plan
 from bench.run.request import Report
 from bench.run.runner import LiveExecutor, Observer, run_trials
@@ -69,17 +67,13 @@ class ThisMachine:
         Raises:
             KeyboardInterrupt: the user stopped it.
         """
-        plan = session.plan
-        # First, because it shows which devices a backend does not see.
-        rates = tuple(peak_rates_of(plan, self.executor, report))
-        experiment = msgspec.structs.replace(plan.experiment, peak_rates=rates)
-        if session.manifest.verified:
-            wanted = wanted_certificates(plan.jobs, experiment.unsupported)
-            settings = run_certificate_settings(plan)
-            made = list(certificates(wanted, settings, self.executor, observer.check_began))
-            folder.write_certificates(made)
-            equivalence = equivalence_of(made)
-            experiment = msgspec.structs.replace(experiment, equivalence=equivalence)
+        is_verified = session.manifest.verified
+        results = list(
+            preliminaries(session.plan, is_verified, self.executor, report, observer.check_began)
+        )
+        experiment = with_results(session.plan.experiment, results)
+        if is_verified:
+            folder.write_certificates(certificates_in(results))
         return partial(
             run_trials,
             experiment=experiment,

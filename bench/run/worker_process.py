@@ -21,7 +21,7 @@ import msgspec
 
 from bench.run.launch import Launch, prepared_variables
 from bench.run.strays import kill_strays, where_threads_are
-from bench.worker.protocol import Command, Event, Ready, Task, decode_event, encode
+from bench.worker.protocol import CheckBegan, Command, Event, Ready, Task, decode_event, encode
 
 LOG_TAIL = 16_384  # bytes of a worker's output that are stored
 _GRACE_SECONDS = 2.0  # for a stack dump on a time-out, and for the pipes to drain at the end
@@ -138,6 +138,7 @@ class Worker:
         """Pass on events until the process ends; return True if the deadline came first.
 
         For a worker in rounds it also returns when the worker waits; `is_waiting` is then true.
+        A check that has its own time limit moves the deadline.
         """
         self.is_waiting = False
         while True:
@@ -150,7 +151,9 @@ class Worker:
                 self._drain(on_event)
                 return False
             on_event(event)
-            if isinstance(event, Ready):
+            if isinstance(event, CheckBegan) and event.limit_seconds is not None:
+                deadline = time.monotonic() + event.limit_seconds
+            elif isinstance(event, Ready):
                 self.is_waiting = True
                 return False
 

@@ -85,6 +85,10 @@ class Job(msgspec.Struct, frozen=True):
             environment=self.environment,
         )
 
+    def with_any_model(self) -> Job:
+        """Return the job without its model: what the certified jobs of a contender share."""
+        return msgspec.structs.replace(self, model="")
+
     def words(self) -> list[str]:
         """Return one word for each coordinate that differs from its default."""
         usual = ("controlled", "float32", "resident")

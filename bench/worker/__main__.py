@@ -18,7 +18,7 @@ from typing import NoReturn, Optional
 
 from backends.api import Backend, Unsupported
 from bench.worker.clock import check_clock
-from bench.worker.peak import measure_peak_rates
+from bench.worker.preliminaries import run_preliminaries
 from bench.worker.process import age, bind_to, end_with_parent, resident_memory
 from bench.worker.protocol import (
     ClockTask,
@@ -27,19 +27,17 @@ from bench.worker.protocol import (
     Event,
     Failed,
     Imported,
-    PeakRateTask,
     PhaseBegan,
     PhaseEnded,
+    PreliminaryTask,
     Probe,
     Task,
-    VerifyTask,
     decode_command,
     decode_task,
     encode,
 )
 from bench.worker.training import train
 from bench.worker.turns import take_turns
-from bench.worker.verify import verify
 
 _MAX_REASON = 500  # characters, since tables show the reason; the log contains the whole message
 
@@ -102,10 +100,8 @@ def _run(task: Task, backend: Backend, emit: Emit) -> None:
     """Call the function of the task."""
     if isinstance(task, Probe):
         emit(Devices({device.name: device.title for device in backend.devices()}))
-    elif isinstance(task, VerifyTask):
-        verify(task, backend, emit)
-    elif isinstance(task, PeakRateTask):
-        measure_peak_rates(task, backend, emit)
+    elif isinstance(task, PreliminaryTask):
+        run_preliminaries(task, backend, emit)
     elif isinstance(task, ClockTask):
         check_clock(task, backend, emit)
     elif task.rounds is not None:

@@ -6,9 +6,7 @@ from time import perf_counter
 from typing import Callable, Optional
 
 from backends.api import Backend, Device
-from bench.worker.process import peak_memory
-from bench.worker.protocol import Devices, Emit, Finished, PeakRateTask, Rates
-from bench.worker.training import find_device
+from bench.worker.protocol import Rates
 from bench.worker.usage import read_usage, usage_since
 
 PRECISIONS = ("float32", "bfloat16")
@@ -19,25 +17,19 @@ _SECONDS = 0.2  # time for the repeats of one measurement
 _MAX_REPEATS = 40
 
 
-def measure_peak_rates(task: PeakRateTask, backend: Backend, emit: Emit) -> None:
-    """Measure the backend's peak rates on the task's device."""
-    # Reported first, so that an absent device can be distinguished from other errors.
-    emit(Devices({each.name: each.title for each in backend.devices()}))
-    device = find_device(backend, task.device)
+def measure_peak_rates(backend: Backend, device: Device) -> Rates:
+    """Measure the backend's peak rates on the device."""
     before = read_usage()
     rates = {precision: _matrix_rate(backend, device, precision) for precision in PRECISIONS}
     copy = backend.copy(_COPIED_BYTES, device)
     # Each copied byte is read and written.
     copy_rate = None if copy is None else 2 * _COPIED_BYTES / fastest(copy)
-    emit(
-        Rates(
-            matrix_flops_per_second={name: rate for name, rate in rates.items() if rate},
-            copy_bytes_per_second=copy_rate,
-            libraries=_thread_pools(),
-            usage=usage_since(before),
-        )
+    return Rates(
+        matrix_flops_per_second={name: rate for name, rate in rates.items() if rate},
+        copy_bytes_per_second=copy_rate,
+        libraries=_thread_pools(),
+        usage=usage_since(before),
     )
-    emit(Finished(peak_memory(), None))
 
 
 def _matrix_rate(backend: Backend, device: Device, precision: str) -> Optional[float]:

@@ -14,7 +14,7 @@ from bench.spec.job import Job
 from bench.spec.layers import Layer, kind_of
 from bench.spec.process_group import ProcessGroup
 from bench.spec.training import Optimizer, TrainSpec
-from bench.verification.certificate import Check
+from bench.verification.certificate import UNSUPPORTED, Check
 from bench.worker.usage import Usage
 
 
@@ -126,28 +126,24 @@ class ModelCheck(msgspec.Struct, frozen=True):
     optimizers: dict[str, Optimizer]
 
 
-class VerifyTask(TaskBase, frozen=True, kw_only=True):
-    """Make a certificate for each model.
-
-    Attributes:
-        job: the contender, as `Job.certified` returns it, with any of the models.
-        models: the models by name.
-        references: folder of cached results of the reference; None caches nothing.
-    """
-
-    job: Job
-    models: dict[str, ModelCheck]
-    references: Optional[str] = None
-
-
-class PeakRateTask(TaskBase, frozen=True, kw_only=True):
-    """Measure the framework's fastest matrix product and copy.
+class PreliminaryTask(TaskBase, frozen=True, kw_only=True):
+    """Measure the peak rates of a device if requested, then make certificates.
 
     Attributes:
         device: device name.
+        peak_rates: whether the framework's fastest matrix product and copy are measured.
+        jobs: what to certify, as `Job.certified` returns it, one contender after the other.
+        models: the jobs' models by name.
+        references: folder of cached results of the reference; None caches nothing.
+        contender_seconds: time limit of all models of a contender; None is the worker's limit.
     """
 
     device: str
+    peak_rates: bool = False
+    jobs: tuple[Job, ...] = ()
+    models: dict[str, ModelCheck] = {}
+    references: Optional[str] = None
+    contender_seconds: Optional[float] = None
 
 
 class ClockTask(TaskBase, frozen=True, kw_only=True):
@@ -170,7 +166,7 @@ class ClockTask(TaskBase, frozen=True, kw_only=True):
     seconds: float = 0.25
 
 
-Task = Union[Probe, TrainTask, VerifyTask, PeakRateTask, ClockTask]
+Task = Union[Probe, TrainTask, PreliminaryTask, ClockTask]
 
 
 SliceKind = Literal["train", "predict", "latency"]
@@ -358,26 +354,33 @@ class CheckBegan(EventBase, frozen=True):
     """The check of a model started.
 
     Attributes:
-        model: name of the model.
+        job: the contender and the model.
+        limit_seconds: time limit of the worker from now on; None leaves the limit as it is.
     """
 
-    model: str
+    job: Job
+    limit_seconds: Optional[float] = None
 
 
 class Checked(EventBase, frozen=True):
     """The check of a model ended.
 
     Attributes:
-        model: name of the model.
+        job: the contender and the model.
         checks: the comparisons with the reference.
         seconds: duration of the check.
         error: why there are no comparisons; empty if there are.
     """
 
-    model: str
+    job: Job
     checks: tuple[Check, ...]
     seconds: float
     error: str = ""
+
+    @property
+    def has_raised(self) -> bool:
+        """Whether the framework raised an error other than that something is unsupported."""
+        return bool(self.error) and not self.error.startswith(UNSUPPORTED)
 
 
 class Rates(EventBase, frozen=True):

@@ -3,6 +3,7 @@
 import os
 import signal
 
+import msgspec
 import pytest
 from support.processes import none_left, started_here
 
@@ -15,7 +16,14 @@ from bench.spec.job import Job
 from bench.spec.layers import Conv, Dense, Flatten, sequential
 from bench.spec.models import build
 from bench.spec.training import Sgd
-from bench.worker.protocol import Checked, Failed, ModelCheck, PhaseEnded, TrainTask, VerifyTask
+from bench.worker.protocol import (
+    Checked,
+    Failed,
+    ModelCheck,
+    PhaseEnded,
+    PreliminaryTask,
+    TrainTask,
+)
 
 TORCH = recipes()["torch"]
 pytestmark = pytest.mark.skipif(not installed_version(TORCH), reason="PyTorch is not installed")
@@ -101,9 +109,11 @@ def test_the_time_limit_ends_all_processes(tmp_path):
 def test_ranks_that_come_to_different_results_fail_the_certificate_and_do_not_hang(plugin):
     """Each would go another way to find the faulty layer: rank 0 decides for both."""
     layer = sequential(Conv(4, 3), Flatten(), Dense(3))
-    unequal = VerifyTask(
+    job = msgspec.structs.replace(task().job.certified(), model="small")
+    unequal = PreliminaryTask(
         adapter="evenbench_fake.unequal_ranks:UnequalRanks",
-        job=task().job.certified(),
+        device="cpu",
+        jobs=(job,),
         models={"small": ModelCheck(layer, (6, 6, 2), {"SGD": Sgd()})},
         processes=2,
     )

@@ -22,17 +22,16 @@ from bench.worker.protocol import (
     Finished,
     FirstStep,
     Imported,
-    PeakRateTask,
     PhaseBegan,
     PhaseEnded,
     Predicted,
+    PreliminaryTask,
     Probe,
     Rates,
     Ready,
     SliceEnded,
     Task,
     TrainTask,
-    VerifyTask,
 )
 from bench.worker.usage import Usage
 
@@ -97,12 +96,18 @@ class ScriptedExecutor:
         answers: the next answers to training tasks; when they are used up, `answer_to` answers.
     """
 
-    def __init__(self, answers: Iterable[Answer | None] = ()) -> None:
+    def __init__(
+        self,
+        answers: Iterable[Answer | None] = (),
+        usual: Callable[[Task], Answer] | None = None,
+    ) -> None:
         """Prepare the answers.
 
         Args:
             answers: to the first training tasks; None stands for the usual one.
+            usual: the usual answer to a task; by default `answer_to`.
         """
+        self._usual = usual or answer_to
         self.tasks: list[Task] = []
         self.answers: list[Answer | None] = list(answers)
 
@@ -117,7 +122,7 @@ class ScriptedExecutor:
         """See `Executor.run`."""
         self.tasks.append(task)
         next_answer = self.answers.pop(0) if isinstance(task, TrainTask) and self.answers else None
-        answer = next_answer or answer_to(task)
+        answer = next_answer or self._usual(task)
         for event in answer.events:
             on_event(event)
         if answer.interrupt:
@@ -201,10 +206,8 @@ def answer_to(task: Task) -> Answer:
         return failing((PhaseBegan("import"),), "unavailable", reason)
     if isinstance(task, TrainTask):
         return by_mode(task)
-    if isinstance(task, VerifyTask):
-        return Answer((*imported(task), *_checks(task)))
-    if isinstance(task, PeakRateTask):
-        return _limits(task)
+    if isinstance(task, PreliminaryTask):
+        return _preliminaries(task)
     if isinstance(task, Probe):
         return Answer((*imported(task), Devices(_devices(task))))
     raise TypeError(f"no scripted answer to a {type(task).__name__}")
@@ -284,21 +287,22 @@ def _epochs(
     yield Finished(2**26, 12345)
 
 
-def _checks(task: VerifyTask) -> Iterator[Event]:
-    """NumPy does the work that the spec states; the fake does not."""
-    difference = 1.0 if task.adapter == _FAKE else 0.0
-    for model in task.models:
-        yield CheckBegan(model)
-        yield Checked(model, (Check("logits in inference", difference, 1e-3),), 0.1)
-
-
-def _limits(task: PeakRateTask) -> Answer:
+def _preliminaries(task: PreliminaryTask) -> Answer:
     devices = _devices(task)
     before = (*imported(task), Devices(devices))
     if task.device not in devices:
         reason = f"device {task.device}: the framework sees {', '.join(devices)}"
         return failing(before, "unsupported", reason)
-    return Answer((*before, Rates({"float32": 1e12}, 1e10, None, QUIET)))
+    rates = [Rates({"float32": 1e12}, 1e10, None, QUIET)] if task.peak_rates else []
+    return Answer((*before, *rates, *_checks(task), Finished(None, None)))
+
+
+def _checks(task: PreliminaryTask) -> Iterator[Event]:
+    """NumPy does the work that the spec states; the fake does not."""
+    difference = 1.0 if task.adapter == _FAKE else 0.0
+    for job in task.jobs:
+        yield CheckBegan(job, task.contender_seconds)
+        yield Checked(job, (Check("logits in inference", difference, 1e-3),), 0.1)
 
 
 def _devices(task: Task) -> dict[str, str]:

@@ -17,9 +17,10 @@ from bench.cli.options import request_options
 from bench.data.prepare import prepare
 from bench.machine.cpus import choose_threads
 from bench.machine.environments.choice import choose_backends
+from bench.run.examiner import Examiner, peak_rates_in
 from bench.run.executor import LocalExecutor
 from bench.run.launch import launch_of
-from bench.run.peak_rates import PeakRates, PeakRateSettings, peak_rates
+from bench.run.peak_rates import PeakRates, PeakRateSettings, WantedRates
 
 HEALTHY, CLOCK_FAILED = 0, 1
 
@@ -63,11 +64,8 @@ def command(backends: list[str], device: str, fresh: bool, compilation: bool) ->
     _, cpus = choose_threads(None)
     executor = LocalExecutor()
     setting = PeakRateSettings(len(cpus), cpus, None if fresh else cache_folder())
-
-    def began(backend: str, device: str) -> None:
-        messages.print(f"measuring the peak rate of {backend} on {device}")
-
-    rates = list(peak_rates(patients, setting, executor, began))
+    wanted = [WantedRates(*patient, setting) for patient in patients]
+    rates = peak_rates_in(Examiner(executor, messages.print).results(wanted, []))
     console.print()
     console.print(peak_rate_table(rates))
     console.print()

@@ -26,8 +26,8 @@ from bench.worker.protocol import (
     Event,
     Failed,
     ModelCheck,
+    PreliminaryTask,
     TrainTask,
-    VerifyTask,
 )
 
 WORLD_SIZE = 2
@@ -42,16 +42,23 @@ def skip_unless_parallel(contender: BackendMode) -> None:
         pytest.skip("not data-parallel")
 
 
-def run_here(contender: BackendMode, task: TrainTask | VerifyTask) -> list[Event]:
+def world_size_of(task: TrainTask | PreliminaryTask) -> int:
+    """Return how many processes or devices share each batch of the task."""
+    return (task.job if isinstance(task, TrainTask) else task.jobs[0]).world_size
+
+
+def run_here(contender: BackendMode, task: TrainTask | PreliminaryTask) -> list[Event]:
     """Return all events of the task on this machine."""
-    return run_in(contender.recipe.processes_for(task.job.world_size), contender, task)
+    return run_in(contender.recipe.processes_for(world_size_of(task)), contender, task)
 
 
-def run_in(processes: int, contender: BackendMode, task: TrainTask | VerifyTask) -> list[Event]:
+def run_in(
+    processes: int, contender: BackendMode, task: TrainTask | PreliminaryTask
+) -> list[Event]:
     """Return all events of the task when it is shared by a number of worker processes."""
     events: list[Event] = []
     recipe = contender.recipe
-    variables = parallel_variables(recipe, task.job.world_size // processes)
+    variables = parallel_variables(recipe, world_size_of(task) // processes)
     launch = launch_of(recipe, recipe.cold | variables)
     shared = msgspec.structs.replace(task, processes=processes)
     end = LocalExecutor().run(shared, launch, SECONDS, events.append)
@@ -79,7 +86,7 @@ def train_task(contender: BackendMode, world_size: int, batch_size: int) -> Trai
     )
 
 
-def run_on_hosts(contender: BackendMode, task: TrainTask | VerifyTask) -> list[Event]:
+def run_on_hosts(contender: BackendMode, task: TrainTask | PreliminaryTask) -> list[Event]:
     """Return all events of the task when a worker process on each of two hosts shares it.
 
     Both hosts are this machine. Their processes are started and connected as on two machines.
@@ -92,11 +99,12 @@ def run_on_hosts(contender: BackendMode, task: TrainTask | VerifyTask) -> list[E
     return run_in(HOSTS, contender, task)
 
 
-def verify_task(contender: BackendMode, optimizers: dict[str, Optimizer]) -> VerifyTask:
-    return VerifyTask(
+def verify_task(contender: BackendMode, optimizers: dict[str, Optimizer]) -> PreliminaryTask:
+    return PreliminaryTask(
         adapter=contender.recipe.adapter,
         threads=THREADS,
-        job=job_of(contender, "small", 0, WORLD_SIZE),
+        device="cpu",
+        jobs=(job_of(contender, "small", 0, WORLD_SIZE),),
         models={"small": ModelCheck(SMALL, (6, 6, 2), optimizers)},
     )
 

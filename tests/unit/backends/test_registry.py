@@ -2,9 +2,10 @@
 
 import tomllib
 
+import msgspec
 from support.places import ROOT
 
-from backends.registry import BUILT_IN, recipes
+from backends.registry import BUILT_IN, engine_of, recipes
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
@@ -33,3 +34,24 @@ def test_mnist_is_shipped_with_its_licence():
     folder = ROOT / "bench" / "data" / "mnist"
     assert len(list(folder.glob("*.gz"))) == 4
     assert "CC BY-SA 3.0" in (folder / "LICENSE.md").read_text()
+
+
+def test_an_engine_is_a_backend_without_an_engine_in_the_same_environment():
+    known = recipes()
+    engines = {name: known[name].engine for name in BUILT_IN if known[name].engine}
+    assert engines == {
+        "flax": "jax",
+        "keras-tensorflow": "tensorflow",
+        "keras-jax": "jax",
+        "keras-torch": "torch",
+    }
+    packages = {"jax": "1.0"}
+    flax = msgspec.structs.replace(
+        known["flax"], name="flax@python", interpreter="/python", packages=packages
+    )
+    assert engine_of(flax) == msgspec.structs.replace(
+        known["jax"], interpreter="/python", packages=packages
+    )
+    keras = msgspec.structs.replace(known["keras-torch"], interpreter="/python", packages=packages)
+    assert engine_of(keras) is keras, "its environment has no version of PyTorch"
+    assert engine_of(known["torch"]) is known["torch"]

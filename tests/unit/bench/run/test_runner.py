@@ -26,9 +26,10 @@ from bench.records.manifest import ModelFacts
 from bench.records.reader import read_run
 from bench.records.trial import TimeToAccuracy
 from bench.records.writer import RunFolder
+from bench.run.examiner import Examiner
 from bench.run.executor import LocalExecutor
 from bench.run.launch import CACHE_VARIABLES
-from bench.run.peak_rates import PeakRates, PeakRateSettings, peak_rates
+from bench.run.peak_rates import PeakRates, PeakRateSettings, WantedRates
 from bench.run.runner import Experiment, run_trials
 from bench.spec.job import FEEDS, Job, Trial
 from bench.spec.layers import Dense, Flatten, sequential
@@ -310,8 +311,8 @@ def test_a_framework_that_is_not_installed_is_unavailable(experiment, tmp_path):
 @pytest.mark.process
 def test_peak_rates_report_a_device_that_the_framework_does_not_see(plugin):
     setting = PeakRateSettings(threads=1, cpus=(), cache=None)
-    wanted = [(recipes()["numpy"], "2", device) for device in ("cpu", "gpu:0")]
-    there, absent = peak_rates(wanted, setting, LocalExecutor(), lambda *_: None)
+    wanted = [WantedRates(recipes()["numpy"], "2", device, setting) for device in ("cpu", "gpu:0")]
+    there, absent = Examiner(LocalExecutor(), lambda line: None).results(wanted, [])
     assert (there.absent, there.error) == (False, "")
     assert absent.absent
     assert absent.error == "device gpu:0: the framework sees cpu"
