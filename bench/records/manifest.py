@@ -1,6 +1,6 @@
 """The manifest of a run: the request, the version of the suite, the machine and the plan."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -150,6 +150,11 @@ class ClusterChoice(msgspec.Struct, frozen=True, kw_only=True):
     threads: int | None = None
 
 
+# A report takes logarithms of them, and a run folder may come from anybody.
+Margin = Annotated[float, msgspec.Meta(ge=0)]
+Significance = Annotated[float, msgspec.Meta(gt=0, lt=1)]
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """The request of a run, and where and with which versions it runs.
 
@@ -207,8 +212,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     timeout_seconds: float
     retries: int = 0
     rounds: int = 0
-    margin: float = 0.05
-    significance: float = 0.05
+    margin: Margin = 0.05
+    significance: Significance = 0.05
     verified: bool = False
     framework_versions: dict[str, str]
     installations: dict[str, Installation] = {}

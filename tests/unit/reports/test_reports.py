@@ -282,6 +282,15 @@ def test_a_tier_ends_where_a_contender_is_shown_to_be_slower_than_its_first(make
     assert tiers(only([make.trial()])) is None
 
 
+def test_a_tier_is_compared_with_its_first_contender_not_with_the_one_before(make):
+    # The middle one differs significantly from neither; the first and last differ.
+    speeds = {"a": (110, 111, 109, 110), "b": (150, 75, 120, 90), "c": (100, 101, 99, 100)}
+    ranking = only(each for name, own in speeds.items() for each in make.repeated(name, "m", own))
+    assert [contender.label for contender in ranking.contenders] == ["a m", "b m", "c m"]
+    assert tiers_of(ranking) == [[0, 1], [2]]
+    assert [rank(ranking, place) for place in range(3)] == ["1–2", "1–3", "2–3"]  # noqa: RUF001
+
+
 def test_many_tiers_and_long_tiers_are_cut(make):
     apart = [(f"c{n:02}", 1000.0 / 2**n) for n in range(15)]
     alike = [(f"d{n:02}", 5000.0 + n) for n in range(9)]

@@ -164,6 +164,16 @@ def test_an_invalid_record_is_reported(tmp_path, manifest, line, message):
         read_run(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "changes", [{"margin": -1.0}, {"significance": 0.0}, {"significance": 1.0}]
+)
+def test_a_margin_or_significance_without_a_meaning_is_rejected(tmp_path, manifest, changes):
+    with RunFolder(tmp_path) as folder:
+        folder.write_manifest(msgspec.structs.replace(manifest, **changes))
+    with pytest.raises(RecordError, match=f"invalid.*{next(iter(changes))}"):
+        read_run(tmp_path)
+
+
 def test_a_record_of_a_newer_version_is_rejected(tmp_path, manifest, record):
     with RunFolder(tmp_path) as folder:
         folder.write_manifest(manifest)
