@@ -15,15 +15,14 @@ HEADER = (
     "contender",
     "rank",
     "images/s",
-    "95 % interval",
-    "relative",
+    "relative (interval)",
     "accuracy %",
     "peak MiB",
     "first step s",
     "trials",
     "note",
 )
-NUMBERS = HEADER[2:10]
+NUMBERS = HEADER[2:9]
 
 _LONGEST_NOTE = 100
 
@@ -44,8 +43,7 @@ def summary(run: Run) -> tuple[list[str], list[Row]]:
 def _answer(ranking: Ranking, is_one_of_several: bool) -> Iterator[str]:
     title = f"{ranking.title}: " if is_one_of_several else ""
     yield f"{title}{sentence(ranking)}"
-    if len(ranking.timed) > 1:
-        yield decided(ranking)
+    yield " ".join(decided(ranking))
 
 
 def _rows(ranking: Ranking) -> Iterator[Row]:
@@ -54,7 +52,7 @@ def _rows(ranking: Ranking) -> Iterator[Row]:
             ranking.title,
             contender.label,
             rank(ranking, place),
-            *throughput(contender),
+            throughput(contender)[0],
             relative(ranking, place),
             *medians(contender, (ACCURACY, PEAK_MEMORY, FIRST_STEP)),
             repeats(contender),

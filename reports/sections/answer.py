@@ -83,16 +83,22 @@ def _named(names: Sequence[str], word: str) -> str:
     return f"{names[0]} {word} {others if word == 'and' else f'one of {others}'}"
 
 
-def decided(ranking: Ranking) -> str:
-    """Return how many pairs are decided, and what the others need."""
-    return _decided(ranking, undecided_of(ranking))
+def decided(ranking: Ranking) -> list[str]:
+    """Return sentences on how many pairs are decided, which are not, and what these need."""
+    pairs, undecided = number_of_pairs(ranking), undecided_of(ranking)
+    if not pairs:
+        return []
+    if not undecided.pairs:
+        return [f"All {pairs:,} pairs are decided." if pairs > 1 else "The pair is decided."]
+    sentences = [f"{_progress(ranking, undecided)}."]
+    if len(undecided.pairs) <= _MOST_NAMED and pairs > 1:
+        named = "; ".join([listed(pair) for pair in undecided.pairs])
+        sentences.append(f"Undecided: {named}.")
+    return sentences
 
 
-def _decided(ranking: Ranking, undecided: Undecided) -> str:
-    pairs = number_of_pairs(ranking)
-    left = len(undecided.pairs)
-    if not left:
-        return f"All {pairs:,} pairs are decided" if pairs > 1 else "The pair is decided"
+def _progress(ranking: Ranking, undecided: Undecided) -> str:
+    pairs, left = number_of_pairs(ranking), len(undecided.pairs)
     numbers = f"{pairs - left:,} of {count(pairs, 'pair')} decided"
     if not ranking.family.p_values:
         return f"{numbers}; at least 2 repeats are needed"
@@ -131,17 +137,8 @@ def _with_throughput(contender: Contender) -> str:
 
 
 def facts(ranking: Ranking) -> list[Fact]:
-    """Return what is undecided, what else differs and what is missing, with a name and a value."""
-    return [*_undecided(ranking), *_comparisons(ranking), *_caveats(ranking)]
-
-
-def _undecided(ranking: Ranking) -> Iterator[Fact]:
-    if len(ranking.timed) < 2:
-        return
-    undecided = undecided_of(ranking)
-    yield "Verdicts", f"{_decided(ranking, undecided)}."
-    if 0 < len(undecided.pairs) <= _MOST_NAMED:
-        yield "Undecided", "; ".join([listed(pair) for pair in undecided.pairs])
+    """Return what else differs and what is missing, each with a name and a value."""
+    return [*_comparisons(ranking), *_caveats(ranking)]
 
 
 def _comparisons(ranking: Ranking) -> Iterator[Fact]:

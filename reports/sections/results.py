@@ -34,7 +34,15 @@ from reports.metrics import (
     TRAIN,
     Metric,
 )
-from reports.sections.answer import FASTEST_START, LEAST_MEMORY, Fact, facts, sentence, tiers
+from reports.sections.answer import (
+    FASTEST_START,
+    LEAST_MEMORY,
+    Fact,
+    decided,
+    facts,
+    sentence,
+    tiers,
+)
 from reports.sections.cells import (
     fewer,
     medians,
@@ -70,12 +78,18 @@ _CAPTIONS = {
 _MOST_PAIRED = 20  # contenders; nobody reads a longer list of pairs
 _PAIRS = (
     "The intervals are simultaneous: in 95 % of all rankings, every one contains the true ratio. "
+    "Where the test of all pairs together shows more than an interval does, the interval ends at 1. "
     "Two contenders are the same if they differ by less than the margin. The repeats needed "
     "include those so far, and are estimated as if the ratio were exact."
 )
 _TOO_MANY_PAIRS = (
     "There are too many pairs for a table: bench.load(FOLDER).pairs and results.json have them."
 )
+_INTROS = {
+    "ranking": "The interval of the images/s contains what the machine does between repeats, which "
+    "affects all contenders alike. It cancels in the relative throughput and in the verdicts, so "
+    "intervals of the images/s that overlap do not contradict a rank.",
+}
 _WITH_CONTROLS = ("ranking", "accuracy")
 
 MakeTable = Callable[[Ranking], Table]
@@ -106,6 +120,7 @@ def _answer(rankings: Sequence[Ranking]) -> Section:
             heading=ranking.title,
             note=ranking.setting,
             lead=sentence(ranking),
+            paragraphs=tuple(decided(ranking)),
             table=tiers(ranking),
             facts=all_facts[position],
             ranking=position,
@@ -148,7 +163,7 @@ def _section(
         for position, ranking in enumerate(rankings)
         if ranking.measured
     )
-    intro = "" if parts else "No trial gave a measurement."
+    intro = _INTROS.get(anchor, "") if parts else "No trial gave a measurement."
     return Section(anchor, title, parts, intro, controls=anchor in _WITH_CONTROLS)
 
 
