@@ -78,7 +78,7 @@ _CAPTIONS = {
 _MOST_PAIRED = 20  # contenders; nobody reads a longer list of pairs
 _PAIRS = (
     "The intervals are simultaneous: in 95 % of all rankings, every one contains the true ratio. "
-    "Where the test of all pairs together shows more than an interval does, the interval ends at 1. "
+    "Where the test of all pairs shows more than an interval does, the interval ends at 1. "
     "Two contenders are the same if they differ by less than the margin. The repeats needed "
     "include those so far, and are estimated as if the ratio were exact."
 )
