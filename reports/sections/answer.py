@@ -122,7 +122,9 @@ def tiers(ranking: Ranking) -> Table | None:
     unranked = [place for place, rank in enumerate(ranking.family.ranks) if rank is None]
     if unranked:
         rows.append((NOT_KNOWN, f"{_members(ranking, unranked)} (too few trials)"))
-    columns = texts("Tier", f"Contenders, {THROUGHPUT.unit}")
+    is_shared = any(len(own) > 1 for own in found)
+    rule = " (those of a tier are not shown to be slower than its first)" if is_shared else ""
+    columns = texts("Tier", f"Contenders, {THROUGHPUT.unit}{rule}")
     return Table(f"{ranking.title}: tiers", columns, tuple(rows))
 
 

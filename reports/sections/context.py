@@ -30,8 +30,10 @@ def context_sections(sources: Sequence[Source]) -> list[Section]:
             "glossary",
             "Glossary",
             (Part(table=_glossary()),),
-            "Quantities are medians over the trials of a contender; each trial is a fresh "
-            "process. Relative is the throughput as a share of the fastest contender's. "
+            "Quantities are medians over the trials of a contender, but throughput is the estimate "
+            "that the order follows. Each trial is a fresh process. Relative is the throughput as "
+            "a share of the first contender's. A rank is the range of places that a contender can "
+            "have, given the verdicts on its pairs. "
             f"A {NOT_KNOWN} stands for what is not known.",
             reference=True,
         ),
