@@ -48,8 +48,6 @@ def machines_for(
     if where.cluster is None:
         _check_no_cluster_options(request, where)
         return ThisMachine(LocalExecutor(interrupts))
-    if request.options.rounds:
-        raise OptionError("rounds", "cannot be combined with --cluster")
     typed = [count for each in request.matrices for count in each.threads]
     choice = ClusterChoice(
         nodes=where.nodes,

@@ -55,17 +55,17 @@ HELP = {
         "seed": "Seed of the first repeat's weights and batch order; repeat r uses seed + r - 1.",
     },
     "Measuring": {
-        "repeats": "Trials of each contender, each in a fresh process. `auto` adds repeats until "
-        "every ratio is as exact as --interval, or --max-time is over.",
-        "interval": "With --repeats auto: largest distance from a ratio to the end of its 95 % "
-        "interval. Default: 2%.",
-        "max_time": "With --repeats auto: start no repeat that would end later. The first one "
-        "always runs. Default: 1h.",
+        "time": "Time for each ranking: repeats are added until every pair of contenders is "
+        "decided, or the time is over. Certificates, and epochs that are only trained for the "
+        "accuracy, come on top. Default: 5m.",
+        "margin": "Contenders whose speeds differ by less than this count as the same.",
+        "repeats": "Number of repeats, instead of --time. Each has a fresh process of every "
+        "contender.",
         "timeout": "Time limit of a trial: 90s, 10m, 1h.",
         "retries": "Retry a disturbed trial up to N times. At most half of all trials are retried.",
-        "rounds": "Measure in rounds: all contenders of a ranking stay alive and take turns in "
-        "slices of about 0.3 s, so that drift of the machine affects all alike. They must fit into "
-        "memory together. 0 measures one contender after the other.",
+        "rounds": "Rounds of each repeat: all contenders of a ranking are alive and take turns in "
+        "slices of about 0.3 s, so that drift of the machine affects all alike. 0 measures one "
+        "contender after the other, each start cold.",
         "verify": "Check first that each contender does the work that the spec states. Cached "
         "certificates are used.",
     },

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
 from bench.records.trial import TrialRecord
-from bench.run.runner import Observer
+from bench.run.observers import Observer
 from bench.spec.job import Job, Trial
 from bench.worker.protocol import EpochEnded, Event, PhaseBegan
 

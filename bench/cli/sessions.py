@@ -107,10 +107,13 @@ def finish(folder: Path, interrupts: Interrupts, results: Console, messages: Con
         results: where the summary is printed.
         messages: where everything else is printed.
     """
+    from reports.display import count, listed
+
     run = read_run(folder)
-    if run.manifest.auto_repeats:
-        ended = run.manifest.auto_repeats.ended or "interrupted"
-        messages.print(f"{run.manifest.repeats} repeats: {ended}")
+    if run.manifest.time_limit:
+        reasons = dict.fromkeys(each.reason for each in run.manifest.time_limit.ended.values())
+        repeats = count(run.manifest.repeats, "repeat")
+        messages.print(f"{repeats}: {listed(list(reasons)) or 'interrupted'}")
     print_summary(run, results)
     messages.print(f"Report: {_write_report(folder)}")
     if interrupts.requested:

@@ -36,10 +36,11 @@ from bench.machine.other_runs import presence
 from bench.records.trial import TrialRecord
 from bench.run.examiner import certificates_in
 from bench.run.executor import Executor
+from bench.run.experiment import Experiment, planned_record
 from bench.run.outcome import INTERRUPTED
 from bench.run.preliminaries import preliminaries, with_results
 from bench.run.prepare import Plan, recipes_of_run, remake_plan
-from bench.run.runner import Experiment, measure, planned_record
+from bench.run.runner import measure
 from bench.run.validity import holding_of
 from bench.spec.job import Job, Trial
 from bench.worker.protocol import Event

@@ -19,10 +19,10 @@ from bench.records.writer import RunFolder
 from bench.run.devices import wants_gpu
 from bench.run.executor import Executor, LocalExecutor
 from bench.run.interrupts import Interrupts
+from bench.run.observers import Observer
 from bench.run.plan import trials
 from bench.run.prepare import Plan
 from bench.run.request import MatrixOptions, Report
-from bench.run.runner import Observer
 from bench.run.session import Measure, Session
 from bench.run.validity import Holding, Validity, why_invalid
 from bench.spec.job import Job
@@ -81,6 +81,7 @@ class Cluster(NamedTuple):
                 raise ClusterError(_impossible(job))
         return msgspec.structs.replace(
             plan,
+            experiment=msgspec.structs.replace(plan.experiment, rounds=0),
             jobs=jobs,
             trials=trials(jobs, repeats, seed),
             notes=[*plan.notes, self._note()],

@@ -17,8 +17,10 @@ from bench.cluster.messages import (
 )
 from bench.records.trial import TrialRecord
 from bench.records.writer import RunFolder
+from bench.run.experiment import Experiment, Measurement, planned_record
+from bench.run.observers import Observer
 from bench.run.outcome import INTERRUPTED, Verdict, with_events
-from bench.run.runner import Experiment, Measurement, Observer, planned_record, save
+from bench.run.runner import save
 from bench.spec.job import Trial
 from bench.verification.certificate import Certificate
 from bench.worker.protocol import Event

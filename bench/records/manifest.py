@@ -4,9 +4,10 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from bench.spec.job import SCHEMA_VERSION, Trial
+from bench.spec.job import SCHEMA_VERSION, Job, Trial
 from bench.spec.layers import Layer
 from bench.spec.training import Optimizer
+from bench.statistics import SIGNIFICANCE
 
 
 class ModelFacts(msgspec.Struct, frozen=True):
@@ -118,18 +119,35 @@ class Installation(msgspec.Struct, frozen=True, kw_only=True):
     adapter_lines: int
 
 
-class AutoRepeats(msgspec.Struct, frozen=True):
-    """The stopping rule of a run that adds repeats until its ratios are precise enough.
+# A report takes logarithms of them, and a run folder may come from anybody.
+Margin = Annotated[float, msgspec.Meta(ge=0)]
+Significance = Annotated[float, msgspec.Meta(gt=0, lt=1)]
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """Why a ranking has no further repeats.
 
     Attributes:
-        interval: half-width that the widest interval of a ratio may have: 0.02 is 2 %.
-        max_seconds: time limit for all repeats together.
-        ended: why the run stopped adding repeats; empty while it may add more.
+        reason: in words.
+        significance: share of families of comparisons that may contain a false claim: what this
+            look at the results may use of the run's error rate.
     """
 
-    interval: float
-    max_seconds: float
-    ended: str = ""
+    reason: str
+    significance: Significance = SIGNIFICANCE
+
+
+class TimeLimit(msgspec.Struct, frozen=True):
+    """Repeats are added until every pair of contenders is decided, or the time is over.
+
+    Attributes:
+        seconds: for each ranking, without certificates, peak rates, and epochs that are only
+            trained for the accuracy.
+        ended: the rankings that have ended, by the name of their first trial.
+    """
+
+    seconds: float
+    ended: dict[str, Ended] = {}
 
 
 # "any": the nodes share the plan. "each": every kind of machine among them runs the whole plan.
@@ -150,11 +168,6 @@ class ClusterChoice(msgspec.Struct, frozen=True, kw_only=True):
     threads: int | None = None
 
 
-# A report takes logarithms of them, and a run folder may come from anybody.
-Margin = Annotated[float, msgspec.Meta(ge=0)]
-Significance = Annotated[float, msgspec.Meta(gt=0, lt=1)]
-
-
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """The request of a run, and where and with which versions it runs.
 
@@ -172,8 +185,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         train_samples: number of training images; null is all.
         epochs: number of epochs per trial, at most.
         until_accuracy: test accuracy at which a trial ends early; null trains all epochs.
-        repeats: number of repeats per job. With `auto_repeats` it grows during the run.
-        auto_repeats: when to stop adding repeats; null for a fixed number.
+        repeats: largest number of repeats of a job. With `time_limit` it grows during the run.
+        time_limit: when to stop adding repeats; null for a fixed number.
         seed: seed of the run, from which the seed of each trial follows.
         threads: CPU threads per process, unless a job has its own number.
         timeout_seconds: time limit per trial.
@@ -181,14 +194,13 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         rounds: rounds of each repeat, in which the contenders of a ranking take turns; 0 if one is
             measured after the other.
         margin: contenders within this share of each other count as the same; 0.05 is 5 %.
-        significance: share of families of comparisons that may contain a false claim.
         verified: whether the run checked its contenders against the reference.
         framework_versions: version of each backend's framework, by backend.
         installations: the packages of each backend, by backend.
         missing: backends that `all` left out because they are not installed.
         notes: remarks on the request that the report repeats.
         baselines: contenders to compare the others with, each as the values of its trials.
-        plan: all trials in their order. With `auto_repeats` it grows during the run.
+        plan: all trials in their order. With `time_limit` it grows during the run.
         cluster: the nodes that measured; null for a run on the runner's machine.
     """
 
@@ -206,14 +218,13 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     epochs: int
     until_accuracy: float | None = None
     repeats: int
-    auto_repeats: AutoRepeats | None = None
+    time_limit: TimeLimit | None = None
     seed: int
     threads: int
     timeout_seconds: float
     retries: int = 0
     rounds: int = 0
     margin: Margin = 0.05
-    significance: Significance = 0.05
     verified: bool = False
     framework_versions: dict[str, str]
     installations: dict[str, Installation] = {}
@@ -222,3 +233,17 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     baselines: dict[str, dict[str, str | int | list[str | int]]] = {}
     plan: list[Trial]
     cluster: ClusterChoice | None = None
+
+    def significances(self) -> dict[str, float]:
+        """Return the share of families that may contain a false claim, by the trial's name.
+
+        It is the same for all trials of a ranking.
+        """
+        ended = self.time_limit.ended if self.time_limit else {}
+        rankings: dict[Job, float] = {}
+        for trial in self.plan:
+            if trial.name in ended:
+                rankings[trial.job.compared_with()] = ended[trial.name].significance
+        return {
+            trial.name: rankings.get(trial.job.compared_with(), SIGNIFICANCE) for trial in self.plan
+        }

@@ -65,6 +65,10 @@ class Seconds(float):
 class Share(float):
     """A share, written as 2% or 0.02."""
 
+    def __str__(self) -> str:
+        """Return the share as it is typed."""
+        return f"{100 * self:g}%"
+
     @classmethod
     def parse(cls, value: object) -> "Share":
         """Decode text with a percent sign, or a number.

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from bench.errors import RecordError
 from bench.records.reader import read_run
 from bench.records.trial import TRIALS, TrialRecord, attribute_of
-from bench.run.runner import Experiment
+from bench.run.experiment import Experiment
 from bench.spec.job import Job
 
 MOST_RUNS = 200  # the newest of a folder; reading more takes too long

@@ -4,9 +4,9 @@ from bench import __version__
 from bench.machine.environments.installed import installation_of
 from bench.machine.hardware import describe_machine
 from bench.records.manifest import ClusterChoice, Manifest
+from bench.run.experiment import timestamp
 from bench.run.prepare import Plan
 from bench.run.request import Request
-from bench.run.runner import timestamp
 
 
 def make_manifest(
@@ -40,12 +40,13 @@ def make_manifest(
         epochs=options.epochs,
         until_accuracy=options.until_accuracy,
         repeats=options.first_repeats,
-        auto_repeats=options.auto_repeats,
+        time_limit=options.time_limit,
         seed=options.seed,
         threads=experiment.threads,
         timeout_seconds=experiment.timeout,
         retries=options.retries,
-        rounds=options.rounds,
+        rounds=experiment.rounds,
+        margin=float(options.margin),
         verified=options.verify,
         framework_versions={name: version for name, version in installed if version is not None},
         installations={name: each for name, each in installations.items() if each is not None},

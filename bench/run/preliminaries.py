@@ -10,10 +10,10 @@ from bench.machine.hardware import describe_machine
 from bench.run.certificates import CertificateSettings, equivalence_of, wanted_certificates
 from bench.run.examiner import Examiner, Result, certificates_in, peak_rates_in
 from bench.run.executor import Executor
+from bench.run.experiment import Experiment
 from bench.run.peak_rates import MEASURE_SECONDS, PeakRateSettings, WantedRates
 from bench.run.prepare import Plan
 from bench.run.request import Report
-from bench.run.runner import Experiment
 from bench.spec.job import Job
 from bench.spec.training import Optimizer
 from bench.verification.case import with_small_rate

@@ -19,9 +19,10 @@ from bench.machine.cpus import Processes, choose_cpus, local_sizes, share_cpus
 from bench.machine.environments.choice import BackendChoice, choose_backends
 from bench.machine.environments.selector import parse_selector
 from bench.machine.hardware import usable_cpus
-from bench.records.manifest import DatasetFacts, Manifest, MissingBackend, ModelFacts
+from bench.records.manifest import DatasetFacts, Manifest, MissingBackend, ModelFacts, TimeLimit
 from bench.run.devices import devices_of, wants_gpu
 from bench.run.executor import Executor
+from bench.run.experiment import Experiment
 from bench.run.launch import job_environment, notes_on_variables
 from bench.run.models import facts_of, load_models
 from bench.run.plan import (
@@ -33,7 +34,6 @@ from bench.run.plan import (
     trials,
 )
 from bench.run.request import MatrixOptions, Report, Request
-from bench.run.runner import Experiment
 from bench.spec.job import FEEDS, Feed, Job, Trial
 from bench.spec.precision import PRECISIONS
 
@@ -132,6 +132,7 @@ def make_plan(
         timeout=float(options.timeout),
         retries=options.retries,
         rounds=options.rounds,
+        trains_all=_trains_all(options.time_limit, options.until_accuracy),
     )
     return Plan(
         experiment=experiment,
@@ -188,6 +189,7 @@ def remake_plan(
             timeout=manifest.timeout_seconds,
             retries=manifest.retries,
             rounds=manifest.rounds,
+            trains_all=_trains_all(manifest.time_limit, manifest.until_accuracy),
         ),
         jobs=jobs,
         trials=planned,
@@ -195,6 +197,11 @@ def remake_plan(
         missing=manifest.missing,
         notes=source.notes,
     )
+
+
+def _trains_all(limit: TimeLimit | None, until_accuracy: float | None) -> bool:
+    """Return whether every repeat trains for the accuracy; under a time limit, the first does."""
+    return limit is None or until_accuracy is not None
 
 
 def recipes_of_run(

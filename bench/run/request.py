@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from bench.machine.environments.selector import ALL
-from bench.records.manifest import AutoRepeats
+from bench.records.manifest import TimeLimit
 from bench.run.decode import OptionError, Seconds, Share, decode
 from bench.run.plan import MODES_DEFAULT, Scaling, Selector
 from bench.spec.job import Arm
@@ -20,8 +20,6 @@ from bench.spec.training import Adam, Optimizer, Sgd
 
 # Called with a line of text for the user, about something that takes time.
 Report = Callable[[str], None]
-
-AUTO = "auto"
 
 Names = Annotated[list[str], Meta(description="names like numpy,torch")]
 Count = Annotated[int, Meta(ge=1, le=9_999_999, description="a whole number of 1 or more")]
@@ -47,15 +45,11 @@ Fraction = Annotated[float, Meta(ge=0, lt=1, description="a number of 0 or more 
 Switch = Annotated[bool, Meta(description="true or false")]
 Folder = Annotated[Path, Meta(description="a path")]
 Seed = Annotated[int, Meta(ge=0, le=2**31, description="a whole number from 0 to 2,147,483,648")]
-Repeats = Annotated[
-    Annotated[int, Meta(ge=1, le=99_999)] | Literal["auto"],
-    Meta(description="a whole number of 1 or more, or auto"),
-]
+Repeats = Annotated[int, Meta(ge=1, le=99_999, description="a whole number of 1 or more")]
 Percentage = Annotated[Share, Meta(description="a percentage above 0% like 2% or 0.5%")]
 Duration = Annotated[Seconds, Meta(description="a time above 0 like 90s, 10m or 1.5h")]
 Retries = Annotated[int, Meta(ge=0, le=100, description="a whole number from 0 to 100")]
-
-
+USUAL_TIME = Seconds(300)
 RoundNumber = Annotated[int, Meta(ge=0, le=1000, description="a whole number from 0 to 1,000")]
 
 
@@ -114,9 +108,10 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
         train_samples: training images to use; None is all.
         data_dir: folder of another data set; None is the built-in MNIST.
         seed: of the first repeat.
-        repeats: of each job; `auto` adds repeats until the ratios are known.
-        interval: with auto: how far a ratio's 95 % interval may extend to either side; None is 2 %.
-        max_time: with auto: seconds after which no repeat may end; None is an hour.
+        time: seconds for each ranking, in which repeats are added until every pair is decided; None
+            is 5 minutes.
+        margin: contenders within this share of each other are the same.
+        repeats: of each job; None adds them as `time` allows.
         timeout: seconds after which a trial is stopped.
         retries: of a disturbed trial.
         rounds: of each repeat, in which the contenders of a ranking take turns; 0 measures one
@@ -134,12 +129,12 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     train_samples: Samples | None = None
     data_dir: Folder | None = None
     seed: Seed = 0
-    repeats: Repeats = 3
-    interval: Percentage | None = None
-    max_time: Duration | None = None
+    time: Duration | None = None
+    margin: Percentage = Share(0.05)
+    repeats: Repeats | None = None
     timeout: Duration = Seconds(600)
     retries: Retries = 2
-    rounds: RoundNumber = 0
+    rounds: RoundNumber = 20
     verify: Switch = True
 
     def __post_init__(self) -> None:
@@ -148,10 +143,8 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             OptionError: two options cannot be combined.
         """
-        if self.repeats != AUTO:
-            for name in ("interval", "max_time"):
-                if getattr(self, name) is not None:
-                    raise OptionError(name, "needs --repeats auto")
+        if self.repeats is not None and self.time is not None:
+            raise OptionError("time", "cannot be combined with --repeats, which sets the number")
         if self.nesterov and self.momentum == 0:
             raise OptionError("nesterov", "needs a momentum above 0")
 
@@ -170,14 +163,12 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def first_repeats(self) -> int:
         """The number of repeats to begin with."""
-        return self.repeats if isinstance(self.repeats, int) else 1
+        return self.repeats or 1
 
     @property
-    def auto_repeats(self) -> AutoRepeats | None:
-        """When to add repeats; None where their number is fixed."""
-        if self.repeats != AUTO:
-            return None
-        return AutoRepeats(float(self.interval or 0.02), float(self.max_time or 3600))
+    def time_limit(self) -> TimeLimit | None:
+        """When to stop adding repeats; None where their number is fixed."""
+        return None if self.repeats else TimeLimit(float(self.time or USUAL_TIME))
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,28 +1,49 @@
 """Measures the contenders of a ranking in rounds: all are alive, and take turns in short slices.
 
 Drift of the machine and other processes then affect all contenders alike, and a disturbance costs
-a slice instead of a trial. Start-up, compilation and the epochs that are left for the accuracy are
-measured one contender after the other. A worker is paused while it is not its turn.
+a slice instead of a trial. What is not measured in slices (start-up, compilation, the epochs that
+are left for the accuracy) is measured one contender after the other. A worker is paused while it is
+not its turn.
 """
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Protocol
 
 import msgspec
 import numpy as np
 
+from bench.cache import cache_folder
 from bench.machine.disturbance import Canary, flags_of, train_noise
-from bench.records.trial import Noise, Slice
-from bench.run.launch import Launch
+from bench.machine.other_runs import other_runs
+from bench.records.trial import Noise, Slice, TrialRecord
+from bench.run.experiment import (
+    Experiment,
+    Measurement,
+    compared,
+    ended_record,
+    planned_record,
+    task_of,
+    unmeasurable,
+)
+from bench.run.launch import Launch, launch_of_job
+from bench.run.observers import Observer
+from bench.run.outcome import INTERRUPTED, with_events, with_slices
 from bench.run.worker_process import NoWorkerError, WorkerEnd
-from bench.spec.job import Trial
-from bench.worker.protocol import Calls, Command, Event, Explained, Ready, SliceEnded, Task
-from bench.worker.usage import Usage
+from bench.spec.job import Job, Trial
+from bench.worker.protocol import Calls, Command, Event, Explained, Ready, Rounds, SliceEnded, Task
+from bench.worker.usage import Usage, total_usage
 
 # More rounds than requested, as a multiple, that replace disturbed slices.
 MOST_ROUNDS = 1.5
+# A contender whose slices are longer takes part in fewer rounds, so that it takes no more time than
+# the others, but in so many at least.
+USUAL_SECONDS = 0.5
+FEWEST_TURNS = 8
+PREDICTION_ROUNDS = 8
 OnEvent = Callable[[Event], None]
 
 
@@ -58,7 +79,7 @@ class Participant:
         epochs_left: epochs that it has not trained.
         explained: predictions of its model; None where they were not requested.
         end: how its worker ended; None while it is alive.
-        wall_seconds: that its worker ran, without pauses.
+        wall_seconds: that the runner waited for it.
     """
 
     def __init__(self, trial: Trial, on_event: Callable[[Trial, Event], None]) -> None:
@@ -75,14 +96,18 @@ class Participant:
         self._worker: Live | None = None
         self._measured: list[SliceEnded] = []
 
-    def start(self, opener: Opener, task: Task, launch: Launch, timeout: float) -> None:
-        """Start the worker and follow it until it waits for its first slice."""
+    def open(self, opener: Opener, task: Task, launch: Launch, timeout: float) -> None:
+        """Start the worker, and go on while it imports the framework and reads the data."""
         try:
-            worker = self._worker = opener.open(task, launch, timeout)
+            self._worker = opener.open(task, launch, timeout)
         except NoWorkerError as error:
             self.end = WorkerEnd(None, False, "", {}, str(error))
-            return
-        self._follow(lambda: worker.follow(self._on_event))
+
+    def follow(self) -> None:
+        """Follow the worker that has been started until it waits."""
+        worker = self._worker
+        if worker is not None and self.end is None:
+            self._follow(lambda: worker.follow(self._on_event))
 
     def command(self, command: Command) -> list[SliceEnded]:
         """Let the worker follow a command; return the slices that it measured."""
@@ -98,9 +123,20 @@ class Participant:
         if self._worker is not None and self.end is None:
             self.end = self._worker.close()
 
-    def undisturbed(self) -> int:
-        """Return the number of its slices of training that count."""
-        return sum(1 for each in self.slices if each.kind == "train" and not each.flags)
+    def lacks_turns(self, rounds: float, of: int) -> bool:
+        """Return whether it lacks undisturbed slices of training.
+
+        Args:
+            rounds: how many there have been, including the next one.
+            of: how many there will be.
+        """
+        training = [each for each in self.slices if each.kind == "train"]
+        if not training:
+            return True
+        fewer = round(of * USUAL_SECONDS / training[0].seconds)
+        wanted = min(of, max(fewer, FEWEST_TURNS))
+        undisturbed = sum(1 for each in training if not each.flags)
+        return undisturbed < math.ceil(wanted * min(1.0, rounds / of))
 
     def _follow(self, follow: Callable[[], bool]) -> None:
         began = time.monotonic()
@@ -127,10 +163,12 @@ class Setting(msgspec.Struct, frozen=True):
     Attributes:
         rounds: number of rounds, each with an undisturbed slice of every contender.
         seed: determines the order in each round.
+        trains_all: whether the epochs that are left after the rounds are trained.
     """
 
     rounds: int
     seed: int
+    trains_all: bool = True
 
 
 def run_rounds(participants: Sequence[Participant], setting: Setting, canary: Canary) -> str:
@@ -148,13 +186,16 @@ def run_rounds(participants: Sequence[Participant], setting: Setting, canary: Ca
     began = time.monotonic()
     for number in range(1, round(MOST_ROUNDS * setting.rounds) + 1):
         alive = [each for each in participants if each.end is None]
-        if all(each.undisturbed() >= setting.rounds for each in alive):
+        turn = [each for each in alive if each.lacks_turns(number, setting.rounds)]
+        _round("train", number, turn, setting, canary, began)
+        if number >= setting.rounds and not any(
+            each.lacks_turns(number, setting.rounds) for each in alive
+        ):
             break
-        _round("train", number, alive, setting, canary, began)
     for each in participants:
-        if each.end is None and each.epochs_left:
+        if each.end is None and each.epochs_left and setting.trains_all:
             each.command(Command("complete"))
-    for number in range(1, setting.rounds + 1):
+    for number in range(1, min(PREDICTION_ROUNDS, setting.rounds) + 1):
         alive = [each for each in participants if each.end is None]
         _round("predict", number, alive, setting, canary, began)
     for each in participants:
@@ -166,16 +207,16 @@ def run_rounds(participants: Sequence[Participant], setting: Setting, canary: Ca
 def _round(
     action: str,
     number: int,
-    alive: Sequence[Participant],
+    turn: Sequence[Participant],
     setting: Setting,
     canary: Canary,
     began: float,
 ) -> None:
     """Let everyone run a slice, in random order."""
     quickness = Noise(canary_after_seconds=canary.time(), canary_usual_seconds=canary.usual_seconds)
-    order = np.random.default_rng([setting.seed, number]).permutation(len(alive))
+    order = np.random.default_rng([setting.seed, number]).permutation(len(turn))
     for place in order.tolist():
-        each = alive[place]
+        each = turn[place]
         at = time.monotonic() - began
         command = Command("train") if action == "train" else Command("predict")
         for ended in each.command(command):
@@ -190,3 +231,148 @@ def _round(
             )
             if ended.kind == "train":
                 each.usage.append(ended.usage)
+
+
+class Experience:
+    """What a run has learned of its contenders, which later repeats use.
+
+    Attributes:
+        calls: the calls of a slice of each job that was started.
+    """
+
+    def __init__(self, caches: Path | None = None) -> None:
+        """Begin without any.
+
+        Args:
+            caches: an empty folder for what compilers make of each job; None compiles it anew in
+                each repeat.
+        """
+        self.calls: dict[Job, Calls] = {}
+        self._caches = caches
+        self._numbers: dict[Job, int] = {}
+
+    def launch(self, job: Job, experiment: Experiment) -> Launch:
+        """Return how a worker of the job starts."""
+        recipe = experiment.recipes[job.backend]
+        if self._caches is None or not recipe.warm:
+            return launch_of_job(recipe, job, recipe.cold)
+        number = self._numbers.setdefault(job, len(self._numbers))
+        folder = self._caches / str(number)
+        folder.mkdir(exist_ok=True)
+        own = {name: value.replace("{cache}", str(folder)) for name, value in recipe.warm.items()}
+        return launch_of_job(recipe, job, own)
+
+
+def measure_in_rounds(
+    trials: Sequence[Trial],
+    experiment: Experiment,
+    executor: Opener,
+    observer: Observer,
+    canary: Canary,
+    experience: Experience,
+) -> list[tuple[Trial, Measurement]]:
+    """Measure the trials of a ranking and repeat together.
+
+    Jobs that start for the first time start alone, with empty caches: their start-up is measured.
+    The others import their frameworks and read the data at the same time.
+
+    Args:
+        trials: with different jobs.
+        experiment: what all trials share.
+        executor: keeps their workers alive.
+        observer: watches.
+        canary: is timed once per round.
+        experience: of earlier repeats; extended.
+
+    Returns:
+        The trials with their results; after a KeyboardInterrupt those that ran are interrupted.
+    """
+    participants, results = _participants(trials, experiment, observer)
+    setting = Setting(
+        experiment.rounds, trials[0].seed, experiment.trains_all or trials[0].repeat == 1
+    )
+    known = set(experience.calls)
+    others = other_runs(cache_folder())
+    is_interrupted = False
+    began_at = None
+    try:
+        # In this function, so that few frames lie above a worker's start.
+        for each in (each for each in participants if each.trial.job not in known):
+            each.open(executor, *_worker_of(each.trial, experiment, experience))
+            each.follow()
+            each.command(Command("start"))
+        again = [each for each in participants if each.trial.job in known]
+        for each in again:
+            each.open(executor, *_worker_of(each.trial, experiment, experience))
+        for each in again:
+            each.follow()
+        for each in again:
+            each.command(Command("start"))
+        began_at = run_rounds(participants, setting, canary)
+    except KeyboardInterrupt:
+        is_interrupted = True
+    finally:
+        for each in participants:
+            each.close()
+    others = max(others, other_runs(cache_folder()))
+    for each in participants:
+        if each.calls is not None:
+            experience.calls[each.trial.job] = each.calls
+        record = msgspec.structs.replace(
+            _record(each, experiment, is_interrupted), rounds_began_at=began_at, other_runs=others
+        )
+        if each.trial.job in known:
+            record = _without_start(record)
+        results.append((each.trial, compared(record, experiment, each.explained)))
+    return results
+
+
+def _participants(
+    trials: Sequence[Trial], experiment: Experiment, observer: Observer
+) -> tuple[list[Participant], list[tuple[Trial, Measurement]]]:
+    """Return who takes part, and the results of the trials that need no worker."""
+    participants = []
+    results = []
+    for trial in trials:
+        observer.trial_began(trial)
+        if (verdict := unmeasurable(trial, experiment)) is not None:
+            record = planned_record(trial, experiment, verdict)
+            results.append((trial, Measurement(record, None)))
+        else:
+            participants.append(Participant(trial, observer.trial_event))
+    return participants, results
+
+
+def _worker_of(
+    trial: Trial, experiment: Experiment, experience: Experience
+) -> tuple[Task, Launch, float]:
+    """Return the task of the trial's worker, how it starts, and its time limit."""
+    rounds = Rounds(calls=experience.calls.get(trial.job))
+    task = msgspec.structs.replace(task_of(trial, experiment), rounds=rounds)
+    return task, experience.launch(trial.job, experiment), experiment.timeout
+
+
+def _record(each: Participant, experiment: Experiment, is_interrupted: bool) -> TrialRecord:
+    """Return the record of a trial in rounds."""
+    began = planned_record(each.trial, experiment, INTERRUPTED)
+    if is_interrupted or each.end is None:
+        record = with_events(began, each.events)
+    else:
+        record = ended_record(began, each.events, each.end, experiment.timeout)
+    record = msgspec.structs.replace(record, wall_seconds=each.wall_seconds)
+    if not each.slices:
+        return record
+    return with_slices(record, each.slices, total_usage(each.usage), each.epochs_left)
+
+
+def _without_start(record: TrialRecord) -> TrialRecord:
+    """Remove the times of a start-up that others shared or that caches shortened."""
+    return msgspec.structs.replace(
+        record,
+        is_cold=False,
+        import_seconds=None,
+        data_seconds=None,
+        build_seconds=None,
+        compile_seconds=None,
+        cold_start_seconds=None,
+    )

@@ -22,10 +22,10 @@ from bench.records.writer import RunFolder
 from bench.run.executor import Executor
 from bench.run.interrupts import Interrupts
 from bench.run.manifests import make_manifest
+from bench.run.observers import Observer
 from bench.run.prepare import Plan, make_plan, remake_plan
-from bench.run.repeats import rounds
 from bench.run.request import Report, Request
-from bench.run.runner import Observer
+from bench.run.schedule import passes
 from bench.run.validity import NOT_MEASURED, Validity, why_again
 from bench.spec.job import Trial
 
@@ -83,7 +83,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
                 measure = self.machines.start(session, folder, observer, interrupts, report)
             except KeyboardInterrupt:  # before the first trial
                 return path
-            for trials in rounds(self.trials, session.manifest, self.valid, folder, observer):
+            for trials in passes(self.trials, session.manifest, folder, observer):
                 for _ in measure(trials):
                     pass
             if explanations := read_run(path).explanations:

@@ -1,7 +1,9 @@
 """Measures the trials of a session on this machine."""
 
-from contextlib import AbstractContextManager
-from functools import partial
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
 from bench.cache import cache_folder
 from bench.machine.hardware import usable_cpus
@@ -10,10 +12,11 @@ from bench.records.manifest import ClusterChoice
 from bench.records.writer import RunFolder
 from bench.run.examiner import certificates_in
 from bench.run.interrupts import Interrupts
+from bench.run.observers import Observer
 from bench.run.preliminaries import preliminaries, with_results
 from bench.run.prepare import Plan
 from bench.run.request import Report
-from bench.run.runner import LiveExecutor, Observer, run_trials
+from bench.run.runner import LiveExecutor, TrialRunner
 from bench.run.session import Measure, Session
 from bench.run.validity import Validity, holding_of, why_invalid
 
@@ -32,6 +35,7 @@ class ThisMachine:
     def __init__(self, executor: LiveExecutor) -> None:
         self.executor = executor
         self.cpus = usable_cpus()
+        self._caches: Path | None = None
 
     def place(self, plan: Plan, repeats: int, seed: int) -> Plan:
         """Leave the plan as it is: there is one kind of machine."""
@@ -50,9 +54,15 @@ class ThisMachine:
         report(f"Warning: {note}; better run one after the other")
         return [note]
 
-    def presence(self) -> AbstractContextManager[None]:
-        """Hold a lock that other runs see."""
-        return presence(cache_folder())
+    @contextlib.contextmanager
+    def presence(self) -> Iterator[None]:
+        """Hold a lock that other runs see, and a folder for the caches of compilers."""
+        with (
+            presence(cache_folder()),
+            tempfile.TemporaryDirectory(prefix="evenbench-", ignore_cleanup_errors=True) as folder,
+        ):
+            self._caches = Path(folder)
+            yield
 
     def start(
         self,
@@ -74,10 +84,4 @@ class ThisMachine:
         experiment = with_results(session.plan.experiment, results)
         if is_verified:
             folder.write_certificates(certificates_in(results))
-        return partial(
-            run_trials,
-            experiment=experiment,
-            executor=self.executor,
-            folder=folder,
-            observer=observer,
-        )
+        return TrialRunner(experiment, self.executor, folder, observer, self._caches).run

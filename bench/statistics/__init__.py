@@ -4,3 +4,5 @@ The statistical unit is the trial, which runs in its own process. All functions 
 numbers, not records. docs/statistics.md contains the formulas, their sources and simulations of how
 often the results are right.
 """
+
+SIGNIFICANCE = 0.05  # how often, at most, a difference is claimed although there is none

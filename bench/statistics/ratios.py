@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtr, stdtrit
 
+from bench.statistics import SIGNIFICANCE as SIGNIFICANCE
 from bench.statistics.samples import RESOLUTION, SampleError, logarithms
 
 CONFIDENCE = 0.95
-SIGNIFICANCE = 0.05  # how often, at most, a difference is claimed although there is none
 
 Verdict = Literal["higher", "lower", "no measurable difference", "not known"]
 

@@ -176,12 +176,13 @@ class Command(msgspec.Struct, frozen=True):
     """What a worker in rounds does next.
 
     Attributes:
-        action: "train" and "predict" run a slice of training, or of prediction, after which there
-            is no training; "complete" trains the epochs that are left; "end" reports what was
-            measured and ends the process.
+        action: "start", the first one, compiles and trains a slice that does not count; "train" and
+            "predict" run a slice of training, or of prediction, after which there is no training;
+            "complete" trains the epochs that are left; "end" reports what was measured and ends the
+            process.
     """
 
-    action: Literal["train", "complete", "predict", "end"]
+    action: Literal["start", "train", "complete", "predict", "end"]
 
 
 class EventBase(msgspec.Struct, frozen=True, tag_field="event", tag=kind_of):
@@ -305,11 +306,11 @@ class Ready(EventBase, frozen=True):
     """The worker waits for a command. This is the last event of the task and of each command.
 
     Attributes:
-        calls: the training calls of a slice.
+        calls: the training calls of a slice; None before they are chosen.
         epochs_left: number of epochs that are not complete.
     """
 
-    calls: Calls
+    calls: Optional[Calls]
     epochs_left: int
 
 

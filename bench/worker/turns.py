@@ -65,13 +65,12 @@ def take_turns(
     """
     prepared = prepare(task, backend, emit)
     training = Training(prepared, task, emit)
-    training.start(rounds)
-    if training.has_diverged():
-        return
     emit(training.ready)
     prediction: Optional[Prediction] = None
     for command in commands:
-        if command.action == "train":
+        if command.action == "start":
+            training.start(rounds)
+        elif command.action == "train":
             emit(training.slice())
         elif command.action == "complete":
             training.complete()
@@ -117,7 +116,7 @@ class Training:
     @property
     def ready(self) -> Ready:
         """The event that says that the worker waits."""
-        return Ready(self._calls, self._epochs_left)
+        return Ready(self._calls if self._calls.steps else None, self._epochs_left)
 
     def has_diverged(self) -> bool:
         """Return whether the loss of an epoch of the task was not finite; that is reported."""
@@ -198,6 +197,7 @@ class Training:
             fixed = max(0.0, seconds - steps * per_step)
         wanted = max(target, min(LONGEST_SLICE, fixed / FIXED_SHARE))
         chosen = min(longest, max(1, round((wanted - fixed) / per_step)))
+        chosen = longest // round(longest / chosen)  # so that few steps of an epoch are left over
         return Calls(chosen, max(1, round(target / (fixed + chosen * per_step))))
 
     def _fastest_call(self, steps: int) -> float:

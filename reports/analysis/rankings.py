@@ -75,8 +75,6 @@ def rankings_of(sources: Sequence[Source], trials: pd.DataFrame | None = None) -
     """
     records = [record for source in sources for record in source.run.trials]
     margin = min((source.run.manifest.margin for source in sources), default=MARGIN)
-    levels = (source.run.manifest.significance for source in sources)
-    significance = min(levels, default=SIGNIFICANCE)
     trials = grouped(trial_frame(sources) if trials is None else trials)
     members: defaultdict[int, list[Contender]] = defaultdict(list)
     for number, contender in contenders_of(trials, records):
@@ -85,10 +83,10 @@ def rankings_of(sources: Sequence[Source], trials: pd.DataFrame | None = None) -
     # Dictionaries, because pandas is slow at reading single cells.
     settings: dict[int, Setting] = firsts[[*RANKING, "device_title"]].to_dict("index")
     differing, failures = _differing(settings), _failures(trials)
-    seconds = _repeat_seconds(trials)
+    seconds, levels = _repeat_seconds(trials), _significances(trials, sources)
     return [
         Ranking(
-            **_compared([c for c in members[number] if c.is_comparable], margin, significance),
+            **_compared([c for c in members[number] if c.is_comparable], margin, levels[number]),
             repeat_seconds=seconds.get(number),
             title=_title(own, differing[own["model"], own["device"]]),
             setting=_setting(own),
@@ -116,6 +114,19 @@ def _estimated(contender: Contender, throughput: float) -> Contender:
     """Return the contender with the estimate that it is ordered by as its throughput."""
     spread = replace(contender[THROUGHPUT], value=throughput)
     return replace(contender, spreads={**contender.spreads, THROUGHPUT.key: spread})
+
+
+def _significances(trials: pd.DataFrame, sources: Sequence[Source]) -> dict[int, float]:
+    """Return the smallest significance level of the runs, by the number of the ranking."""
+    known = {
+        (source.name, name): level
+        for source in sources
+        for name, level in source.run.manifest.significances().items()
+    }
+    levels: defaultdict[int, float] = defaultdict(lambda: SIGNIFICANCE)
+    for number, *trial in zip(trials["ranking"], trials["run"], trials["trial"], strict=True):
+        levels[number] = min(levels[number], known.get(tuple(trial), SIGNIFICANCE))
+    return levels
 
 
 def _repeat_seconds(trials: pd.DataFrame) -> dict[int, float]:

@@ -8,7 +8,7 @@ import msgspec
 
 from bench.records.manifest import Gpu, Machine
 from reports.analysis.runs import Source, differing
-from reports.display import NOT_KNOWN, count, plain
+from reports.display import NOT_KNOWN, count, listed, plain
 from reports.document import Column, Part, Section, Table, numbers, texts
 from reports.metrics import MEBIBYTE, METRICS
 
@@ -76,9 +76,11 @@ def _training(sources: Sequence[Source]) -> Table:
 
 def _repeats(source: Source) -> str:
     manifest = source.run.manifest
-    if manifest.auto_repeats is None:
+    if manifest.time_limit is None:
         return f"{manifest.repeats:,}"
-    return f"{manifest.repeats:,}, added until {manifest.auto_repeats.ended or 'interrupted'}"
+    limit = f"at most {manifest.repeats:,} in {manifest.time_limit.seconds:,g} s per ranking"
+    reasons = dict.fromkeys(each.reason for each in manifest.time_limit.ended.values())
+    return f"{limit}, until {listed(list(reasons)) or 'the run was interrupted'}"
 
 
 def _optimizer(source: Source) -> str:

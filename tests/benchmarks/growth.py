@@ -20,7 +20,7 @@ from bench.cli.run_file import read_run_file
 from bench.records.writer import RunFolder
 from bench.run.manifests import make_manifest
 from bench.run.prepare import make_plan
-from bench.run.runner import run_trials
+from bench.run.runner import TrialRunner
 from bench.run.worker_process import WorkerEnd
 from bench.worker.protocol import EpochEnded, Finished, Imported, PhaseBegan, PhaseEnded, Predicted
 
@@ -96,7 +96,7 @@ def measured(plan, folder):
     process = psutil.Process()
     seconds, cpu_seconds, memory = [], [], []
     before, cpu_before = perf_counter(), process_time()
-    for _ in run_trials(plan.trials, plan.experiment, AtOnce(), folder, Silent()):
+    for _ in TrialRunner(plan.experiment, AtOnce(), folder, Silent()).run(plan.trials):
         seconds.append(perf_counter() - before)
         cpu_seconds.append(process_time() - cpu_before)
         memory.append(process.memory_info().rss)

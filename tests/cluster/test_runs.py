@@ -86,11 +86,11 @@ def test_each_kind_of_machine_runs_the_whole_plan(start, resume, out):
 
 
 def test_repeats_are_added_until_the_time_is_spent(start, out):
-    options = ["--repeats", "auto", "--max-time", "30s"]
+    options = ["--time", "30s"]
     done = finished(start("--backends", "fake,numpy", *options))
     assert done.returncode == 0, done.stderr
     run = whole(out)
-    assert run.manifest.auto_repeats.ended
+    assert run.manifest.time_limit.ended
     assert run.manifest.repeats >= 2
 
 

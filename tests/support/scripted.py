@@ -145,8 +145,8 @@ class ScriptedExecutor:
 class ScriptedWorker:
     """A worker in rounds that passes on the events of an answer, part by part.
 
-    It reports the events before the first epoch when it starts, the epochs when it completes them,
-    and the others at the end. A slice of training takes a quarter of a second.
+    It reports the events before the first epoch when it is opened, the epochs when it completes
+    them, and the others at the end. A slice of training takes a quarter of a second.
     """
 
     def __init__(self, answer: Answer, task: TrainTask, environment: dict[str, str]) -> None:
@@ -163,13 +163,15 @@ class ScriptedWorker:
             if self._answer.interrupt:
                 raise KeyboardInterrupt
             return False
-        on_event(Ready(self._calls, self._task.epochs))
+        on_event(Ready(None, self._task.epochs))
         return True
 
     def command(self, command: Command, on_event: Callable[[Event], None]) -> bool:
         """See `bench.run.executor.LiveWorker`."""
         images = self._calls.steps * self._task.job.batch_size
-        if command.action == "train":
+        if command.action == "start":
+            on_event(Ready(self._calls, self._task.epochs))
+        elif command.action == "train":
             usage = next(each.usage for each in self._answer.events if isinstance(each, EpochEnded))
             on_event(SliceEnded("train", images, EPOCH_SECONDS, usage))
             on_event(Ready(self._calls, self._task.epochs))

@@ -16,7 +16,7 @@ from bench.statistics.families import Family, Sample, compare_all
 from bench.statistics.medians import median_interval
 from bench.statistics.planning import repeats_to_decide
 from bench.statistics.ratios import independent_ratio, paired_ratio
-from support.noise import SHAPES, Shape, Values, throughputs
+from support.noise import SHAPES, Shape, throughputs
 
 SPREADS = (0.01, 0.02, 0.03, 0.05)
 SLOWDOWN = 0.05
@@ -97,62 +97,6 @@ def _families(
         yield [Sample("", dict(enumerate(column))) for column in values.T.tolist()]
 
 
-def stopped(
-    shape: Shape,
-    contenders: int,
-    spread: float,
-    rounds: int,
-    fewest: int,
-    in_turn: int,
-    interval: float = 0.02,
-    most: int = 150,
-) -> tuple[float, float, float]:
-    """Simulate runs with `--repeats auto` and equal contenders.
-
-    Args:
-        shape: shape of the noise.
-        contenders: number of contenders.
-        spread: relative standard deviation from trial to trial.
-        rounds: number of runs.
-        fewest: minimum number of repeats.
-        in_turn: number of successive repeats after which the intervals must be narrow enough.
-        interval: half-width of an interval that is narrow enough.
-        most: maximum number of repeats.
-
-    Returns:
-        The share of runs whose first interval contains the true ratio, the share of runs with a
-        false claim, and the median number of repeats.
-    """
-    random = np.random.default_rng([contenders, rounds, fewest])
-    holds, false, repeats = [], [], []
-    for _ in range(rounds):
-        values = throughputs(random, shape, most, spread, [1.0] * contenders)
-        repeats.append(_blocks_run(values, fewest, in_turn, interval))
-        seen = values[: repeats[-1]].T.tolist()
-        family = compare_all([Sample("", dict(enumerate(column))) for column in seen])
-        ratio = paired_ratio(*seen[:2])
-        holds.append(ratio.low <= 1 <= ratio.high)
-        false.append(any_difference(family))
-    return _share(holds), _share(false), float(np.median(repeats))
-
-
-def _blocks_run(values: Values, fewest: int, in_turn: int, interval: float) -> int:
-    """Return the number of repeats after which all intervals were narrow enough."""
-    met = 0
-    for blocks in range(fewest, len(values)):
-        columns = values[:blocks].T.tolist()
-        met = met + 1 if _widest(columns) <= interval else 0
-        if met == in_turn:
-            return blocks
-    return len(values)
-
-
-def _widest(columns: Sequence[Sequence[float]]) -> float:
-    """Return the half-width of the widest interval of a ratio."""
-    pairs = ((a, b) for place, a in enumerate(columns) for b in columns[place + 1 :])
-    return max(paired_ratio(a, b).reach for a, b in pairs)
-
-
 def _share(hits: Iterable[bool]) -> float:
     return float(np.mean(list(hits)))
 
@@ -180,7 +124,6 @@ def print_tables(rounds: int) -> None:
         for name, shape in SHAPES.items():
             _row(name, (false_families(shape, contenders, size, rounds) for size in (3, 5, 10)))
     _print_detections(rounds)
-    _print_stopped(rounds // 4)
 
 
 def _print_detections(rounds: int) -> None:
@@ -198,19 +141,6 @@ def _print_detections(rounds: int) -> None:
                 if name != "unequal"
             ]
             _row(f"{100 * spread:g} %", [needed / 100, *shares])
-
-
-def _print_stopped(rounds: int) -> None:
-    from bench.run.repeats import FEWEST, IN_TURN
-
-    for contenders in (2, 4):
-        heading = ["coverage %", "false families %", "repeats"]
-        _header(f"auto, {contenders} contenders, spread", heading)
-        for spread in SPREADS[:3]:
-            holds, false, repeats = stopped(
-                SHAPES["normal"], contenders, spread, rounds, FEWEST, IN_TURN
-            )
-            _row(f"{100 * spread:g} %", (holds, false, repeats / 100))
 
 
 def _header(title: str, columns: Sequence[str]) -> None:

@@ -36,6 +36,7 @@ def scripted(monkeypatch, steady_canary) -> ScriptedExecutor:
             return executor.run(task, launch, timeout, on_event)
 
     monkeypatch.setattr(LocalExecutor, "run", run)
+    monkeypatch.setattr(LocalExecutor, "open", lambda local, *rest: executor.open(*rest))
     return executor
 
 

@@ -175,7 +175,7 @@ def test_the_pages_show_commands():
     assert len([command for page in PAGES for command in _commands(page)]) > 80
 
 
-@pytest.mark.parametrize("line", ["run --no-such-option", "run --interval much", "no-such-command"])
+@pytest.mark.parametrize("line", ["run --no-such-option", "run --margin much", "no-such-command"])
 def test_an_invalid_command_does_not_parse(line):
     with pytest.raises((click.UsageError, UserError)):
         _parse(*_find(cli, line.split()))

@@ -7,8 +7,9 @@ import msgspec
 import pytest
 from support.records import ranked, run_of
 
-from bench.records.manifest import ModelFacts
+from bench.records.manifest import Ended, ModelFacts, TimeLimit
 from bench.records.trial import EpochRecord, TimeToAccuracy
+from bench.spec.job import Trial
 from bench.spec.layers import Dense, Flatten, sequential
 from bench.spec.training import Adam
 from bench.statistics.ratios import independent_ratio, paired_ratio
@@ -308,10 +309,13 @@ def test_many_tiers_and_long_tiers_are_cut(make):
 
 
 def test_verdicts_use_the_smallest_margin_and_significance_of_the_runs(make, five, tmp_path):
+    trial = Trial(five[5].job, five[5].seed, five[5].repeat)
+    ended = TimeLimit(300, {trial.name: Ended("every pair is decided", 0.01)})
+    renamed = msgspec.structs.replace(five[5], trial=trial.name)
     folders = [
-        make.store(tmp_path / name, five[5:], **settings)
+        make.store(tmp_path / name, [renamed, *five[6:]], plan=[trial], **settings)
         for name, settings in {
-            "a": {"margin": 0.2, "significance": 0.01},
+            "a": {"margin": 0.2, "time_limit": ended},
             "b": {"margin": 0.001},
         }.items()
     ]

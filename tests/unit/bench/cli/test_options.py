@@ -31,7 +31,7 @@ def test_a_command_without_options_is_the_default_request():
 
 def test_click_fills_the_struct_of_the_options():
     typed = ["--backends", "torch,jax", "--batch-sizes", "8,16", "--no-verify", "--nesterov"]
-    typed += ["--arm", "controlled", "--arm", "native", "--timeout", "2m", "--repeats", "auto"]
+    typed += ["--arm", "controlled", "--arm", "native", "--timeout", "2m", "--margin", "2%"]
     assert request_from(options_of(*typed)) == request_of(
         {
             "backends": ["torch", "jax"],
@@ -40,7 +40,7 @@ def test_click_fills_the_struct_of_the_options():
             "nesterov": True,
             "arm": ["controlled", "native"],
             "timeout": 120,
-            "repeats": "auto",
+            "margin": "2%",
         }
     )
 
@@ -68,7 +68,7 @@ def test_help_shows_the_options_in_panels(monkeypatch, capsys):
     [
         (["run", "--epochs", "0"], "--epochs cannot be '0': expected a whole number from"),
         (["run", "--epoch", "1"], "No such option"),
-        (["run", "--interval", "1%"], "--interval needs --repeats auto"),
+        (["run", "--time", "1m", "--repeats", "2"], "--time cannot be combined with --repeats"),
         (["run", "--hosts", "2", "--backends", "numpy"], "--hosts needs --cluster"),
         (["run", "--resume", "x", "--epochs", "1"], "--epochs cannot be combined with --resume"),
         (["run", "x.toml", "--seed", "1"], "--seed cannot be combined with a run file"),

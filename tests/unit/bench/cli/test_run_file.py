@@ -98,7 +98,7 @@ WRONG = [
     ("epochs = 1", "epochs = true", 4, "epochs cannot be True"),
     ("epochs = 1", "epochs = [[1]]", 4, "epochs cannot be [[1]]"),
     ("verify = false", "verify = 0", 6, "expected true or false"),
-    ("retries = 0", 'interval = "1%"', 8, "interval needs --repeats auto"),
+    ("retries = 0", 'time = "1m"', 8, "time cannot be combined with --repeats"),
     ("batch_sizes = [8, 16]", "batch_sizes = [0]", 14, "whole numbers"),
     ("batch_sizes = [8, 16]", "batch_size = [8]", 14, "did you mean batch_sizes"),
     ("batch_sizes = [8, 16]", "epochs = 2", 14, "unknown key 'epochs': it belongs to [run]"),

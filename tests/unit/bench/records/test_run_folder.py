@@ -11,7 +11,7 @@ import pytest
 from support.places import ROOT
 
 from bench.errors import RecordError
-from bench.records.manifest import DatasetFacts, Machine, Manifest, ModelFacts
+from bench.records.manifest import DatasetFacts, Ended, Machine, Manifest, ModelFacts, TimeLimit
 from bench.records.reader import read_run
 from bench.records.schema import json_schemas
 from bench.records.trial import TrialRecord
@@ -165,12 +165,13 @@ def test_an_invalid_record_is_reported(tmp_path, manifest, line, message):
 
 
 @pytest.mark.parametrize(
-    "changes", [{"margin": -1.0}, {"significance": 0.0}, {"significance": 1.0}]
+    "changes",
+    [{"margin": -1.0}, *({"time_limit": TimeLimit(1, {"a": Ended("", n)})} for n in (0.0, 1.0))],
 )
 def test_a_margin_or_significance_without_a_meaning_is_rejected(tmp_path, manifest, changes):
     with RunFolder(tmp_path) as folder:
         folder.write_manifest(msgspec.structs.replace(manifest, **changes))
-    with pytest.raises(RecordError, match=f"invalid.*{next(iter(changes))}"):
+    with pytest.raises(RecordError, match=r"invalid.*(margin|significance)"):
         read_run(tmp_path)
 
 

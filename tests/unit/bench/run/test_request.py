@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.records.manifest import AutoRepeats
+from bench.records.manifest import TimeLimit
 from bench.run.decode import OptionError, Seconds, decode_option
 from bench.run.request import MatrixOptions, RunOptions, request_of
 from bench.spec.training import Adam, Sgd
@@ -26,12 +26,11 @@ def decoded(name, value):
         ("widths", "0.5,1", "[0.5, 1]", [0.5, 1.0]),
         ("arm", "controlled,native", '["controlled", "native"]', ["controlled", "native"]),
         ("epochs", "4", "4", 4),
-        ("repeats", "auto", '"auto"', "auto"),
         ("repeats", "7", "7", 7),
         ("timeout", "1.5h", '"90m"', 5400.0),
         ("timeout", "90", "90", 90.0),
-        ("interval", "2%", '"2 %"', 0.02),
-        ("interval", "0.5%", "0.005", 0.005),
+        ("margin", "2%", '"2 %"', 0.02),
+        ("margin", "0.5%", "0.005", 0.005),
         ("learning_rate", "0.1", "0.1", 0.1),
         ("until_accuracy", "1", "1", 1.0),
         ("verify", "false", "false", False),
@@ -50,7 +49,7 @@ def test_an_option_means_the_same_wherever_it_is_given(name, text, toml, plain):
         *[("epochs", value) for value in (0, "0", 1.5, "1.5", True, "", [1], None)],
         *[("repeats", value) for value in (0, "many", 100_000, True)],
         *[("timeout", value) for value in (0, "soon", "-1s", True, "1e9", [1])],
-        *[("interval", value) for value in (0.0, 1.0, 2, "0%", "100%", "x")],
+        *[("margin", value) for value in (0.0, 1.0, 2, "0%", "100%", "x")],
         *[("batch_sizes", value) for value in ([], "", [0], [True], "64,x", list(range(1, 102)))],
         *[("widths", value) for value in ("0", "nan", "inf", [10_000])],
         *[("scaling", value) for value in ("linear", [])],
@@ -75,8 +74,10 @@ def test_an_error_message_truncates_a_long_value():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"interval": "2%"}, "--interval needs --repeats auto"),
-        ({"max_time": "1h", "repeats": 3}, "--max-time needs --repeats auto"),
+        (
+            {"time": "1h", "repeats": 3},
+            "--time cannot be combined with --repeats, which sets the number",
+        ),
         ({"nesterov": True, "momentum": 0}, "--nesterov needs a momentum above 0"),
         ({"epoch": 3}, "--epoch does not exist"),
     ],
@@ -94,11 +95,12 @@ def test_the_optimizer_has_its_own_default_learning_rate():
     assert given.update_rule == Sgd(learning_rate=0.5, nesterov=True, l2=0.1)
 
 
-def test_auto_repeats_start_with_one():
-    options = request_of({"repeats": "auto", "interval": 0.01}).options
-    assert options.first_repeats == 1
-    assert options.auto_repeats == AutoRepeats(0.01, 3600)
-    assert request_of({}).options.auto_repeats is None
+def test_the_time_limits_the_repeats_unless_their_number_is_requested():
+    options = request_of({"time": "2m"}).options
+    assert (options.first_repeats, options.time_limit) == (1, TimeLimit(120))
+    assert request_of({}).options.time_limit == TimeLimit(300)
+    options = request_of({"repeats": 4}).options
+    assert (options.first_repeats, options.time_limit) == (4, None)
 
 
 @pytest.mark.parametrize(("seconds", "typed"), [(600, "10m"), (90, "90s"), (0.5, "0.5s")])

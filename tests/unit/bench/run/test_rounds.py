@@ -18,7 +18,8 @@ from bench.data.prepare import prepare
 from bench.records.manifest import ModelFacts
 from bench.records.writer import RunFolder
 from bench.run.executor import LocalExecutor
-from bench.run.runner import Experiment, run_trials
+from bench.run.experiment import Experiment
+from bench.run.runner import TrialRunner
 from bench.spec.job import Job, Trial
 from bench.spec.layers import Dense, Flatten, sequential
 from bench.spec.training import Sgd
@@ -66,7 +67,7 @@ def run(folder, executor, trials, observer=None, **changes):
     )
     experiment = msgspec.structs.replace(experiment, **changes)
     with RunFolder(folder / "run") as opened:
-        return list(run_trials(trials, experiment, executor, opened, observer or Order()))
+        return list(TrialRunner(experiment, executor, opened, observer or Order()).run(trials))
 
 
 def trial(mode, repeat=1, backend="fake", batch_size=16):

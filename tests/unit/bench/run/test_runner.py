@@ -28,9 +28,10 @@ from bench.records.trial import TimeToAccuracy
 from bench.records.writer import RunFolder
 from bench.run.examiner import Examiner
 from bench.run.executor import LocalExecutor
+from bench.run.experiment import Experiment
 from bench.run.launch import CACHE_VARIABLES
 from bench.run.peak_rates import PeakRates, PeakRateSettings, WantedRates
-from bench.run.runner import Experiment, run_trials
+from bench.run.runner import TrialRunner
 from bench.spec.job import FEEDS, Job, Trial
 from bench.spec.layers import Dense, Flatten, sequential
 from bench.spec.training import Sgd
@@ -96,7 +97,7 @@ def run(experiment, folder, *trials, observer=None, executor=None, **changes):
     experiment = msgspec.structs.replace(experiment, **changes)
     executor = executor or ScriptedExecutor()
     with RunFolder(folder) as opened:
-        return list(run_trials(trials, experiment, executor, opened, observer or Silent()))
+        return list(TrialRunner(experiment, executor, opened, observer or Silent()).run(trials))
 
 
 @pytest.fixture(scope="module")

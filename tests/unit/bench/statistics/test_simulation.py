@@ -13,10 +13,7 @@ from support.simulation import (
     median_coverage,
     ratio_coverage,
     stated_repeats,
-    stopped,
 )
-
-from bench.run.repeats import FEWEST, IN_TURN
 
 # With outliers the intervals are wider than they need to be.
 MOST = dict.fromkeys(SHAPES, 0.97) | {"outliers": 0.98, "skewed": 0.98}
@@ -63,9 +60,3 @@ def test_the_stated_repeats_detect_a_slowdown_of_5_percent(name, spread, repeats
 def test_the_stated_repeats_detect_a_slowdown_in_a_family():
     repeats = stated_repeats(0.02, pairs=10)
     assert detections(SHAPES["normal"], 5, repeats, 0.02, 300, slowdown=0.05) >= 0.89
-
-
-def test_stopping_at_a_narrow_interval_keeps_its_coverage():
-    holds, _, repeats = stopped(SHAPES["normal"], 2, 0.02, 500, FEWEST, IN_TURN)
-    assert 0.92 <= holds <= 0.97
-    assert repeats > FEWEST

@@ -23,7 +23,8 @@ from bench.records.predictions import (
 )
 from bench.records.reader import read_run
 from bench.records.writer import RunFolder
-from bench.run.runner import Experiment, run_trials
+from bench.run.experiment import Experiment
+from bench.run.runner import TrialRunner
 from bench.spec.job import Job, Trial
 from bench.spec.layers import (
     Activation,
@@ -158,7 +159,7 @@ def stored(plugin, tiny_data, tmp_path, make, steady_canary):
     manifest = (folder / "manifest.json").read_bytes()
     (folder / "manifest.json").unlink()
     with RunFolder(folder) as opened:
-        list(run_trials(planned, experiment, WorkerHere(), opened, Quiet()))
+        list(TrialRunner(experiment, WorkerHere(), opened, Quiet()).run(planned))
         (folder / "manifest.json").write_bytes(manifest)
         opened.write_pictures(pictures_of(read_run(folder).explanations, experiment.data))
     return folder, open_decoded(str(experiment.data))
