@@ -46,6 +46,10 @@ _GROWTH = 8  # ratio of the steps of a call to those of the shorter call before 
 _IS_PROPORTIONAL = _GROWTH / 2
 _TRIES = 2  # calls per estimate, of which the faster counts: disturbances only add time
 _LONG_ENOUGH = 0.1  # of a slice, for an estimate
+_CHOICES = 6  # choices of the calls, while a slice shows that they are wrong
+_MOST_DEVIATION = 1.6  # of the time of a slice from the expected one, as a ratio
+# A slice in which other processes use more of a CPU than this does not confirm a choice.
+_DISTURBED_SHARE = 0.1
 
 FIXED_SHARE = 0.05  # of a slice: the fixed cost of its call, at most (Keras's `fit` needs 0.1 s)
 LONGEST_SLICE = 2.0  # seconds, for contenders with a high fixed cost
@@ -135,9 +139,12 @@ class Training:
             seconds, _ = self._call(steps)
             if age_at_start is not None:
                 self._emit(FirstStep(age_at_start + seconds / steps))
-            self._calls = rounds.calls or self._chosen_calls(rounds.slice_seconds)
-            self._train_odd_steps()
-            self.slice()
+            if rounds.calls is not None:
+                self._calls = rounds.calls
+                self._train_odd_steps()
+                self.slice()
+            else:
+                self._choose_calls(rounds.slice_seconds)
 
     def slice(self) -> SliceEnded:
         """Train the next slice."""
@@ -176,8 +183,21 @@ class Training:
                 )
             )
 
-    def _chosen_calls(self, target: float) -> Calls:
-        """Choose the calls of a slice of about `target` seconds.
+    def _choose_calls(self, target: float) -> None:
+        """Choose the calls of a slice of about `target` seconds, and train one such slice.
+
+        The choice is repeated if that slice shows that it was made while the machine was disturbed.
+        """
+        for _ in range(_CHOICES):
+            self._calls, expected = self._chosen_calls(target)
+            self._train_odd_steps()
+            trained = self.slice()
+            is_as_expected = 1 / _MOST_DEVIATION < trained.seconds / expected < _MOST_DEVIATION
+            if is_as_expected and not _is_disturbed(trained.usage):
+                break
+
+    def _chosen_calls(self, target: float) -> tuple[Calls, float]:
+        """Choose the calls of a slice; return them with the seconds that they will take.
 
         Calls become longer until two of them show the fixed cost of a call and the time of a step.
         A slice is longer than the target where the fixed cost would be a large part of it.
@@ -198,7 +218,9 @@ class Training:
         wanted = max(target, min(LONGEST_SLICE, fixed / FIXED_SHARE))
         chosen = min(longest, max(1, round((wanted - fixed) / per_step)))
         chosen = longest // round(longest / chosen)  # so that few steps of an epoch are left over
-        return Calls(chosen, max(1, round(target / (fixed + chosen * per_step))))
+        seconds = fixed + chosen * per_step
+        number = max(1, round(target / seconds))
+        return Calls(chosen, number), number * seconds
 
     def _fastest_call(self, steps: int) -> float:
         return min(self._call(steps)[0] for _ in range(_TRIES))
@@ -278,3 +300,11 @@ class Training:
             odd = (len(self._batches) - self._position) % self._calls.steps
             if odd:
                 self._train(odd)
+
+
+def _is_disturbed(usage: Optional[Usage]) -> bool:
+    """Return whether other processes or machines took a part of the CPUs."""
+    if usage is None:
+        return False
+    taken = (usage.other_seconds or 0.0) + (usage.steal_seconds or 0.0)
+    return taken > _DISTURBED_SHARE * usage.wall_seconds

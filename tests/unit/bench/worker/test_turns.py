@@ -115,18 +115,23 @@ def test_a_training_that_diverges_ends(task):
 
 
 class Paced:
-    """A session whose calls take a fixed time and a time per step, on a clock of its own."""
+    """A session whose calls take a fixed time and a time per step, on a clock of its own.
 
-    def __init__(self, fixed, per_step):
+    At the beginning, each takes fifty times as long.
+    """
+
+    def __init__(self, fixed, per_step, slow_until=0.0):
         self.now = 0.0
         self._fixed = fixed
         self._per_step = per_step
+        self._slow_until = slow_until
 
     def compile(self, steps, batch_size):
         pass
 
     def train(self, batches, rates):
-        self.now += self._fixed + self._per_step * len(batches)
+        seconds = self._fixed + self._per_step * len(batches)
+        self.now += 50 * seconds if self.now < self._slow_until else seconds
         return np.ones(len(batches), np.float32)
 
 
@@ -146,7 +151,18 @@ def test_slices_are_long_enough_for_their_fixed_cost(monkeypatch, task, fixed, p
     monkeypatch.setattr(turns.Training, "_evaluate", lambda self: None)
     prepared = turns.Prepared(session, None, None, 8000)
     training = turns.Training(prepared, task(), lambda event: None)
-    assert training._chosen_calls(0.3) == expected
+    calls, seconds = training._chosen_calls(0.3)
+    assert calls == expected
+    assert seconds == pytest.approx(calls.number * (fixed + calls.steps * per_step))
+
+
+def test_calls_that_were_chosen_during_a_disturbance_are_chosen_again(monkeypatch, task):
+    session = Paced(0.0, 0.001, slow_until=1.0)
+    monkeypatch.setattr(turns, "perf_counter", lambda: session.now)
+    monkeypatch.setattr(turns.Training, "_evaluate", lambda self: None)
+    training = turns.Training(turns.Prepared(session, None, None, 8000), task(), lambda event: None)
+    training._choose_calls(0.3)
+    assert training.ready.calls == Calls(333)
 
 
 def test_the_evaluation_follows_a_whole_call(monkeypatch, task):
