@@ -134,7 +134,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     repeats: Repeats | None = None
     timeout: Duration = Seconds(600)
     retries: Retries = 2
-    rounds: RoundNumber = 20
+    rounds: RoundNumber = 15
     verify: Switch = True
 
     def __post_init__(self) -> None:

@@ -42,8 +42,8 @@ MOST_ROUNDS = 1.5
 # A contender whose slices are longer takes part in fewer rounds, so that it takes no more time than
 # the others, but in so many at least.
 USUAL_SECONDS = 0.5
-FEWEST_TURNS = 8
-PREDICTION_ROUNDS = 8
+FEWEST_TURNS = 6
+PREDICTION_ROUNDS = 5
 OnEvent = Callable[[Event], None]
 
 
