@@ -6,12 +6,10 @@ are left for the accuracy) is measured one contender after the other. A worker i
 not its turn.
 """
 
-import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
 
 import msgspec
 import numpy as np
@@ -20,6 +18,8 @@ from bench.cache import cache_folder
 from bench.machine.disturbance import Canary, flags_of, train_noise
 from bench.machine.other_runs import other_runs
 from bench.records.trial import Noise, Slice, TrialRecord
+from bench.run.admission import Room, cohorts_of
+from bench.run.estimates import Memory
 from bench.run.experiment import (
     Experiment,
     Measurement,
@@ -32,129 +32,15 @@ from bench.run.experiment import (
 from bench.run.launch import Launch, launch_of_job
 from bench.run.observers import Observer
 from bench.run.outcome import INTERRUPTED, with_events, with_slices
-from bench.run.worker_process import NoWorkerError, WorkerEnd
+from bench.run.participant import Opener, Participant
+from bench.run.worker_process import NoWorkerError
 from bench.spec.job import Job, Trial
-from bench.worker.protocol import Calls, Command, Event, Explained, Ready, Rounds, SliceEnded, Task
-from bench.worker.usage import Usage, total_usage
+from bench.worker.protocol import Calls, Command, Rounds, Task
+from bench.worker.usage import total_usage
 
 # More rounds than requested, as a multiple, that replace disturbed slices.
 MOST_ROUNDS = 1.5
-# A contender whose slices are longer takes part in fewer rounds, so that it takes no more time than
-# the others, but in so many at least.
-USUAL_SECONDS = 0.5
-FEWEST_TURNS = 6
 PREDICTION_ROUNDS = 5
-OnEvent = Callable[[Event], None]
-
-
-class Live(Protocol):
-    """A worker in rounds; see `bench.run.executor.LiveWorker`."""
-
-    def follow(self, on_event: OnEvent) -> bool:
-        """Pass on events until the worker waits or ends; return whether it waits."""
-
-    def command(self, command: Command, on_event: OnEvent) -> bool:
-        """Send a command to the waiting worker, and follow it."""
-
-    def close(self) -> WorkerEnd:
-        """Kill what is left of the worker, and return how it ended."""
-
-
-class Opener(Protocol):
-    """An executor that can keep several workers alive."""
-
-    def open(self, task: Task, launch: Launch, timeout: float) -> Live:
-        """Start a worker; see `bench.run.executor.LocalExecutor.open`."""
-
-
-class Participant:
-    """A trial in rounds, and what has been measured of it.
-
-    Attributes:
-        trial: the trial.
-        events: of its worker.
-        slices: its turns so far.
-        usage: of the CPUs, during each slice of training.
-        calls: the calls of its slices; None before they are chosen.
-        epochs_left: epochs that it has not trained.
-        explained: predictions of its model; None where they were not requested.
-        end: how its worker ended; None while it is alive.
-        wall_seconds: that the runner waited for it.
-    """
-
-    def __init__(self, trial: Trial, on_event: Callable[[Trial, Event], None]) -> None:
-        self.trial = trial
-        self.events: list[Event] = []
-        self.slices: list[Slice] = []
-        self.usage: list[Usage | None] = []
-        self.calls: Calls | None = None
-        self.epochs_left = 0
-        self.explained: Explained | None = None
-        self.end: WorkerEnd | None = None
-        self.wall_seconds = 0.0
-        self._observe = on_event
-        self._worker: Live | None = None
-        self._measured: list[SliceEnded] = []
-
-    def open(self, opener: Opener, task: Task, launch: Launch, timeout: float) -> None:
-        """Start the worker, and go on while it imports the framework and reads the data."""
-        try:
-            self._worker = opener.open(task, launch, timeout)
-        except NoWorkerError as error:
-            self.end = WorkerEnd(None, False, "", {}, str(error))
-
-    def follow(self) -> None:
-        """Follow the worker that has been started until it waits."""
-        worker = self._worker
-        if worker is not None and self.end is None:
-            self._follow(lambda: worker.follow(self._on_event))
-
-    def command(self, command: Command) -> list[SliceEnded]:
-        """Let the worker follow a command; return the slices that it measured."""
-        worker = self._worker
-        if worker is None or self.end is not None:
-            return []
-        self._measured = []
-        self._follow(lambda: worker.command(command, self._on_event))
-        return self._measured
-
-    def close(self) -> None:
-        """End the worker."""
-        if self._worker is not None and self.end is None:
-            self.end = self._worker.close()
-
-    def lacks_turns(self, rounds: float, of: int) -> bool:
-        """Return whether it lacks undisturbed slices of training.
-
-        Args:
-            rounds: how many there have been, including the next one.
-            of: how many there will be.
-        """
-        training = [each for each in self.slices if each.kind == "train"]
-        if not training:
-            return True
-        fewer = round(of * USUAL_SECONDS / training[0].seconds)
-        wanted = min(of, max(fewer, FEWEST_TURNS))
-        undisturbed = sum(1 for each in training if not each.flags)
-        return undisturbed < math.ceil(wanted * min(1.0, rounds / of))
-
-    def _follow(self, follow: Callable[[], bool]) -> None:
-        began = time.monotonic()
-        is_waiting = follow()
-        self.wall_seconds += time.monotonic() - began
-        if not is_waiting:
-            self.close()
-
-    def _on_event(self, event: Event) -> None:
-        if isinstance(event, SliceEnded):
-            self._measured.append(event)
-        elif isinstance(event, Ready):
-            self.calls, self.epochs_left = event.calls, event.epochs_left
-        elif isinstance(event, Explained):
-            self.explained = event
-        else:
-            self.events.append(event)
-        self._observe(self.trial, event)
 
 
 class Setting(msgspec.Struct, frozen=True):
@@ -171,66 +57,80 @@ class Setting(msgspec.Struct, frozen=True):
     trains_all: bool = True
 
 
-def run_rounds(participants: Sequence[Participant], setting: Setting, canary: Canary) -> str:
-    """Let participants, which have started, take turns until all is measured, and end them.
+class Turns:
+    """The rounds of one repeat.
 
-    Args:
-        participants: of one ranking and repeat. One whose worker ends early drops out.
-        setting: how many rounds.
-        canary: is timed once per round.
-
-    Returns:
-        When the rounds began, ISO 8601 in UTC.
+    Attributes:
+        began_at: when they began, ISO 8601 in UTC.
     """
-    began_at = datetime.now(UTC).isoformat(timespec="microseconds")
-    began = time.monotonic()
-    for number in range(1, round(MOST_ROUNDS * setting.rounds) + 1):
-        alive = [each for each in participants if each.end is None]
-        turn = [each for each in alive if each.lacks_turns(number, setting.rounds)]
-        _round("train", number, turn, setting, canary, began)
-        if number >= setting.rounds and not any(
-            each.lacks_turns(number, setting.rounds) for each in alive
-        ):
-            break
-    for each in participants:
-        if each.end is None and each.epochs_left and setting.trains_all:
-            each.command(Command("complete"))
-    for number in range(1, min(PREDICTION_ROUNDS, setting.rounds) + 1):
-        alive = [each for each in participants if each.end is None]
-        _round("predict", number, alive, setting, canary, began)
-    for each in participants:
-        each.command(Command("end"))
-        each.close()
-    return began_at
+
+    def __init__(self, setting: Setting, canary: Canary) -> None:
+        """Begin.
+
+        Args:
+            setting: how many rounds.
+            canary: is timed once per round.
+        """
+        self.began_at = datetime.now(UTC).isoformat(timespec="microseconds")
+        self._began = time.monotonic()
+        self._setting = setting
+        self._canary = canary
+        self._rounds = 0
+
+    def train(self, participants: Sequence[Participant]) -> None:
+        """Let participants, which have started, take turns, and train what epochs are left.
+
+        Args:
+            participants: of one ranking and repeat. One whose worker ends early drops out.
+        """
+        wanted = self._setting.rounds
+        for each in participants:
+            each.begin()
+        for number in range(1, round(MOST_ROUNDS * wanted) + 1):
+            turn = [each for each in _alive(participants) if each.lacks_turns(number, wanted)]
+            self._round(Command("train"), turn)
+            if number >= wanted and not any(
+                each.lacks_turns(number, wanted) for each in _alive(participants)
+            ):
+                break
+        for each in _alive(participants):
+            if each.epochs_left and self._setting.trains_all:
+                each.command(Command("complete"))
+
+    def finish(self, participants: Sequence[Participant]) -> None:
+        """Let participants take turns in predicting, and end them."""
+        for _ in range(min(PREDICTION_ROUNDS, self._setting.rounds)):
+            self._round(Command("predict"), _alive(participants))
+        for each in participants:
+            each.command(Command("end"))
+            each.close()
+
+    def _round(self, command: Command, turn: Sequence[Participant]) -> None:
+        """Let everyone run a slice, in random order."""
+        self._rounds += 1
+        quickness = Noise(
+            canary_after_seconds=self._canary.time(),
+            canary_usual_seconds=self._canary.usual_seconds,
+        )
+        random = np.random.default_rng([self._setting.seed, self._rounds])
+        for place in random.permutation(len(turn)).tolist():
+            each = turn[place]
+            at = round(time.monotonic() - self._began, 3)
+            for ended in each.command(command):
+                noise = msgspec.structs.replace(
+                    train_noise(ended.usage),
+                    canary_after_seconds=quickness.canary_after_seconds,
+                    canary_usual_seconds=quickness.canary_usual_seconds,
+                )
+                flags = flags_of(noise, ended.usage.wall_seconds if ended.usage else ended.seconds)
+                made = Slice(ended.kind, self._rounds, at, ended.images, ended.seconds, flags)
+                each.slices.append(made)
+                if ended.kind == "train":
+                    each.usage.append(ended.usage)
 
 
-def _round(
-    action: str,
-    number: int,
-    turn: Sequence[Participant],
-    setting: Setting,
-    canary: Canary,
-    began: float,
-) -> None:
-    """Let everyone run a slice, in random order."""
-    quickness = Noise(canary_after_seconds=canary.time(), canary_usual_seconds=canary.usual_seconds)
-    order = np.random.default_rng([setting.seed, number]).permutation(len(turn))
-    for place in order.tolist():
-        each = turn[place]
-        at = time.monotonic() - began
-        command = Command("train") if action == "train" else Command("predict")
-        for ended in each.command(command):
-            noise = msgspec.structs.replace(
-                train_noise(ended.usage),
-                canary_after_seconds=quickness.canary_after_seconds,
-                canary_usual_seconds=quickness.canary_usual_seconds,
-            )
-            flags = flags_of(noise, ended.usage.wall_seconds if ended.usage else ended.seconds)
-            each.slices.append(
-                Slice(ended.kind, number, round(at, 3), ended.images, ended.seconds, flags)
-            )
-            if ended.kind == "train":
-                each.usage.append(ended.usage)
+def _alive(participants: Sequence[Participant]) -> list[Participant]:
+    return [each for each in participants if each.end is None]
 
 
 class Experience:
@@ -248,8 +148,22 @@ class Experience:
                 each repeat.
         """
         self.calls: dict[Job, Calls] = {}
+        self._memory: dict[Job, Memory] = {}
         self._caches = caches
         self._numbers: dict[Job, int] = {}
+
+    def learn(self, participant: Participant, record: TrialRecord) -> None:
+        """Remember what a trial showed."""
+        job = participant.trial.job
+        if participant.calls is not None:
+            self.calls[job] = participant.calls
+        used = Memory(record.peak_memory_bytes, record.device_peak_memory_bytes)
+        if used.host is not None:
+            self._memory[job] = used
+
+    def memory_of(self, job: Job) -> Memory:
+        """Return the memory that the job's worker used."""
+        return self._memory.get(job, Memory(None, None))
 
     def launch(self, job: Job, experiment: Experiment) -> Launch:
         """Return how a worker of the job starts."""
@@ -288,27 +202,23 @@ def measure_in_rounds(
         The trials with their results; after a KeyboardInterrupt those that ran are interrupted.
     """
     participants, results = _participants(trials, experiment, observer)
-    setting = Setting(
-        experiment.rounds, trials[0].seed, experiment.trains_all or trials[0].repeat == 1
-    )
+    first = trials[0]
+    setting = Setting(experiment.rounds, first.seed, experiment.trains_all or first.repeat == 1)
     known = set(experience.calls)
     others = other_runs(cache_folder())
     is_interrupted = False
-    began_at = None
+    turns: Turns | None = None
+    waiting = _cohorts(participants, experience)
     try:
-        # In this function, so that few frames lie above a worker's start.
-        for each in (each for each in participants if each.trial.job not in known):
-            each.open(executor, *_worker_of(each.trial, experiment, experience))
-            each.follow()
-            each.command(Command("start"))
-        again = [each for each in participants if each.trial.job in known]
-        for each in again:
-            each.open(executor, *_worker_of(each.trial, experiment, experience))
-        for each in again:
-            each.follow()
-        for each in again:
-            each.command(Command("start"))
-        began_at = run_rounds(participants, setting, canary)
+        while waiting:
+            cohort = waiting.pop(0)
+            late = _start(cohort, experiment, executor, experience)
+            present = [each for each in cohort if each not in late]
+            turns = turns or Turns(setting, canary)
+            turns.train(present)
+            if late:
+                waiting.append([*_anchor(present, setting.seed), *late])
+            turns.finish([each for each in present if not any(each in some for some in waiting)])
     except KeyboardInterrupt:
         is_interrupted = True
     finally:
@@ -316,15 +226,38 @@ def measure_in_rounds(
             each.close()
     others = max(others, other_runs(cache_folder()))
     for each in participants:
-        if each.calls is not None:
-            experience.calls[each.trial.job] = each.calls
         record = msgspec.structs.replace(
-            _record(each, experiment, is_interrupted), rounds_began_at=began_at, other_runs=others
+            _record(each, experiment, is_interrupted),
+            rounds_began_at=turns.began_at if turns else None,
+            other_runs=others,
         )
+        experience.learn(each, record)
         if each.trial.job in known:
             record = _without_start(record)
         results.append((each.trial, compared(record, experiment, each.explained)))
     return results
+
+
+def _cohorts(
+    participants: Sequence[Participant], experience: Experience
+) -> list[list[Participant]]:
+    """Return who is alive at the same time, as far as is known what they need.
+
+    One contender may be in several cohorts; it stays alive from the first to the last of them.
+    Cohorts of a single contender, for whom there is no other room, come last.
+    """
+    if not participants:
+        return []
+    by_job = {each.trial.job: each for each in participants}
+    trial = participants[0].trial
+    groups = cohorts_of(list(by_job), experience.memory_of, trial.seed, trial.repeat)
+    return [[by_job[job] for job in group] for group in sorted(groups, key=len, reverse=True)]
+
+
+def _anchor(present: Sequence[Participant], seed: int) -> list[Participant]:
+    """Draw the contender that stays alive, so that others can be compared through it."""
+    alive = _alive(present)
+    return [alive[np.random.default_rng(seed).integers(len(alive))]] if alive else []
 
 
 def _participants(
@@ -341,6 +274,43 @@ def _participants(
         else:
             participants.append(Participant(trial, observer.trial_event))
     return participants, results
+
+
+def _start(
+    cohort: Sequence[Participant],
+    experiment: Experiment,
+    executor: Opener,
+    experience: Experience,
+) -> list[Participant]:
+    """Start the workers of a cohort that are not alive yet, and let them compile.
+
+    Those that start for the first time start alone, while memory lasts. The others import their
+    frameworks and read the data at the same time.
+
+    Returns:
+        Those for whom there was no memory.
+    """
+    starting = [each for each in cohort if not each.is_started]
+    new = [each for each in starting if each.trial.job not in experience.calls]
+    again = [each for each in starting if each not in new]
+    late: list[Participant] = []
+    room = Room(cohort[0].trial.job.device)
+    for each in [*new, *again]:
+        if each in new[1:] and not room.admits():
+            late.append(each)
+            continue
+        try:
+            each.adopt(executor.open(*_worker_of(each.trial, experiment, experience)))
+        except NoWorkerError as error:
+            each.refuse(str(error))
+        if each in new:
+            each.follow()
+            each.command(Command("start"))
+    for each in again:
+        each.follow()
+    for each in again:
+        each.command(Command("start"))
+    return late
 
 
 def _worker_of(

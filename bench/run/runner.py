@@ -29,7 +29,8 @@ from bench.run.experiment import (
 from bench.run.launch import launch_of_job
 from bench.run.observers import Observer, TrialObserver
 from bench.run.outcome import INTERRUPTED, with_events
-from bench.run.rounds import Experience, Opener, measure_in_rounds
+from bench.run.participant import Opener
+from bench.run.rounds import Experience, measure_in_rounds
 from bench.spec.job import Trial
 from bench.worker.protocol import Event, Explained
 

@@ -16,7 +16,9 @@ from support.scripted import BUSY, EPOCH_SECONDS, Answer, ScriptedExecutor, trai
 from backends.registry import recipes
 from bench.data.prepare import prepare
 from bench.records.manifest import ModelFacts
+from bench.records.rates import compared_throughput
 from bench.records.writer import RunFolder
+from bench.run import admission
 from bench.run.executor import LocalExecutor
 from bench.run.experiment import Experiment
 from bench.run.runner import TrialRunner
@@ -117,6 +119,46 @@ def test_a_later_repeat_uses_the_slices_of_the_first(tmp_path):
     first, second = (task.rounds for task in executor.trained)
     assert first.calls is None
     assert second.calls.steps == 4
+
+
+class SmallMachine(ScriptedExecutor):
+    """An executor on a machine with memory for two and a half workers, which notes what is alive.
+
+    Attributes:
+        most: largest number of workers that were alive at the same time.
+    """
+
+    def __init__(self, monkeypatch):
+        super().__init__()
+        self.alive, self.most = set(), 0
+        free = lambda: int((2.5 - len(self.alive)) * 2**26)  # noqa: E731
+        monkeypatch.setattr(admission, "available_memory", free)
+
+    def open(self, *arguments):
+        worker = super().open(*arguments)
+        self.alive.add(worker)
+        self.most = max(self.most, len(self.alive))
+        close = worker.close
+        worker.close = lambda: (self.alive.discard(worker), close())[1]
+        return worker
+
+
+def test_contenders_without_room_take_turns_with_one_that_stays_alive(tmp_path, monkeypatch):
+    machine = SmallMachine(monkeypatch)
+    trials = [trial(mode, repeat) for repeat in (1, 2) for mode in MODES]
+    records = run(tmp_path, machine, trials)
+    assert machine.most == 2
+    assert [record.outcome for record in records] == ["ok"] * 6
+    for repeat in (1, 2):
+        rounds = [
+            {each.round for each in record.slices if each.kind == "train"}
+            for record in records
+            if record.repeat == repeat
+        ]
+        one, other, anchor = sorted(rounds, key=len)
+        assert one.isdisjoint(other), "they are never alive at the same time"
+        assert anchor == one | other, "the third is the bridge between them"
+    assert compared_throughput(records).keys() == {record.trial for record in records}
 
 
 @pytest.mark.parametrize(("mode", "outcome"), [("raises", "failed"), ("killed", "crashed")])

@@ -49,6 +49,6 @@ def test_the_call_stack_from_main_to_a_worker_start_is_short(
     monkeypatch.setattr(sys, "argv", ["bench", "run", *typed[source]])
     assert main() == 3, "no trial can be measured"
     kinds = {stack[-2] for stack in starts}
-    assert kinds == {"open", "_work"}, "trials, and what precedes them"
+    assert kinds == {"_start", "_work"}, "trials, and what precedes them"
     longest = max(starts, key=len)
     assert len(longest) <= MOST_FRAMES, longest
