@@ -78,7 +78,14 @@ def command(
     from bench.cli.machines import Where
     from bench.cli.progress import observer_for
     from bench.cli.run_file import read_run_file
-    from bench.cli.sessions import finish, folder_of, planned_session, session_to_resume
+    from bench.cli.sessions import (
+        cohort_lines,
+        finish,
+        folder_of,
+        planned_session,
+        print_lines,
+        session_to_resume,
+    )
 
     messages = message_console(quiet)
     interrupts = Interrupts()
@@ -100,6 +107,7 @@ def command(
     results = result_console(quiet)
     if dry_run:
         results.print(plan_table(session.trials, session.plan.experiment.framework_versions))
+        print_lines(cohort_lines(session), results)
         return ALL_MEASURED
     with interrupts.listening():
         with observer_for(messages, len(session.trials)) as observer:

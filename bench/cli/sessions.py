@@ -18,9 +18,15 @@ from bench.cli.machines import Where, machines_for, machines_to_resume
 from bench.cli.progress import observer_for
 from bench.records.manifest import NodesChoice
 from bench.records.reader import read_run
+from bench.run.admission import cohorts_of
+from bench.run.estimates import Estimator, earlier_records
 from bench.run.interrupts import Interrupts
 from bench.run.request import Report, Request, request_of
+from bench.run.runner import in_rounds
 from bench.run.session import Session, new_session, resumed_session
+from bench.spec.job import Job
+
+RUNS = Path("runs")
 
 
 def planned_session(
@@ -93,9 +99,33 @@ def print_lines(lines: Sequence[str], messages: Console) -> None:
         messages.print(line)
 
 
+def cohort_lines(session: Session) -> list[str]:
+    """Return a line per ranking about which contenders take turns, as earlier runs show."""
+    experiment = session.plan.experiment
+    rankings: dict[Job, list[Job]] = {}
+    for job in dict.fromkeys(trial.job for trial in session.trials if in_rounds(trial, experiment)):
+        rankings.setdefault(job.compared_with(), []).append(job)
+    if not rankings:
+        return []
+    estimator = Estimator(earlier_records(RUNS))
+    lines = []
+    for jobs in rankings.values():
+        groups = cohorts_of(
+            jobs, lambda job: estimator.memory(job, experiment), session.manifest.seed, 1
+        )
+        names = [", ".join(f"{job.backend_title} {job.mode}" for job in group) for group in groups]
+        where = f"{jobs[0].model}, batch {jobs[0].batch_size}, on {jobs[0].device}"
+        if len(groups) == 1:
+            lines.append(f"{where}: all {len(jobs)} contenders take turns together")
+        else:
+            lines.append(f"{where}: memory is enough for cohorts of contenders that take turns:")
+            lines += [f"  {name}" for name in names]
+    return lines
+
+
 def folder_of(file: Path) -> Path:
     """Return the default folder of a run file's records."""
-    return Path("runs") / file.stem
+    return RUNS / file.stem
 
 
 def finish(folder: Path, interrupts: Interrupts, results: Console, messages: Console) -> int:

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from bench.run import admission
 from bench.run.decode import Seconds, decode_option
 from bench.run.request import MatrixOptions
 
@@ -98,6 +99,16 @@ def test_a_dry_run_prints_the_plan_and_leaves_nothing(bench, tiny, tmp_path):
     assert done.stdout.count("numpy") == 2
     assert done.stdout.count("starved") == 2
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_dry_run_shows_the_cohorts_that_fit_into_memory(bench, tiny, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options = ["run", *tiny, "--backends", "fake,numpy", "--repeats", "1"]
+    assert "all 2 contenders take turns together" in bench(*options, "--dry-run").stdout
+    bench(*options)
+    assert "all 2 contenders take turns together" in bench(*options, "--dry-run").stdout
+    monkeypatch.setattr(admission, "available_memory", lambda: 3 * 2**25)  # each needs 2**26
+    assert "memory is enough for cohorts" in bench(*options, "--dry-run").stdout
 
 
 def test_the_default_output_is_a_time_under_runs(bench, tiny, tmp_path):
