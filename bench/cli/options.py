@@ -62,7 +62,8 @@ HELP = {
         "repeats": "Number of repeats, instead of --time. Each has a fresh process of every "
         "contender.",
         "timeout": "Time limit of a trial: 90s, 10m, 1h.",
-        "retries": "Retry a disturbed trial up to N times. At most half of all trials are retried.",
+        "retries": "Retry a disturbed trial that is measured alone (--rounds 0) up to N times. At "
+        "most half of all trials are retried.",
         "rounds": "Rounds of each repeat: all contenders of a ranking are alive and take turns in "
         "slices of about 0.3 s, so that drift of the machine affects all alike. 0 measures one "
         "contender after the other, each start cold.",

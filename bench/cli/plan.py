@@ -139,4 +139,9 @@ def _totals(preview: _Preview) -> list[str]:
     if trials:
         unknown = f", {guessed:,} of the trials by a guess" if guessed else ""
         lines.append(f"about {duration(seconds)} for the trials{unknown}")
+    if limit := preview.session.manifest.time_limit:
+        lines.append(
+            f"further repeats follow until every pair is decided, or {duration(limit.seconds)} are "
+            "over for each ranking"
+        )
     return lines

@@ -118,5 +118,5 @@ def _margin(metric: Metric, ordered: Sequence[Contender], level: Sequence[str]) 
         return "cannot be told apart"
     best, following = ordered[0][metric].value, ordered[1][metric].value
     values = (best, following) if metric.direction == "higher" else (following, best)
-    times = f"{values[0] / values[1]:.2f} times" if values[1] > 0 else "more than any number of"
-    return f"{times}, {ordered[1].label} ({metric.show(following)})"
+    factor = f"a factor of {values[0] / values[1]:.2f}" if values[1] > 0 else "no finite factor"
+    return f"next is {ordered[1].label} with {metric.show(following)}, {factor}"
