@@ -44,7 +44,6 @@ FIRST_STEPS = 2
 _GROWTH = 8  # ratio of the steps of a call to those of the shorter call before it
 # A call that grows by less than half of its steps' growth consists of fixed cost above all.
 _IS_PROPORTIONAL = _GROWTH / 2
-_TRIES = 2  # calls per estimate, of which the faster counts: disturbances only add time
 _LONG_ENOUGH = 0.1  # of a slice, for an estimate
 _CHOICES = 6  # choices of the calls, while a slice shows that they are wrong
 _MOST_DEVIATION = 1.6  # of the time of a slice from the expected one, as a ratio
@@ -204,11 +203,11 @@ class Training:
         """
         longest = len(self._batches)
         steps = shorter = min(FIRST_STEPS, longest)
-        seconds = before = self._fastest_call(steps)
+        seconds = before = self._fastest_call(steps, target)
         while steps < longest and seconds < target:
             shorter, before = steps, seconds
             steps = min(longest, _GROWTH * steps)
-            seconds = self._fastest_call(steps)
+            seconds = self._fastest_call(steps, target)
             if seconds > max(_LONG_ENOUGH * target, _IS_PROPORTIONAL * before):
                 break
         per_step, fixed = seconds / steps, 0.0
@@ -222,8 +221,10 @@ class Training:
         number = max(1, round(target / seconds))
         return Calls(chosen, number), number * seconds
 
-    def _fastest_call(self, steps: int) -> float:
-        return min(self._call(steps)[0] for _ in range(_TRIES))
+    def _fastest_call(self, steps: int, long: float) -> float:
+        """Return the seconds of the fastest of several calls; one is enough if it is long."""
+        seconds = self._call(steps)[0]
+        return seconds if seconds > long else min(seconds, self._call(steps)[0])
 
     def _call(self, steps: int) -> tuple[float, Usage]:
         """Train the next steps of one epoch; return the seconds and the usage of the CPUs."""

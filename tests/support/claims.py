@@ -54,32 +54,42 @@ def after(repeats: int) -> Analysis:
     return lambda logs: compare_all(_samples(logs, [repeats] * logs.shape[1]))
 
 
-def with_looks(logs: Values) -> Family:
-    """Analyse a run after each repeat from the second on.
+def within(repeats: int) -> Analysis:
+    """Analyse a run after each repeat from the second on, as `bench.run.schedule` does.
 
-    A contender is left out of later repeats once all of its pairs are decided, and the run stops
-    when all pairs are.
+    The run stops when all pairs are decided, or when no time is left for another repeat of the
+    contenders that have undecided pairs. The others are left out of later repeats.
+
+    Args:
+        repeats: the time, in repeats of all contenders. Every trial takes the same time.
     """
-    last = len(logs)
-    has = [last] * logs.shape[1]
-    for repeats in range(2, last + 1):
-        significance = level(repeats - 1, is_last=repeats == last)
-        seen = [min(own, repeats) for own in has]
-        family = compare_all(_samples(logs, seen), significance=significance)
-        done = [_is_decided(family, place) for place in range(len(has))]
-        if all(done):
-            break
-        has = [seen[place] if done[place] else last for place in range(len(has))]
-    return family
+
+    def analyse(logs: Values) -> Family:
+        has = [2] * logs.shape[1]
+        while True:
+            family = compare_all(_samples(logs, has), significance=level(max(has) - 1, False))
+            left = [place for place in range(len(has)) if not _is_decided(family, place)]
+            if not left:
+                return family
+            if sum(has) + len(left) > repeats * len(has) or max(has) == len(logs):
+                return compare_all(_samples(logs, has), significance=level(max(has) - 1, True))
+            most = max(has) + 1
+            has = [most if place in left else own for place, own in enumerate(has)]
+
+    return analyse
 
 
-def greedily(logs: Values) -> Family:
+def greedily(most: int) -> Analysis:
     """Analyse a run after each repeat at the full level: the mistake that `level` prevents."""
-    for repeats in range(2, len(logs) + 1):
-        family = compare_all(_samples(logs, [repeats] * logs.shape[1]))
-        if all(_is_decided(family, place) for place in range(logs.shape[1])):
-            break
-    return family
+
+    def analyse(logs: Values) -> Family:
+        for repeats in range(2, most + 1):
+            family = compare_all(_samples(logs, [repeats] * logs.shape[1]))
+            if all(_is_decided(family, place) for place in range(logs.shape[1])):
+                break
+        return family
+
+    return analyse
 
 
 def decided_by_separate_variances(logs: Values, speeds: Values, repeats: int) -> float:

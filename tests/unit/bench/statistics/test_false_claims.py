@@ -5,7 +5,7 @@ Seeds are fixed; docs/results/statistics.md has the figures of more runs.
 
 import numpy as np
 import pytest
-from support.claims import after, claims, decided_by_separate_variances, greedily, with_looks
+from support.claims import after, claims, decided_by_separate_variances, greedily, within
 from support.recorded import DISTURBANCES, RECORDINGS, recording, simulate
 
 from bench.statistics.families import Sample, compare_all
@@ -57,13 +57,13 @@ def test_a_contender_with_two_speeds_costs_the_others_few_decisions():
 def test_looks_after_each_repeat_do_not_add_false_claims():
     made = simulated(2, 6)
     equal = np.ones(2)
-    assert claims(made.logs, equal, with_looks).false <= 0.07
-    assert claims(made.logs, equal, greedily).false > 0.1
+    assert claims(made.logs, equal, within(6)).false <= 0.07
+    assert claims(made.logs, equal, greedily(6)).false > 0.1
 
 
 def test_looks_after_each_repeat_save_trials_of_contenders_that_are_decided():
     made = simulated(3, 6, runs=100)
     speeds = np.array([1.0, 1.5, 3.0])
-    early, late = (claims(made.logs, speeds, analysis) for analysis in (with_looks, after(6)))
+    early, late = (claims(made.logs, speeds, analysis) for analysis in (within(6), after(6)))
     assert early.trials < 0.8 * late.trials
     assert early.decided > 0.97 * late.decided
