@@ -51,6 +51,7 @@ class Participant:
         epochs_left: epochs that it has not trained.
         explained: predictions of its model; None where they were not requested.
         end: how its worker ended; None while it is alive.
+        started_at: when its worker was started, ISO 8601 in UTC.
         wall_seconds: that the runner waited for it.
     """
 
@@ -63,6 +64,7 @@ class Participant:
         self.epochs_left = 0
         self.explained: Explained | None = None
         self.end: WorkerEnd | None = None
+        self.started_at: str | None = None
         self.wall_seconds = 0.0
         self._observe = on_event
         self._counted_from = 0

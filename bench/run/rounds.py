@@ -27,6 +27,7 @@ from bench.run.experiment import (
     ended_record,
     planned_record,
     task_of,
+    timestamp,
     unmeasurable,
 )
 from bench.run.launch import Launch, launch_of_job
@@ -299,6 +300,7 @@ def _start(
         if each in new[1:] and not room.admits():
             late.append(each)
             continue
+        each.started_at = timestamp()
         try:
             each.adopt(executor.open(*_worker_of(each.trial, experiment, experience)))
         except NoWorkerError as error:
@@ -324,7 +326,9 @@ def _worker_of(
 
 def _record(each: Participant, experiment: Experiment, is_interrupted: bool) -> TrialRecord:
     """Return the record of a trial in rounds."""
-    began = planned_record(each.trial, experiment, INTERRUPTED)
+    began = msgspec.structs.replace(
+        planned_record(each.trial, experiment, INTERRUPTED), started_at=each.started_at
+    )
     if is_interrupted or each.end is None:
         record = with_events(began, each.events)
     else:
