@@ -141,7 +141,8 @@ class Paced:
         (0.0, 0.001, Calls(333)),  # a third of an epoch: no step is left over
         (0.0, 1.0, Calls(1)),
         (0.1, 0.004, Calls(500)),  # two seconds, of which the fixed cost is a twentieth
-        (0.0, 0.00001, Calls(1000, 30)),
+        (0.0, 0.00001, Calls(1000, 29)),
+        (0.0, 0.0000001, Calls(1000, 500)),  # most of the time is between the calls
     ],
 )
 def test_slices_are_long_enough_for_their_fixed_cost(monkeypatch, task, fixed, per_step, expected):
