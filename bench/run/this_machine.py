@@ -57,11 +57,7 @@ class ThisMachine:
     @contextlib.contextmanager
     def presence(self) -> Iterator[None]:
         """Hold a lock that other runs see, and a folder for the caches of compilers."""
-        with (
-            presence(cache_folder()),
-            tempfile.TemporaryDirectory(prefix="evenbench-", ignore_cleanup_errors=True) as folder,
-        ):
-            self._caches = Path(folder)
+        with presence(cache_folder()), _folder_of_caches() as self._caches:
             yield
 
     def start(
@@ -85,3 +81,15 @@ class ThisMachine:
         if is_verified:
             folder.write_certificates(certificates_in(results))
         return TrialRunner(experiment, self.executor, folder, observer, self._caches).run
+
+
+@contextlib.contextmanager
+def _folder_of_caches() -> Iterator[Path | None]:
+    """Make a folder for the caches of compilers; None if there is no room for it."""
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="evenbench-", ignore_cleanup_errors=True)
+    except OSError:  # workers cannot start either, and their records have the reason
+        yield None
+        return
+    with folder as path:
+        yield Path(path)
