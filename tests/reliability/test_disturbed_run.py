@@ -27,7 +27,7 @@ def test_a_disturbed_trial_is_flagged_retried_and_reported(bench):
     if usage_since(read_usage()).other_seconds is None:
         pytest.skip("this system does not report the CPU time of other processes")
     # The steps of the fake backend sleep, so the trial itself causes no CPU load.
-    options = ["--backends", "fake", "--modes", "steady", "--repeats", "1"]
+    options = ["--backends", "fake", "--modes", "steady", "--rounds", "0", "--repeats", "1"]
     options += ["--retries", "1", "--output", "out"]
     with every_cpu_busy():
         done = bench.run("run", *bench.quick, *options)

@@ -36,9 +36,7 @@ class Fault(NamedTuple):
 
 FAULTS = (
     Fault("raises", "fake raises", "failed", "RuntimeError: the fake framework gives up"),
-    Fault(
-        "exits with a status", "fake exits", "crashed", "after phase compile, with exit status 7"
-    ),
+    Fault("exits with a status", "fake exits", "crashed", "with exit status 7"),
     Fault(
         "segmentation fault",
         "fake segfaults",
@@ -66,7 +64,7 @@ FAULTS = (
         "hangs in native code while holding the GIL",
         "fake hangs_natively",
         "timeout",
-        "after phase compile: Aborted | File",
+        ": Aborted | File",
         ") at libc",
     ),
     Fault("ignores SIGTERM, SIGINT and SIGABRT", "fake deaf", "timeout", "not done after 10 s"),
@@ -108,6 +106,9 @@ FAULTS = (
         "dying.py",
     ),
     Fault("import: hangs", "stuck works", "timeout", "in phase import", "stuck.py"),
+    Fault("exits in a slice", "fake exits_later", "crashed", "warm-up, with exit status 7"),
+    Fault("hangs in a slice", "fake hangs_later", "timeout", "not done after 10 s", "in hangs"),
+    Fault("out of memory in a slice", "fake starved_later", "out_of_memory", "MemoryError"),
     Fault("no fault: a healthy trial in the same run", "fake works", "ok", ""),
 )
 

@@ -24,7 +24,10 @@ def _back():
 time.time = _back
 time.time_ns = lambda: int(_back() * 1e9)
 """
-WORKS_THEN_HANGS = ["--backends", "fake", "--modes", "works,hangs", "--repeats", "3"]
+# One after the other, the second trial hangs. In rounds, the second repeat takes some seconds.
+ONE_BY_ONE = ["--modes", "works,hangs", "--repeats", "3", "--rounds", "0"]
+IN_ROUNDS = ["--modes", "works,steady", "--repeats", "3", "--rounds", "9"]
+both_ways = pytest.mark.parametrize("way", [ONE_BY_ONE, IN_ROUNDS], ids=["alone", "in rounds"])
 
 
 def wait_for_records(bench, process, number=1) -> None:
@@ -37,17 +40,26 @@ def wait_for_records(bench, process, number=1) -> None:
         time.sleep(0.02)
 
 
-def start_hanging_run(bench, **options):
-    """Start a run and wait until it has a record and its next worker hangs."""
-    process = bench.start("run", *bench.quick, *WORKS_THEN_HANGS, "--output", "out", **options)
+def start_long_run(bench, way=ONE_BY_ONE, **options):
+    """Start a run and wait until it has a record and its next workers run."""
+    typed = [*bench.quick, "--backends", "fake", *way, "--output", "out"]
+    process = bench.start("run", *typed, **options)
     wait_for_records(bench, process)
     time.sleep(1)
     return process
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_one_signal_writes_an_interrupted_record_and_the_report(bench, number):
-    process = start_hanging_run(bench)
+@pytest.mark.parametrize(
+    ("number", "way"),
+    [
+        (signal.SIGINT, ONE_BY_ONE),
+        (signal.SIGINT, IN_ROUNDS),
+        (signal.SIGTERM, IN_ROUNDS),
+        (signal.SIGHUP, IN_ROUNDS),
+    ],
+)
+def test_one_signal_writes_an_interrupted_record_and_the_report(bench, number, way):
+    process = start_long_run(bench, way)
     process.send_signal(number)
     done = finished(process)
     out = bench.folder / "out"
@@ -58,8 +70,27 @@ def test_one_signal_writes_an_interrupted_record_and_the_report(bench, number):
     assert none_left(bench.folder)
 
 
-def test_a_second_interrupt_exits_at_once_without_partial_files(bench):
-    process = start_hanging_run(bench)
+def test_a_resumed_run_adds_repeats_until_its_pair_is_decided(bench):
+    way = ["--modes", "works,steady", "--time", "2m"]
+    process = start_long_run(bench, way)
+    process.send_signal(signal.SIGINT)
+    assert finished(process).returncode == 130
+    out = bench.folder / "out"
+    assert {record["outcome"] for record in records(out)[2:]} == {"interrupted"}
+    assert not read_run(out).manifest.time_limit.ended
+    done = bench.run("run", "--resume", "out")
+    assert done.returncode == 0, done.stderr
+    run = read_run(out)
+    (end,) = run.manifest.time_limit.ended.values()
+    assert end.reason == "every pair is decided"
+    assert {trial.trial for trial in run.trials} == {each.name for each in run.manifest.plan}
+    assert {trial.outcome for trial in run.trials} == {"ok"}
+    assert none_left(bench.folder)
+
+
+@both_ways
+def test_a_second_interrupt_exits_at_once_without_partial_files(bench, way):
+    process = start_long_run(bench, way)
     process.send_signal(signal.SIGINT)
     time.sleep(0.15)
     process.send_signal(signal.SIGINT)
@@ -75,7 +106,7 @@ def test_a_second_interrupt_exits_at_once_without_partial_files(bench):
 
 def test_a_closed_terminal_loses_only_the_printed_output(bench):
     master, slave = os.openpty()
-    process = start_hanging_run(bench, stdin=slave, stdout=slave, stderr=slave)
+    process = start_long_run(bench, IN_ROUNDS, stdin=slave, stdout=slave, stderr=slave)
     os.close(slave)
     os.close(master)  # from now on writing to the terminal is an error
     process.send_signal(signal.SIGHUP)
@@ -99,8 +130,10 @@ def test_a_closed_output_pipe_does_not_end_the_run(bench):
 
 
 def test_concurrent_runs_are_reported_and_recorded(bench):
-    first = start_hanging_run(bench)
-    done = bench.run("run", *bench.quick, "--backends", "fake", "--output", "second")
+    first = start_long_run(bench)
+    done = bench.run(
+        "run", *bench.quick, "--backends", "fake", "--repeats", "1", "--output", "second"
+    )
     first.send_signal(signal.SIGINT)
     assert finished(first).returncode == 130
     assert done.returncode == 0
@@ -108,13 +141,15 @@ def test_concurrent_runs_are_reported_and_recorded(bench):
     second = read_run(bench.folder / "second")
     assert any("another run was measuring" in note for note in second.manifest.notes)
     assert {trial.other_runs for trial in second.trials} == {1}
-    alone = bench.run("run", *bench.quick, "--backends", "fake", "--output", "third")
+    alone = bench.run(
+        "run", *bench.quick, "--backends", "fake", "--repeats", "1", "--output", "third"
+    )
     assert "another run" not in alone.stderr
     assert {trial["other_runs"] for trial in records(bench.folder / "third")} == {0}
 
 
 def test_a_second_run_into_the_same_folder_is_rejected(bench):
-    first = start_hanging_run(bench)
+    first = start_long_run(bench)
     arguments = ("--output", "out"), ("--resume", "out")
     fresh = bench.run("run", *bench.quick, "--backends", "fake", *arguments[0])
     again = bench.run("run", *arguments[1])
@@ -127,16 +162,15 @@ def test_a_second_run_into_the_same_folder_is_rejected(bench):
 
 
 def test_runs_started_in_the_same_second_get_separate_folders(bench):
-    options = [*bench.quick, "--backends", "fake", "--repeats", "1"]
+    options = [*bench.quick, "--backends", "fake", "--repeats", "1", "--rounds", "0"]
     processes = [bench.start("run", *options) for _ in range(3)]
     assert [finished(process).returncode for process in processes] == [0, 0, 0]
     assert len(list((bench.folder / "runs").iterdir())) == 3
 
 
 def test_a_removed_output_folder_ends_the_run_and_saves_the_record_elsewhere(bench):
-    process = bench.start(
-        "run", *bench.quick, "--backends", "fake", "--repeats", "50", "--output", "out"
-    )
+    options = ["--backends", "fake", "--repeats", "50", "--rounds", "0", "--output", "out"]
+    process = bench.start("run", *bench.quick, *options)
     # A second file is written after the first record: wait until it exists.
     wait_for_records(bench, process, 2)
     # Rename the folder first: the run adds no file to the renamed one while it is removed.
@@ -163,7 +197,8 @@ sys.exit(main())
 
 def test_a_full_disk_ends_the_run_and_preserves_the_records(bench):
     """A file size limit stands for a full disk: a later record does not fit."""
-    options = [*bench.quick, "--backends", "fake", "--repeats", "9", "--output", "out"]
+    options = [*bench.quick, "--backends", "fake", "--repeats", "9", "--rounds", "0"]
+    options += ["--output", "out"]
     assert bench.run("run", *options, "--dry-run").returncode == 0  # decodes the data
     done = finished(bench.start_python("-c", LIMITED, 8000, "run", *options))
     assert done.returncode == 2
@@ -202,7 +237,7 @@ def test_an_unwritable_output_folder_is_rejected_at_once(bench, place):
 def test_an_invalid_cache_does_not_fail_the_run(bench, damage):
     cache = bench.folder / "cache"
     options = [option for option in bench.quick if option != "--no-verify"]
-    options += ["--backends", "numpy", "--repeats", "1"]
+    options += ["--backends", "numpy", "--repeats", "1", "--rounds", "0"]
     if damage == "no folder":
         cache.write_text("")
     else:
@@ -227,7 +262,7 @@ def test_a_wall_clock_that_goes_back_changes_no_duration(bench):
     for record in made:
         durations = [value for name, value in record.items() if name.endswith("_seconds")]
         measured = [value for value in durations if isinstance(value, float)]
-        assert len(measured) >= 6
+        assert len(measured) >= (6 if record["repeat"] == 1 else 3)
         assert all(0 <= value < 300 for value in measured)
     assert bench.run("run", "--resume", "out").returncode == 0
     assert len(records(bench.folder / "out")) == 4

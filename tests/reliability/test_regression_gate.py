@@ -5,7 +5,7 @@ import shutil
 
 from support.places import PLUGIN
 
-ONE_BACKEND = ["--backends", "fake", "--modes", "steady", "--repeats", "4", "--retries", "0"]
+ONE_BACKEND = ["--backends", "fake", "--modes", "steady", "--repeats", "4", "--rounds", "1"]
 REGRESSION = 1
 
 

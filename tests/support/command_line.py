@@ -54,12 +54,12 @@ class CommandLine:
 
     @property
     def quick(self) -> list[str]:
-        """The options of a run whose trials take a fraction of a second."""
+        """The options of a run whose trials take a second or two."""
         if not (self.folder / "set").exists():
             write_set(self.folder / "set", small_arrays(64, 20))
             (self.folder / "model.py").write_text(_MODEL)
         data = ["--data-dir", str(self.folder / "set"), "--models", "model.py:quick"]
-        return [*data, "--batch-sizes", "16", "--epochs", "1", "--no-verify"]
+        return [*data, "--batch-sizes", "16", "--epochs", "1", "--rounds", "2", "--no-verify"]
 
     def __call__(self, *arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess:
         """Call the command in this process, in which an unexpected error fails the test."""

@@ -26,6 +26,9 @@ MODES = (
     "dispatches",
     "steady",
     "lingers",
+    "exits_later",
+    "hangs_later",
+    "starved_later",
 )
 RECIPE = Recipe(
     name="fake",

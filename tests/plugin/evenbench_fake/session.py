@@ -45,12 +45,21 @@ class FakeSession(Session):
         self.initial = workload.weights
         self.classes = workload.model.output_shape[0]
         self.background = None
+        self.continued = 0
+        if self.mode in LATER:
+            signal.signal(signal.SIGCONT, self._continue)
+
+    def _continue(self, *received):
+        """Count how often the worker continued after a pause."""
+        self.continued += 1
 
     def compile(self, steps, batch_size):
         pass
 
     def train(self, batches, learning_rates):
         FAULTS.get(self.mode, works)()
+        if self.continued > 2:  # in the second round; the first continuation is the start
+            LATER.get(self.mode, works)()
         getattr(self, f"_{self.mode}", lambda steps: None)(len(batches))
         loss = {"nan": np.nan, "infinite": np.inf}.get(self.mode, 1.0)
         return np.full(len(batches), loss, np.float32)
@@ -199,3 +208,6 @@ FAULTS = {
         lingers,
     )
 }
+
+# Faults of workers that take turns with others.
+LATER = {"exits_later": exits, "hangs_later": hangs, "starved_later": starved}

@@ -18,8 +18,8 @@ pytestmark = pytest.mark.usefixtures("scripted")
 @pytest.mark.process
 def test_a_run_measures_records_and_reports(bench, tiny, tmp_path):
     output = tmp_path / "out"
-    options = ["--backends", "numpy,fake", "--repeats", "2", "--output", str(output)]
-    done = bench.run("run", *tiny, *options)
+    options = ["--backends", "numpy,fake", "--repeats", "2", "--rounds", "2"]
+    done = bench.run("run", *tiny, *options, "--output", output)
     assert done.returncode == 0, done.stderr
     trials = [json.loads(line) for line in (output / "trials.jsonl").read_text().splitlines()]
     assert [trial["outcome"] for trial in trials] == ["ok"] * 4
@@ -97,7 +97,7 @@ def test_a_dry_run_prints_the_plan_and_leaves_nothing(bench, tiny, tmp_path):
     done = bench("run", *tiny, *options, cwd=tmp_path)
     assert done.returncode == 0
     assert done.stdout.count("numpy") == 2
-    assert done.stdout.count("starved") == 2
+    assert done.stdout.count("killed_for_memory") == 2
     assert not (tmp_path / "runs").exists()
 
 
