@@ -204,7 +204,8 @@ class Examiner:
             jobs=tuple(jobs),
             models={job.model: settings.models[job.model] for job in jobs},
             references=str(settings.cache / "references") if settings.cache else None,
-            contender_seconds=None if self._is_group(first) else settings.timeout,
+            # A plain number: the message cannot contain the option's type.
+            contender_seconds=None if self._is_group(first) else float(settings.timeout),
         )
         return task, launch_of_job(recipe, first)
 

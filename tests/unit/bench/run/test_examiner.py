@@ -11,6 +11,7 @@ from support.scripted import Answer, ScriptedExecutor, answer_to
 from backends.api import Recipe
 from backends.registry import recipes
 from bench.run.certificates import CertificateSettings, cached_certificates
+from bench.run.decode import Seconds
 from bench.run.examiner import Examiner, certificates_in, peak_rates_in
 from bench.run.executor import LocalExecutor
 from bench.run.peak_rates import PeakRateSettings, WantedRates
@@ -156,9 +157,10 @@ def test_a_crash_costs_the_certificates_of_one_contender(tmp_path):
 def test_each_contender_has_the_whole_time_limit(tmp_path):
     jobs = [job("works"), job("works", "two"), job("hangs"), job("steady")]
     executor = ScriptedExecutor(usual=ends_at("hangs", timed_out=True))
-    results, _ = examine(executor, tmp_path, [], jobs, timeout=7.0)
+    results, _ = examine(executor, tmp_path, [], jobs, timeout=Seconds(7))
     assert "not done after 7 s" in reasons(results)["hangs/one"]
-    assert [task.contender_seconds for task in executor.tasks] == [7.0, 7.0]
+    sent = [msgspec.json.decode(encode(task)) for task in executor.tasks]
+    assert [message["contender_seconds"] for message in sent] == [7.0, 7.0]
 
 
 def test_a_framework_that_cannot_be_imported_is_started_once(tmp_path):
