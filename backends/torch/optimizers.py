@@ -1,6 +1,6 @@
-"""The spec's optimizers: from torch.optim, and written out for a compiled step.
+"""The spec's optimizers: with torch's fused kernels, and written out for a compiled step.
 
-Both follow the formulas of `bench.spec.training`.
+Both follow the formulas of `bench.spec.training`, and have the same state.
 """
 
 # Nothing of torch is typed for mypy here, so its classes can only be subclassed as Any.
@@ -16,27 +16,6 @@ from torch import nn
 from bench.spec.training import Adam, Optimizer, Sgd
 
 Tensors = list[torch.Tensor]
-
-
-def fused_optimizer(optimizer: Optimizer, weights: Tensors) -> torch.optim.Optimizer:
-    """Make a fused optimizer of torch.optim, which updates all weights in one kernel."""
-    if isinstance(optimizer, Sgd):
-        return torch.optim.SGD(
-            weights,
-            lr=optimizer.learning_rate,
-            momentum=optimizer.momentum,
-            nesterov=optimizer.nesterov,
-            weight_decay=optimizer.l2,
-            fused=True,
-        )
-    return torch.optim.Adam(
-        weights,
-        lr=optimizer.learning_rate,
-        betas=(optimizer.beta1, optimizer.beta2),
-        eps=optimizer.epsilon,
-        weight_decay=optimizer.l2,
-        fused=True,
-    )
 
 
 def _zeros_like(weights: Tensors) -> nn.ParameterList:
@@ -97,11 +76,73 @@ def _one_minus_power(beta: float, steps: torch.Tensor) -> torch.Tensor:
     return -torch.expm1(steps * (math.log(beta) if beta else -math.inf))
 
 
-def update_rule(optimizer: Optimizer, weights: Tensors) -> nn.Module:
+class FusedSgd(SgdUpdate):
+    """The same with the kernel of torch.optim.SGD, without the Python code that surrounds it.
+
+    That code groups the tensors by device and type again at each step. In a small model, this takes
+    longer than the kernel.
+    """
+
+    def __init__(self, spec: Sgd, weights: Tensors) -> None:
+        super().__init__(spec, weights)
+        self._velocities = list(self.velocities)  # iterating over a module's list is slow
+
+    def forward(self, weights: Tensors, gradients: Tensors, rate: float) -> None:
+        """Update every weight."""
+        torch._fused_sgd_(
+            weights,
+            gradients,
+            self._velocities,
+            weight_decay=self._spec.l2,
+            momentum=self._spec.momentum,
+            lr=rate,
+            dampening=0.0,
+            nesterov=self._spec.nesterov,
+            maximize=False,
+            is_first_step=False,
+        )
+
+
+class FusedAdam(AdamUpdate):
+    """The same with the kernel of torch.optim.Adam."""
+
+    def __init__(self, spec: Adam, weights: Tensors) -> None:
+        super().__init__(spec, weights)
+        # The kernel requires a count in float32, whatever the type of the weights.
+        self.steps = _zeros_like([torch.zeros((), device=weights[0].device)])
+        self._moments = list(self.first), list(self.second)
+        self._counts = [self.steps[0]] * len(weights)
+
+    def forward(self, weights: Tensors, gradients: Tensors, rate: float) -> None:
+        """Update every weight."""
+        self._counts[0].add_(1)
+        torch._fused_adam_(
+            weights,
+            gradients,
+            *self._moments,
+            [],
+            self._counts,
+            lr=rate,
+            beta1=self._spec.beta1,
+            beta2=self._spec.beta2,
+            weight_decay=self._spec.l2,
+            eps=self._spec.epsilon,
+            amsgrad=False,
+            maximize=False,
+        )
+
+
+def update_rule(optimizer: Optimizer, weights: Tensors, fused: bool) -> nn.Module:
     """Make the update as a module (weights, gradients, rate) -> None that works in place.
 
     Its state dict is the optimizer's state.
+
+    Args:
+        optimizer: the spec's optimizer.
+        weights: the weights that it will update.
+        fused: use torch's kernels, with the rate as a number; otherwise formulas for a compiler,
+            with the rate as a tensor.
     """
     if isinstance(optimizer, Sgd):
-        return SgdUpdate(optimizer, weights)
-    return AdamUpdate(optimizer, weights)
+        return (FusedSgd if fused else SgdUpdate)(optimizer, weights)
+    return (FusedAdam if fused else AdamUpdate)(optimizer, weights)

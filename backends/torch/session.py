@@ -80,13 +80,12 @@ class TorchSession(Session):
     def train(self, batches: IntArray, learning_rates: FloatArray) -> FloatArray:
         """Train one step on each batch, in order; see `Session.train`."""
         self._net.train()
-        losses = torch.empty(len(batches), device=self._device)
         rates = self._step.rates(learning_rates)
         with expected_warnings():
-            for batch, rate, loss in zip(self._batches(batches), rates, losses.unbind()):
-                loss.copy_(self._step(batch, rate))
+            steps = zip(self._batches(batches), rates)
+            losses = torch.stack([self._step(batch, rate) for batch, rate in steps])
         platform.synchronise(self._device)
-        return _array(losses)
+        return _array(losses.float())
 
     def predict(self, images: FloatArray) -> FloatArray:
         """Return logits (n, classes); see `Session.predict`."""

@@ -18,7 +18,7 @@ from torch.func import functional_call, grad_and_value
 from torch.nn.functional import cross_entropy
 
 from backends.torch.modules import as_input
-from backends.torch.optimizers import fused_optimizer, update_rule
+from backends.torch.optimizers import update_rule
 from bench.spec.training import Optimizer
 from bench.spec.weights import FloatArray
 
@@ -70,6 +70,8 @@ def compiled_model(model: nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
 class Step(ABC):
     """A training step and the state that it changes."""
 
+    _changing: nn.Module
+
     @abstractmethod
     def rates(self, learning_rates: FloatArray) -> Sequence[Any]:
         """Convert learning rates, (steps,), to arguments of `__call__`."""
@@ -78,13 +80,13 @@ class Step(ABC):
     def __call__(self, batch: Any, rate: Any) -> torch.Tensor:
         """Train on one batch and return the loss before the update, on the device."""
 
-    @abstractmethod
     def state(self) -> Any:
         """Return a copy of the weights, the running statistics and the optimizer's state."""
+        return copy.deepcopy(self._changing.state_dict())
 
-    @abstractmethod
     def restore(self, state: Any) -> None:
         """Restore a copy made by `state`."""
+        self._changing.load_state_dict(state)
 
 
 class EagerStep(Step):
@@ -97,7 +99,8 @@ class EagerStep(Step):
         self._loss_scale = loss_scale
         self._examples = examples
         self._weights = list(model.parameters())
-        self._optimizer = fused_optimizer(optimizer, self._weights)
+        self._update = update_rule(optimizer, self._weights, fused=True)
+        self._changing = nn.ModuleList([model, self._update])
 
     def rates(self, learning_rates: FloatArray) -> list[float]:
         """Return plain numbers."""
@@ -106,8 +109,8 @@ class EagerStep(Step):
 
     def __call__(self, batch: Any, rate: float) -> torch.Tensor:
         """See `Step.__call__`."""
-        self._optimizer.param_groups[0]["lr"] = rate
-        images, labels = self._examples(batch)
+        # Without the hooks of `__call__`, which cost as much as an operation.
+        images, labels = self._examples.forward(batch)
         loss = cross_entropy(self._model(images), labels)
         for weight in self._weights:
             weight.grad = None
@@ -115,19 +118,12 @@ class EagerStep(Step):
             loss.backward()
         else:
             (loss * self._loss_scale).backward()
-            torch._foreach_div_([weight.grad for weight in self._weights], self._loss_scale)
-        self._optimizer.step()
+        gradients = [weight.grad for weight in self._weights]
+        with torch.no_grad():
+            if self._loss_scale != 1:
+                torch._foreach_div_(gradients, self._loss_scale)
+            self._update.forward(self._weights, gradients, rate)
         return loss.detach()
-
-    def state(self) -> Any:
-        """See `Step.state`."""
-        return copy.deepcopy((self._model.state_dict(), self._optimizer.state_dict()))
-
-    def restore(self, state: Any) -> None:
-        """See `Step.restore`."""
-        model, optimizer = state
-        self._model.load_state_dict(model)
-        self._optimizer.load_state_dict(optimizer)
 
 
 class CompiledStep(Step):
@@ -141,7 +137,7 @@ class CompiledStep(Step):
         self._loss_scale = loss_scale
         self._examples = examples
         self._weights = dict(model.named_parameters())
-        self._update = update_rule(optimizer, list(self._weights.values()))
+        self._update = update_rule(optimizer, list(self._weights.values()), fused=False)
         self._changing = nn.ModuleList([model, self._update])
         self._device = next(iter(self._weights.values())).device
         self._compiled = torch.compile(
@@ -177,12 +173,6 @@ class CompiledStep(Step):
 
     def __call__(self, batch: Any, rate: torch.Tensor) -> torch.Tensor:
         """See `Step.__call__`."""
-        return self._compiled(batch, rate)
-
-    def state(self) -> Any:
-        """See `Step.state`."""
-        return copy.deepcopy(self._changing.state_dict())
-
-    def restore(self, state: Any) -> None:
-        """See `Step.restore`."""
-        self._changing.load_state_dict(state)
+        loss: torch.Tensor = self._compiled(batch, rate)
+        # The next replay of a CUDA graph overwrites the outputs of the previous one.
+        return loss.clone() if self._device.type == "cuda" else loss
