@@ -1,11 +1,13 @@
-"""Compare each backend's adapter with a hand-written loop of the same network, in turn.
+"""Compare each backend's adapter with hand-written loops of the same network, in rounds.
 
     PYTHONPATH=tests python -m benchmarks.against_native --output FILE.json
 
-Each process compiles both, then calls them in turn, A B B A, and gives one ratio of throughputs,
-the median of its pairs. The table has the median over processes, since XLA's speed differs from
-one process to the next. Figures that are already in the output file are kept: name more backends,
-models or modes to add to it.
+There are several loops: the form of the framework's documentation and the fastest that are known.
+Each process compiles the adapter and all loops. In each round they train a slice each, in random
+order. A process gives one ratio per loop: the median over rounds of the adapter's rate divided by
+the loop's. The table has the median over processes, since speed differs from one process to the
+next. Figures that are already in the output file are kept: name more backends, models or modes to
+add to it.
 """
 
 import json
@@ -26,28 +28,25 @@ from bench.run.launch import worker_environment
 from bench.statistics.medians import median_interval
 
 BATCH_SIZE = 64
-# Steps per call, chosen so that a call takes 0.2 to 3 s; an epoch of 60,000 images has 937.
-STEPS = {"mlp": 937, "cnn": 60, "resnet_small": 60}
+MODELS = ("mlp", "cnn", "resnet_small")
 BACKENDS = ("torch", "tensorflow", "jax")
 
 
 @click.command()
 @click.option("--backends", type=NameList(), default=",".join(BACKENDS), show_default=True)
-@click.option("--models", type=NameList(), default=",".join(STEPS), show_default=True)
+@click.option("--models", type=NameList(), default=",".join(MODELS), show_default=True)
 @click.option("--modes", type=NameList(), default="all", show_default=True)
 @click.option("--processes", default=6, show_default=True, help="New processes per comparison.")
-@click.option("--pairs", default=6, show_default=True, help="Calls of each side per process.")
+@click.option("--rounds", default=20, show_default=True, help="Slices of each side per process.")
 @click.option("--output", type=click.Path(path_type=Path), help="JSON file of all figures.")
-def main(backends, models, modes, processes, pairs, output):
-    """Compare each backend's adapter with a hand-written loop, and print the table."""
+def main(backends, models, modes, processes, rounds, output):
+    """Compare each backend's adapter with hand-written loops, and print the table."""
     duels = json.loads(output.read_text()) if output and output.exists() else {}
+    contenders = _contenders(backends, modes, models)
     with tempfile.TemporaryDirectory(prefix="evenbench-") as scratch:
-        for number, (backend, mode, model) in product(
-            range(processes), _contenders(backends, modes, models)
-        ):
+        for seed, (backend, mode, model) in product(range(processes), contenders):
             request = {"backend": backend, "mode": mode, "model": model}
-            settings = {"pairs": pairs, "adapter_first": number % 2 == 0}
-            duel = _duel({**request, **settings}, Path(scratch))
+            duel = _duel({**request, "rounds": rounds, "seed": seed}, Path(scratch))
             duels.setdefault(f"{backend} {mode} {model}", []).append(duel)
             if output:
                 output.write_text(json.dumps(duels, indent=1) + "\n")
@@ -68,14 +67,13 @@ def _contenders(backends, modes, models):
 
 
 def _duel(request, scratch):
-    """Return the images of a call and the seconds of every call by side, from a new process."""
+    """Return the images/s of every slice by side, from a new process."""
     cpus = usable_cpus()
     request = {
         **request,
         "cpus": cpus,
         "threads": len(cpus),
         "batch_size": BATCH_SIZE,
-        "steps": STEPS[request["model"]],
         "data": str(prepare(None).folder),
     }
     # No compile time is measured here, so compiled code may be cached: not the recipe's `cold`.
@@ -93,37 +91,30 @@ def _duel(request, scratch):
 
 
 def table(duels):
-    """Return the table of all duels in Markdown."""
+    """Return the table of all duels in Markdown, with the fastest loop of each in bold."""
     lines = [
-        "| backend | mode | model | adapter, images/s | by hand, images/s | ratio | interval |",
+        "| backend, mode | model | loop | adapter, images/s | loop, images/s | ratio | interval |",
         "|---|---|---|---:|---:|---:|---:|",
     ]
     for name, found in duels.items():
-        adapter, native = (median(rates) for rates in _rates(found))
-        ratios = [ratio(duel) for duel in found]
-        found_ratio = median_interval(ratios)
-        lines.append(
-            f"| {' | '.join(name.split())} | {adapter:,.0f} | {native:,.0f} "
-            f"| {found_ratio.estimate:.3f} | {found_ratio.low:.3f} to {found_ratio.high:.3f} |"
-        )
+        backend, mode, model = name.split()
+        rates = {side: median(median(duel[side]) for duel in found) for side in found[0]}
+        loops = [side for side in rates if side != "adapter"]
+        ratios = {loop: median_interval([ratio(duel, loop) for duel in found]) for loop in loops}
+        fastest = min(loops, key=lambda loop: ratios[loop].estimate)
+        for loop, (estimate, low, high) in ratios.items():
+            title = f"**{loop}**" if loop == fastest else loop
+            lines.append(
+                f"| {backend} {mode} | `{model}` | {title} | {rates['adapter']:,.0f} "
+                f"| {rates[loop]:,.0f} | {estimate:.3f} | {low:.3f} to {high:.3f} |"
+            )
     return "\n".join(lines)
 
 
-def _rates(found):
-    """Return images/s of each process's median call, of the adapter and of the loop."""
-    return (
-        [duel["images"] / median(duel["seconds"][side]) for duel in found]
-        for side in ("adapter", "native")
-    )
-
-
-def ratio(duel):
-    """Return the adapter's throughput divided by the loop's: the median of the pairs."""
-    seconds = duel["seconds"]
-    return median(
-        native / adapter
-        for adapter, native in zip(seconds["adapter"], seconds["native"], strict=True)
-    )
+def ratio(duel, loop):
+    """Return the adapter's rate divided by that of a loop: the median of the rounds."""
+    pairs = zip(duel["adapter"], duel[loop], strict=True)
+    return median(adapter / native for adapter, native in pairs)
 
 
 if __name__ == "__main__":

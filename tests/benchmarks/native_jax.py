@@ -1,7 +1,8 @@
 """The reference for the JAX backend: three networks trained in plain JAX, without the suite.
 
-Whatever the backend does, it must not be slower than this. JAX's own convolution crawls inside a
-scan on the CPU, so there it is a matrix product of shifted slices.
+Whatever the backend does, it must not be slower than the fastest of these loops. On the CPU, JAX's
+own convolution crawls inside a scan, and in a single step it depends on the processor whether a
+matrix product of shifted slices is faster.
 """
 
 from functools import partial
@@ -14,14 +15,15 @@ from jax import lax
 _MOMENTUM = 0.9
 
 
-def prepare(model, mode, images, labels, learning_rate):
+def prepare(model, form, images, labels, weights, learning_rate):
     """Build a model and its training loop, on the default device.
 
     Args:
         model: mlp, cnn or resnet_small.
-        mode: jit or scan.
+        form: a value of `forms`.
         images: (examples, 28, 28, 1) float32.
         labels: (examples,) int32 classes.
+        weights: initial values of the trainable weights, in the spec's order and layouts.
         learning_rate: of SGD with momentum 0.9.
 
     Returns:
@@ -29,57 +31,32 @@ def prepare(model, mode, images, labels, learning_rate):
         the losses, (steps,), on the host. Its first call compiles.
     """
     initial, apply = _MODELS[model]
-    make_loop, convolve = _MODES[mode]
-    images, labels = jnp.array(images), jnp.array(labels)
-    run = make_loop(_make_step(partial(apply, convolve), learning_rate))
-    params, statistics = initial(np.random.default_rng(0))
+    make_loop, convolve, pool = form
+    params, statistics = initial([jnp.array(value) for value in weights])
+    run = make_loop(partial(apply, convolve, pool), learning_rate, images, labels)
     state = params, statistics, jax.tree.map(jnp.zeros_like, params)
 
     def loop(batches):
         nonlocal state
-        state, losses = jax.block_until_ready(run(state, batches, images, labels))
+        state, losses = jax.block_until_ready(run(state, batches))
         return np.array(jax.device_get(losses))
 
     return loop
 
 
-def _kernel(random, *shape):
-    deviation = np.sqrt(2 / np.prod(shape[:-1]))
-    return jnp.array(random.normal(0, deviation, shape), jnp.float32)
+def _in_pairs(weights):
+    return list(zip(weights[::2], weights[1::2], strict=True)), ()
 
 
-def _biased(random, *shape):
-    return _kernel(random, *shape), jnp.zeros(shape[-1])
-
-
-def _mlp_start(random):
-    return [_biased(random, *shape) for shape in ((784, 128), (128, 64), (64, 10))], ()
-
-
-def _cnn_start(random):
-    shapes = ((3, 3, 1, 32), (3, 3, 32, 64), (3136, 128), (128, 10))
-    return [_biased(random, *shape) for shape in shapes], ()
-
-
-def _resnet_start(random):
-    shapes = {
-        "stem": (3, 3, 1, 16),
-        "1a": (3, 3, 16, 16),
-        "1b": (3, 3, 16, 16),
-        "2a": (3, 3, 16, 32),
-        "2b": (3, 3, 32, 32),
-        "2s": (1, 1, 16, 32),
-        "3a": (3, 3, 32, 32),
-        "3b": (3, 3, 32, 32),
-    }
-    params = {
-        name: (_kernel(random, *shape), jnp.ones(shape[-1]), jnp.zeros(shape[-1]))
-        for name, shape in shapes.items()
-    }
+def _resnet_start(weights):
+    names = ("stem", "1a", "1b", "2s", "2a", "2b", "3a", "3b")
+    *layers, kernel, bias = weights
+    params = {name: tuple(layers[3 * i : 3 * i + 3]) for i, name in enumerate(names)}
     statistics = {
-        name: (jnp.zeros(shape[-1]), jnp.ones(shape[-1])) for name, shape in shapes.items()
+        name: (jnp.zeros_like(shift), jnp.ones_like(shift))
+        for name, (_, _, shift) in params.items()
     }
-    return {**params, "last": _biased(random, 32, 10)}, statistics
+    return {**params, "last": (kernel, bias)}, statistics
 
 
 def _dense_layers(params, x):
@@ -90,17 +67,17 @@ def _dense_layers(params, x):
     return x @ kernel + bias
 
 
-def _mlp(_, params, statistics, x):
+def _mlp(convolve, pool, params, statistics, x):
     return _dense_layers(params, x), statistics
 
 
-def _cnn(convolve, params, statistics, x):
+def _cnn(convolve, pool, params, statistics, x):
     for kernel, bias in params[:2]:
-        x = _halve(jax.nn.relu(convolve(x, kernel, 1) + bias))
+        x = pool(jax.nn.relu(convolve(x, kernel, 1) + bias))
     return _dense_layers(params[2:], x), statistics
 
 
-def _resnet_small(convolve, params, statistics, x):
+def _resnet_small(convolve, pool, params, statistics, x):
     new = {}
 
     def conv_norm(name, x, stride=1):
@@ -119,7 +96,7 @@ def _resnet_small(convolve, params, statistics, x):
         y = conv_norm(f"{number}b", y)
         return jax.nn.relu(y + (conv_norm(f"{number}s", x, stride) if stride > 1 else x))
 
-    x = _halve(jax.nn.relu(conv_norm("stem", x)))
+    x = pool(jax.nn.relu(conv_norm("stem", x)))
     x = block(3, block(2, block(1, x), 2))
     kernel, bias = params["last"]
     return jnp.mean(x, (1, 2)) @ kernel + bias, new
@@ -152,16 +129,20 @@ def _halve(x):
     return x.reshape(n, h // 2, 2, w // 2, 2, c).max((2, 4))
 
 
+def _reduce_window(x):
+    return lax.reduce_window(x, -jnp.inf, lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID")
+
+
 def _make_step(apply, learning_rate):
     def loss_of(params, statistics, x, y):
         logits, statistics = apply(params, statistics, x)
         log_probabilities = jax.nn.log_softmax(logits)
         return -jnp.take_along_axis(log_probabilities, y[:, None], axis=1).mean(), statistics
 
-    def step(state, batch, images, labels):
+    def step(state, x, y):
         params, statistics, velocity = state
         (loss, statistics), gradients = jax.value_and_grad(loss_of, has_aux=True)(
-            params, statistics, images[batch], labels[batch]
+            params, statistics, x, y
         )
         velocity = jax.tree.map(lambda v, g: _MOMENTUM * v + g, velocity, gradients)
         params = jax.tree.map(lambda p, v: p - learning_rate * v, params, velocity)
@@ -170,10 +151,31 @@ def _make_step(apply, learning_rate):
     return step
 
 
-def _jit(step):
-    step = jax.jit(step, donate_argnums=0)
+def _documented(apply, learning_rate, images, labels):
+    """Follow "Training a simple neural network" in JAX's documentation: batches from the host."""
+    step = jax.jit(_make_step(apply, learning_rate))
 
-    def run(state, batches, images, labels):
+    def run(state, batches):
+        losses = []
+        for batch in batches:
+            state, loss = step(state, images[batch], labels[batch])
+            losses.append(loss)
+        return state, losses
+
+    return run
+
+
+def _gathering(apply, learning_rate):
+    """Return a step that gathers its batch on the device."""
+    step = _make_step(apply, learning_rate)
+    return lambda state, batch, images, labels: step(state, images[batch], labels[batch])
+
+
+def _jit(apply, learning_rate, images, labels):
+    step = jax.jit(_gathering(apply, learning_rate), donate_argnums=0)
+    images, labels = jnp.array(images), jnp.array(labels)
+
+    def run(state, batches):
         losses = []
         for batch in batches:
             state, loss = step(state, batch, images, labels)
@@ -183,16 +185,30 @@ def _jit(step):
     return run
 
 
-def _scan(step):
-    def run(state, batches, images, labels):
-        return lax.scan(lambda state, batch: step(state, batch, images, labels), state, batches)
+def _scan(apply, learning_rate, images, labels):
+    step = _gathering(apply, learning_rate)
+    data = jnp.array(images), jnp.array(labels)
 
-    return jax.jit(run, donate_argnums=0)
+    def steps(state, batches, *data):
+        return lax.scan(lambda state, batch: step(state, batch, *data), state, batches)
+
+    compiled = jax.jit(steps, donate_argnums=0)
+    return lambda state, batches: compiled(state, batches, *data)
 
 
 _MODELS = {
-    "mlp": (_mlp_start, _mlp),
-    "cnn": (_cnn_start, _cnn),
+    "mlp": (_in_pairs, _mlp),
+    "cnn": (_in_pairs, _cnn),
     "resnet_small": (_resnet_start, _resnet_small),
 }
-_MODES = {"jit": (_jit, _convolve), "scan": (_scan, _convolve_by_slices)}
+
+
+def forms(model, mode):
+    """Return by name the form of the documentation and the fastest forms that are known."""
+    found = {"documented": (_documented, _convolve, _reduce_window)}
+    if mode == "scan":
+        return {**found, "scan": (_scan, _convolve_by_slices, _halve)}
+    found["donated"] = (_jit, _convolve, _halve)
+    if model != "mlp":
+        found["slices"] = (_jit, _convolve_by_slices, _halve)
+    return found

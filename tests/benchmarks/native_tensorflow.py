@@ -1,6 +1,6 @@
 """The reference for the TensorFlow backend: three networks in plain TensorFlow.
 
-Whatever the backend does, it must not be slower than this.
+Whatever the backend does, it must not be slower than the fastest of these loops.
 """
 
 import numpy as np
@@ -9,57 +9,51 @@ import tensorflow as tf
 _MOMENTUM = 0.9
 
 
-def prepare(model, mode, images, labels, learning_rate):
+def prepare(model, form, images, labels, weights, learning_rate):
     """Build a model and its training loop, on the CPU.
 
     Args:
         model: mlp, cnn or resnet_small.
-        mode: eager, graph or xla.
+        form: a value of `forms`.
         images: (examples, 28, 28, 1) float32.
         labels: (examples,) classes.
+        weights: initial values of the trainable weights, in the spec's order and layouts.
         learning_rate: of SGD with momentum 0.9.
 
     Returns:
         A function of batches (steps, batch) of indices, which trains one step on each and returns
         the losses, (steps,), on the host. Its first call compiles.
     """
-    network = _Network(pool=_halve if mode == "xla" else _max_pool)
-    data = tf.constant(images), tf.constant(labels, tf.int64)
-    forward = _MODELS[model](network)
-    step = _make_step(network, forward, data, learning_rate)
-    # XLA has fast convolutions for a CPU in a step, but not in the body of a loop.
-    run = _MODES["xla_step" if mode == "xla" and model != "mlp" else mode](step)
-    return lambda batches: run(tf.constant(batches, tf.int64)).numpy()
+    make_loop, pool = form
+    network = _Network(weights, pool)
+    return make_loop(network, _MODELS[model](network), images, labels, learning_rate)
 
 
 class _Network:
     """The variables of a network, and the layers that create them."""
 
-    def __init__(self, pool):
+    def __init__(self, weights, pool):
         self.pool = pool
-        self.weights = []
-        self.assignments = []
+        self.weights = [tf.Variable(value) for value in weights]
+        self._unused = iter(self.weights)
 
-    def _weight(self, values):
-        self.weights.append(tf.Variable(values))
-        return self.weights[-1]
-
-    def _kernel(self, *shape):
-        deviation = np.sqrt(2 / np.prod(shape[:-1]))
-        seed = (0, len(self.weights))
-        return self._weight(tf.random.stateless_normal(shape, seed=seed, stddev=deviation))
+    def _next(self, *shape):
+        weight = next(self._unused)
+        if tuple(weight.shape) != shape:
+            raise ValueError(f"the next weight is {weight.shape}, not {shape}")
+        return weight
 
     def dense(self, inputs, units):
-        kernel, bias = self._kernel(inputs, units), self._weight(tf.zeros(units))
+        kernel, bias = self._next(inputs, units), self._next(units)
         return lambda x: tf.nn.bias_add(x @ kernel, bias)
 
     def conv(self, inputs, filters):
-        kernel, bias = self._kernel(3, 3, inputs, filters), self._weight(tf.zeros(filters))
+        kernel, bias = self._next(3, 3, inputs, filters), self._next(filters)
         return lambda x: tf.nn.bias_add(tf.nn.conv2d(x, kernel, 1, "SAME"), bias)
 
     def conv_norm(self, inputs, filters, size=3, stride=1):
-        kernel = self._kernel(size, size, inputs, filters)
-        scale, shift = self._weight(tf.ones(filters)), self._weight(tf.zeros(filters))
+        kernel = self._next(size, size, inputs, filters)
+        scale, shift = self._next(filters), self._next(filters)
         mean = tf.Variable(tf.zeros(filters), trainable=False)
         variance = tf.Variable(tf.ones(filters), trainable=False)
         sides = [[0, 0], [size // 2] * 2, [size // 2] * 2, [0, 0]]
@@ -123,9 +117,9 @@ def _cnn(network):
 
 
 def _block(network, inputs, outputs, stride):
+    project = network.conv_norm(inputs, outputs, 1, stride) if stride > 1 else tf.identity
     first = network.conv_norm(inputs, outputs, 3, stride)
     second = network.conv_norm(outputs, outputs)
-    project = network.conv_norm(inputs, outputs, 1, stride) if stride > 1 else tf.identity
     return lambda x: tf.nn.relu(second(tf.nn.relu(first(x))) + project(x))
 
 
@@ -143,29 +137,69 @@ def _resnet_small(network):
     return forward
 
 
-def _make_step(network, forward, data, learning_rate):
-    images, labels = data
-    velocities = [tf.Variable(tf.zeros_like(weight)) for weight in network.weights]
+def _differentiate(network, forward, x, y):
+    with tf.GradientTape() as tape:
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(y, forward(x))
+        loss = tf.reduce_mean(losses)
+    return loss, tape.gradient(loss, network.weights)
 
-    def step(batch):
-        with tf.GradientTape() as tape:
-            logits = forward(tf.gather(images, batch))
-            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
-                tf.gather(labels, batch), logits
-            )
-            loss = tf.reduce_mean(losses)
-        gradients = tape.gradient(loss, network.weights)
-        for weight, velocity, gradient in zip(network.weights, velocities, gradients, strict=True):
-            tf.raw_ops.ResourceApplyMomentum(
-                var=weight.handle,
-                accum=velocity.handle,
-                lr=learning_rate,
-                grad=gradient,
-                momentum=_MOMENTUM,
-            )
-        return loss
 
-    return step
+def _zeros_like(weights):
+    return [tf.Variable(tf.zeros_like(weight), trainable=False) for weight in weights]
+
+
+def _documented(compiled):
+    """Follow the custom training loops in TensorFlow's documentation, compiled by `compiled`."""
+
+    def make_loop(network, forward, images, labels, learning_rate):
+        velocities = _zeros_like(network.weights)
+
+        @compiled
+        def step(x, y):
+            loss, gradients = _differentiate(network, forward, x, y)
+            for weight, velocity, gradient in zip(
+                network.weights, velocities, gradients, strict=True
+            ):
+                velocity.assign(_MOMENTUM * velocity + gradient)
+                weight.assign_sub(learning_rate * velocity)
+            return loss
+
+        def loop(batches):
+            return np.array(
+                [step(tf.constant(images[batch]), tf.constant(labels[batch])) for batch in batches]
+            )
+
+        return loop
+
+    return make_loop
+
+
+def _resident(make_run):
+    """Keep the data on the device and update weights with the kernel for momentum."""
+
+    def make_loop(network, forward, images, labels, learning_rate):
+        images, labels = tf.constant(images), tf.constant(labels, tf.int64)
+        velocities = _zeros_like(network.weights)
+
+        def step(batch):
+            x, y = tf.gather(images, batch), tf.gather(labels, batch)
+            loss, gradients = _differentiate(network, forward, x, y)
+            for weight, velocity, gradient in zip(
+                network.weights, velocities, gradients, strict=True
+            ):
+                tf.raw_ops.ResourceApplyMomentum(
+                    var=weight.handle,
+                    accum=velocity.handle,
+                    lr=learning_rate,
+                    grad=gradient,
+                    momentum=_MOMENTUM,
+                )
+            return loss
+
+        run = make_run(step)
+        return lambda batches: run(tf.constant(batches, tf.int64)).numpy()
+
+    return make_loop
 
 
 def _eager(step):
@@ -188,11 +222,25 @@ def _loop(step):
     def run(batches):
         losses = tf.TensorArray(tf.float32, size=batches.shape[0], element_shape=())
         for index in tf.range(batches.shape[0]):
-            losses = losses.write(index, step(batches[index]))
+            losses = losses.write(index, step(tf.gather(batches, index)))
         return losses.stack()
 
     return run
 
 
 _MODELS = {"mlp": _mlp, "cnn": _cnn, "resnet_small": _resnet_small}
-_MODES = {"eager": _eager, "graph": _graph, "xla": _xla, "xla_step": _xla_step}
+
+
+def forms(model, mode):
+    """Return by name the form of the documentation and the fastest form that is known."""
+    compiled = {
+        "eager": lambda step: step,
+        "graph": tf.function,
+        "xla": tf.function(jit_compile=True),
+    }
+    # XLA has fast convolutions for a CPU in a step, but not in the body of a loop.
+    fast = {"eager": _eager, "graph": _graph, "xla": _xla if model == "mlp" else _xla_step}
+    return {
+        "documented": (_documented(compiled[mode]), _max_pool),
+        "resident": (_resident(fast[mode]), _halve if mode == "xla" else _max_pool),
+    }
