@@ -231,8 +231,10 @@ class Training:
 
     def _call(self, steps: int) -> tuple[float, Usage]:
         """Train the next steps of one epoch; return the seconds and the usage of the CPUs."""
-        if len(self._batches) - self._position < steps:  # only while the length is chosen
-            self._train(len(self._batches) - self._position)
+        left = len(self._batches) - self._position
+        if left < steps:  # only while the length is chosen
+            if left:
+                self._train(left)
             self._end_epoch()
         result = self._train(steps)
         if self._position == len(self._batches):

@@ -122,6 +122,7 @@ class Paced:
 
     def __init__(self, fixed, per_step, slow_until=0.0):
         self.now = 0.0
+        self.steps = []
         self._fixed = fixed
         self._per_step = per_step
         self._slow_until = slow_until
@@ -130,6 +131,7 @@ class Paced:
         pass
 
     def train(self, batches, rates):
+        self.steps.append(len(batches))
         seconds = self._fixed + self._per_step * len(batches)
         self.now += 50 * seconds if self.now < self._slow_until else seconds
         return np.ones(len(batches), np.float32)
@@ -164,6 +166,17 @@ def test_calls_that_were_chosen_during_a_disturbance_are_chosen_again(monkeypatc
     training = turns.Training(turns.Prepared(session, None, None, 8000), task(), lambda event: None)
     training._choose_calls(0.3)
     assert training.ready.calls == Calls(333)
+
+
+@pytest.mark.parametrize("per_step", np.geomspace(1e-4, 1e-2, 9).tolist())
+def test_every_call_has_steps(monkeypatch, task, per_step):
+    session = Paced(0.0, per_step)
+    monkeypatch.setattr(turns, "perf_counter", lambda: session.now)
+    monkeypatch.setattr(turns.Training, "_evaluate", lambda self: None)
+    training = turns.Training(turns.Prepared(session, None, None, 8000), task(), lambda event: None)
+    training._choose_calls(0.3)
+    training.slice()
+    assert min(session.steps) > 0
 
 
 def test_the_evaluation_follows_a_whole_call(monkeypatch, task):
