@@ -24,8 +24,9 @@ def run(tmp_path_factory):
     empty = {**os.environ, "EVENBENCH_CACHE": str(tmp_path_factory.mktemp("cache"))}
     names = ",".join(recipe.name for recipe in INSTALLED)
     command = [sys.executable, "-m", "bench", "run", "--backends", names, "--repeats", "1"]
+    command += ["--epochs", "2", "--rounds", "3", "--train-samples", "30000"]
     done = subprocess.run(
-        [*command, "--epochs", "2", "--train-samples", "30000", "--output", str(output)],
+        [*command, "--output", str(output)],
         capture_output=True,
         text=True,
         timeout=900,
