@@ -50,7 +50,7 @@ class Flatten(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Flatten maps; vectors keep their shape."""
-        return (x.permute(0, 2, 3, 1) if x.dim() == 4 else x).flatten(1)
+        return x.permute(0, 2, 3, 1).flatten(1) if x.dim() == 4 else x
 
 
 class GlobalAvgPool(nn.Module):

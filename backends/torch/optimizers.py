@@ -85,7 +85,8 @@ class FusedSgd(SgdUpdate):
 
     def __init__(self, spec: Sgd, weights: Tensors) -> None:
         super().__init__(spec, weights)
-        self._velocities = list(self.velocities)  # iterating over a module's list is slow
+        # Plain tensors in a plain list: a module's list and its parameters take longer to read.
+        self._velocities = [velocity.detach() for velocity in self.velocities]
 
     def forward(self, weights: Tensors, gradients: Tensors, rate: float) -> None:
         """Update every weight."""
@@ -110,7 +111,7 @@ class FusedAdam(AdamUpdate):
         super().__init__(spec, weights)
         # The kernel requires a count in float32, whatever the type of the weights.
         self.steps = _zeros_like([torch.zeros((), device=weights[0].device)])
-        self._moments = list(self.first), list(self.second)
+        self._moments = [[m.detach() for m in moments] for moments in (self.first, self.second)]
         self._counts = [self.steps[0]] * len(weights)
 
     def forward(self, weights: Tensors, gradients: Tensors, rate: float) -> None:
