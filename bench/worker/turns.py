@@ -189,14 +189,20 @@ class Training:
         """Choose the calls of a slice of about `target` seconds, and train one such slice.
 
         The choice is repeated if that slice shows that it was made while the machine was disturbed.
+        If no choice is confirmed, the longest calls are used: disturbances only make them shorter.
         """
+        made: list[Calls] = []
         for _ in range(_CHOICES):
+            self._calls = Calls(0)  # no step is odd while the length is chosen
             self._calls, expected = self._chosen_calls(target)
+            made.append(self._calls)
             self._train_odd_steps()
             trained = self.slice()
             is_as_expected = 1 / _MOST_DEVIATION < trained.seconds / expected < _MOST_DEVIATION
             if is_as_expected and not _is_disturbed(trained.usage):
-                break
+                return
+        self._calls = max(made, key=lambda calls: (calls.steps, calls.number))
+        self._train_odd_steps()
 
     def _chosen_calls(self, target: float) -> tuple[Calls, float]:
         """Choose the calls of a slice; return them with the seconds that they will take.

@@ -117,15 +117,16 @@ def test_a_training_that_diverges_ends(task):
 class Paced:
     """A session whose calls take a fixed time and a time per step, on a clock of its own.
 
-    At the beginning, each takes fifty times as long.
+    Between the two times of `slow`, each takes longer, by a factor that changes.
     """
 
-    def __init__(self, fixed, per_step, slow_until=0.0):
+    def __init__(self, fixed, per_step, slow=(0.0, 0.0)):
+        self.lengths = []
         self.now = 0.0
         self.steps = []
         self._fixed = fixed
         self._per_step = per_step
-        self._slow_until = slow_until
+        self._slow = slow
 
     def compile(self, steps, batch_size):
         pass
@@ -133,7 +134,9 @@ class Paced:
     def train(self, batches, rates):
         self.steps.append(len(batches))
         seconds = self._fixed + self._per_step * len(batches)
-        self.now += 50 * seconds if self.now < self._slow_until else seconds
+        self.lengths.append(len(batches))
+        is_slow = self._slow[0] <= self.now < self._slow[1]
+        self.now += (30 + 10 * (len(self.lengths) % 5)) * seconds if is_slow else seconds
         return np.ones(len(batches), np.float32)
 
 
@@ -159,8 +162,20 @@ def test_slices_are_long_enough_for_their_fixed_cost(monkeypatch, task, fixed, p
     assert seconds == pytest.approx(calls.number * (fixed + calls.steps * per_step))
 
 
+def test_without_an_undisturbed_choice_the_longest_calls_are_used(monkeypatch, task):
+    session = Paced(0.0, 0.001, slow=(0.35, 1e9))
+    monkeypatch.setattr(turns, "perf_counter", lambda: session.now)
+    monkeypatch.setattr(turns.Training, "_evaluate", lambda self: None)
+    training = turns.Training(turns.Prepared(session, None, None, 8000), task(), lambda event: None)
+    training._choose_calls(0.3)
+    assert training.ready.calls == Calls(333)
+    assert 0 < min(session.lengths) <= max(session.lengths) <= 1000
+    training.slice()
+    assert 333 in session.lengths[-2:]
+
+
 def test_calls_that_were_chosen_during_a_disturbance_are_chosen_again(monkeypatch, task):
-    session = Paced(0.0, 0.001, slow_until=1.0)
+    session = Paced(0.0, 0.001, slow=(0.0, 1.0))
     monkeypatch.setattr(turns, "perf_counter", lambda: session.now)
     monkeypatch.setattr(turns.Training, "_evaluate", lambda self: None)
     training = turns.Training(turns.Prepared(session, None, None, 8000), task(), lambda event: None)
