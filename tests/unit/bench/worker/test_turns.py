@@ -174,6 +174,17 @@ def test_without_an_undisturbed_choice_the_longest_calls_are_used(monkeypatch, t
     assert 333 in session.lengths[-2:]
 
 
+def test_a_second_choice_does_not_call_without_steps(monkeypatch, task):
+    session = Paced(0.0, 0.001)
+    monkeypatch.setattr(turns, "perf_counter", lambda: session.now)
+    monkeypatch.setattr(turns.Training, "_evaluate", lambda self: None)
+    training = turns.Training(turns.Prepared(session, None, None, 8000), task(), lambda event: None)
+    training._calls = Calls(7)  # of an earlier choice; six steps of an epoch do not fill such calls
+    training._choose_calls(10.0)
+    assert training.ready.calls.steps == 1000
+    assert min(session.lengths) > 0
+
+
 def test_calls_that_were_chosen_during_a_disturbance_are_chosen_again(monkeypatch, task):
     session = Paced(0.0, 0.001, slow=(0.0, 1.0))
     monkeypatch.setattr(turns, "perf_counter", lambda: session.now)
