@@ -1,5 +1,6 @@
 """The Python API: what it loads, the columns that docs/python-api.md states, and its examples."""
 
+import inspect
 import re
 import subprocess
 import sys
@@ -134,8 +135,9 @@ def test_importing_a_module_of_the_package_run_leaves_it_callable():
 
 def _descriptions(kind):
     """The meaning of each field, from the `Attributes:` of the struct's docstring."""
-    section = (kind.__doc__ or "").partition("Attributes:")[2]
-    entries = re.split(r"\n {8}(?=\w+:)", section)[1:]
+    # Python 3.13 removes the indentation itself.
+    section = inspect.cleandoc(kind.__doc__ or "").partition("Attributes:")[2]
+    entries = re.split(r"\n {4}(?=\w+:)", section)[1:]
     pairs = (entry.partition(":") for entry in entries)
     return {name: " ".join(text.split()) for name, _, text in pairs}
 
