@@ -13,7 +13,7 @@ from bench.worker.protocol import Calls, Command, Event, Explained, Ready, Slice
 from bench.worker.usage import Usage
 
 # A contender whose slices are longer takes part in fewer rounds, so that it takes no more time than
-# the others, but in so many at least.
+# the others, but in this number at least.
 USUAL_SECONDS = 0.5
 FEWEST_TURNS = 6
 OnEvent = Callable[[Event], None]

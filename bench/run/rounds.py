@@ -145,7 +145,7 @@ class Experience:
         """Begin without any.
 
         Args:
-            caches: an empty folder for what compilers make of each job; None compiles it anew in
+            caches: an empty folder for what compilers make of each job; None compiles it again in
                 each repeat.
         """
         self.calls: dict[Job, Calls] = {}

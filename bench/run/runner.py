@@ -58,7 +58,7 @@ class TrialRunner:
             folder: of the run.
             observer: watches.
             caches: an empty folder, in which compilers keep results for later repeats; None lets
-                each trial compile anew.
+                each trial compile again.
         """
         self._experiment = experiment
         self._executor = executor

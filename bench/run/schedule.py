@@ -23,9 +23,9 @@ from bench.spec.job import Job, Trial
 from bench.statistics.families import Sample, compare_all
 from bench.statistics.looks import level
 
-# A job that failed in so many repeats, one after the other, is left out of later ones.
+# A job that failed in this number of successive repeats is left out of later ones.
 CHANCES = 2
-# More would be of no use: such pairs differ by less than anybody can notice.
+# Pairs that this number of repeats leaves undecided hardly differ.
 MOST_REPEATS = 50
 # Repeats of a contender that has no other to be compared with.
 ALONE = 3
@@ -62,6 +62,7 @@ def next_step(limit: TimeLimit, margin: float, planned: Sequence[Trial], records
     if not living:
         return Step([], Ended("no contender could be measured"))
     candidates = living
+    pairs: list[tuple[Job, Job]] = []
     if repeats > 1 and len(samples) < 2:
         candidates = living if repeats < ALONE else []
     elif repeats > 1:
@@ -70,6 +71,7 @@ def next_step(limit: TimeLimit, margin: float, planned: Sequence[Trial], records
         candidates = [job for job in living if any(job in pair for pair in open_pairs)]
     if not candidates:
         reason = "every pair is decided" if len(samples) > 1 else "there is no pair to decide"
+        reason = "only pairs with a contender that failed are undecided" if pairs else reason
         return Step([], Ended(reason, level(look, is_last=False)))
     seconds = sum(map(_seconds, records.values())) + sum(
         _next_seconds(history[j]) for j in candidates
@@ -79,7 +81,7 @@ def next_step(limit: TimeLimit, margin: float, planned: Sequence[Trial], records
         reason += " after one repeat, but two are needed to compare" if repeats == 1 else ""
         return Step([], Ended(reason, level(look, is_last=True)))
     if repeats >= MOST_REPEATS:
-        return Step([], Ended("no run has more repeats", level(look, is_last=True)))
+        return Step([], Ended(f"{MOST_REPEATS} repeats were not enough", level(look, is_last=True)))
     return Step(candidates)
 
 

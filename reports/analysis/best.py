@@ -11,7 +11,7 @@ from reports.analysis.rankings import Ranking
 from reports.display import NOT_KNOWN, span
 from reports.metrics import THROUGHPUT, Metric
 
-# Comparing all pairs of so many contenders in every metric takes about a second.
+# Comparing all pairs of this number of contenders in every metric takes about a second.
 MOST_COMPARED = 100
 
 

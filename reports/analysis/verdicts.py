@@ -8,7 +8,7 @@ from bench.statistics.families import PairVerdict
 from bench.statistics.ratios import Ratio
 from reports.analysis.rankings import Ranking
 
-# Above so many undecided pairs the repeats needed are not estimated: that takes 0.2 ms per pair.
+# With more undecided pairs, the repeats needed are not estimated: that takes 0.2 ms per pair.
 MOST_ESTIMATED = 2_000
 
 

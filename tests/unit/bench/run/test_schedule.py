@@ -114,6 +114,13 @@ def test_a_contender_that_never_succeeds_is_dropped_after_its_chances(history):
     assert set(history.step().jobs) == {JOBS[0], JOBS[2]}
 
 
+def test_a_pair_with_a_contender_that_failed_is_not_called_decided(history):
+    history.add(100, 101, 4000)
+    for noise in (1, 1.01, 0.99):
+        history.add(100 * noise, "crashed", 4000 * noise)
+    assert history.step().ended.reason == "only pairs with a contender that failed are undecided"
+
+
 def test_a_ranking_ends_when_no_contender_could_be_measured(history):
     for _ in range(CHANCES):
         history.add("crashed", "timeout", "failed")

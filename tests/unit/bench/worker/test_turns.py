@@ -152,21 +152,22 @@ class Paced:
 )
 def test_slices_are_long_enough_for_their_fixed_cost(monkeypatch, task, fixed, per_step, expected):
     session = Paced(fixed, per_step)
-    monkeypatch.setattr(turns, "perf_counter", lambda: session.now)
-    # No epoch is evaluated here.
-    monkeypatch.setattr(turns.Training, "_evaluate", lambda self: None)
-    prepared = turns.Prepared(session, None, None, 8000)
-    training = turns.Training(prepared, task(), lambda event: None)
+    training = paced_training(monkeypatch, task, session)
     calls, seconds = training._chosen_calls(0.3)
     assert calls == expected
     assert seconds == pytest.approx(calls.number * (fixed + calls.steps * per_step))
 
 
-def test_without_an_undisturbed_choice_the_longest_calls_are_used(monkeypatch, task):
-    session = Paced(0.0, 0.001, slow=(0.35, 1e9))
+def paced_training(monkeypatch, task, session):
+    """A training of 1,000 steps per epoch, without evaluation."""
     monkeypatch.setattr(turns, "perf_counter", lambda: session.now)
     monkeypatch.setattr(turns.Training, "_evaluate", lambda self: None)
-    training = turns.Training(turns.Prepared(session, None, None, 8000), task(), lambda event: None)
+    return turns.Training(turns.Prepared(session, None, None, 8000), task(), lambda event: None)
+
+
+def test_without_an_undisturbed_choice_the_longest_calls_are_used(monkeypatch, task):
+    session = Paced(0.0, 0.001, slow=(0.35, 1e9))
+    training = paced_training(monkeypatch, task, session)
     training._choose_calls(0.3)
     assert training.ready.calls == Calls(333)
     assert 0 < min(session.lengths) <= max(session.lengths) <= 1000
@@ -176,9 +177,7 @@ def test_without_an_undisturbed_choice_the_longest_calls_are_used(monkeypatch, t
 
 def test_a_second_choice_does_not_call_without_steps(monkeypatch, task):
     session = Paced(0.0, 0.001)
-    monkeypatch.setattr(turns, "perf_counter", lambda: session.now)
-    monkeypatch.setattr(turns.Training, "_evaluate", lambda self: None)
-    training = turns.Training(turns.Prepared(session, None, None, 8000), task(), lambda event: None)
+    training = paced_training(monkeypatch, task, session)
     training._calls = Calls(7)  # of an earlier choice; six steps of an epoch do not fill such calls
     training._choose_calls(10.0)
     assert training.ready.calls.steps == 1000
@@ -187,9 +186,7 @@ def test_a_second_choice_does_not_call_without_steps(monkeypatch, task):
 
 def test_calls_that_were_chosen_during_a_disturbance_are_chosen_again(monkeypatch, task):
     session = Paced(0.0, 0.001, slow=(0.0, 1.0))
-    monkeypatch.setattr(turns, "perf_counter", lambda: session.now)
-    monkeypatch.setattr(turns.Training, "_evaluate", lambda self: None)
-    training = turns.Training(turns.Prepared(session, None, None, 8000), task(), lambda event: None)
+    training = paced_training(monkeypatch, task, session)
     training._choose_calls(0.3)
     assert training.ready.calls == Calls(333)
 
@@ -197,9 +194,7 @@ def test_calls_that_were_chosen_during_a_disturbance_are_chosen_again(monkeypatc
 @pytest.mark.parametrize("per_step", np.geomspace(1e-4, 1e-2, 9).tolist())
 def test_every_call_has_steps(monkeypatch, task, per_step):
     session = Paced(0.0, per_step)
-    monkeypatch.setattr(turns, "perf_counter", lambda: session.now)
-    monkeypatch.setattr(turns.Training, "_evaluate", lambda self: None)
-    training = turns.Training(turns.Prepared(session, None, None, 8000), task(), lambda event: None)
+    training = paced_training(monkeypatch, task, session)
     training._choose_calls(0.3)
     training.slice()
     assert min(session.steps) > 0
